@@ -1,0 +1,1 @@
+"""Deterministic placement of data on a hierarchy of devices: pure mathematics."""

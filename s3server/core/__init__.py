@@ -1,0 +1,1 @@
+"""S3 semantics without HTTP: buckets, objects, multipart uploads, listings, users."""

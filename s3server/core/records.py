@@ -1,0 +1,284 @@
+"""Stored records: their fields, their keys in the ordered map, and how they become bytes.
+
+A record is stored as its format version (1 byte), msgpack, and the CRC32C of both (4 bytes).
+Fields are positional: new ones are added at the end with a default; anything else raises
+`VERSION` of the record and adds a step to `MIGRATIONS`.
+
+Keys begin with a byte that names their table:
+
+    B name                          bucket
+    A account NUL name              buckets of an account, in listing order
+    O bucket-id key                 current version of a key, in listing order
+    V bucket-id key NUL ~sequence   older versions, newest first
+    U bucket-id key NUL upload-id   multipart upload
+    P upload-id number              part of an upload
+    D blob-id                       blob: where its bytes lie, and how often it is used
+    G sequence                      blobs no longer used, in commit order
+    E sequence                      events to publish, in commit order
+    N bucket-id name                counters of a bucket
+    I user-id / J account NUL name  user / its name
+    K access-key-id / L user-id access-key-id    access key / keys of a user
+    S name                          what the whole store agrees on (format, cluster map)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+from awscrt.checksums import crc32c
+
+from s3server.meta.base import CorruptRecordError
+from s3server.model import DataRef
+
+BUCKET, BUCKET_OF, OBJECT, VERSION = b"B", b"A", b"O", b"V"
+UPLOAD, PART, BLOB, GARBAGE, EVENT = b"U", b"P", b"D", b"G", b"E"
+COUNTER, USER, USER_NAME, ACCESS_KEY, KEY_OF, STORE = b"N", b"I", b"J", b"K", b"L", b"S"
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """What every stored record shares."""
+
+    VERSION: ClassVar[int] = 1
+
+
+class BucketRecord(Record, frozen=True, array_like=True, kw_only=True):
+    """One bucket. `id` is never used again, so a new bucket of an old name is another one."""
+
+    id: bytes  # 8 bytes
+    name: str
+    owner: str  # canonical user id
+    account: str
+    created_ms: int
+    region: str
+    acl: str = "private"  # canned ACL
+    versioning: str = ""  # "", "Enabled", "Suspended"
+    object_lock: bool = False
+    pool: str = ""
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+class ObjectRecord(Record, frozen=True, array_like=True, kw_only=True):
+    """One version of a key."""
+
+    sequence: int  # rises with every version of the key
+    size: int  # bytes
+    etag: str  # without quotes
+    modified_ms: int
+    owner: str
+    blob: bytes = b""  # empty where size is 0
+    version_id: str = ""  # "" is the null version
+    is_delete_marker: bool = False
+    headers: tuple[tuple[str, str], ...] = ()  # system headers: ("ContentType", "text/csv")
+    metadata: tuple[tuple[str, str], ...] = ()  # user metadata, names in lower case
+    checksums: tuple[tuple[str, str], ...] = ()  # ("ChecksumCRC32", base64), as the model names it
+    checksum_type: str = ""  # "FULL_OBJECT" or "COMPOSITE"
+    part_count: int = 0  # 0 where it was not a multipart upload
+    acl: str = ""  # canned ACL; "" follows the bucket's
+    storage_class: str = "STANDARD"
+    tags: tuple[tuple[str, str], ...] = ()
+    retention_mode: str = ""
+    retain_until_ms: int = 0
+    legal_hold: bool = False
+    encryption: bytes = b""
+
+
+class BlobPart(msgspec.Struct, frozen=True, array_like=True):
+    """One piece of a composite blob."""
+
+    blob: bytes
+    size: int
+    number: int  # S3 part number, from 1
+    checksum: str = ""  # base64, by the algorithm of the upload
+
+
+class BlobRecord(Record, frozen=True, array_like=True, kw_only=True):
+    """Bytes that records refer to: placed in a pool, or the concatenation of other blobs.
+
+    `uses` counts the references: objects, parts, composite blobs, and garbage rows not yet
+    worked off. The collector frees the bytes when it holds the last one.
+    """
+
+    size: int
+    uses: int = 1
+    ref: DataRef | None = None
+    parts: tuple[BlobPart, ...] = ()
+
+
+class UploadRecord(Record, frozen=True, array_like=True, kw_only=True):
+    """A multipart upload in progress: what the object will be, apart from its bytes."""
+
+    id: bytes  # 16 bytes
+    key: str
+    owner: str
+    started_ms: int
+    headers: tuple[tuple[str, str], ...] = ()
+    metadata: tuple[tuple[str, str], ...] = ()
+    checksum_algorithm: str = ""  # "CRC32"... as the model's enum
+    checksum_type: str = ""
+    acl: str = ""
+    storage_class: str = "STANDARD"
+    tags: tuple[tuple[str, str], ...] = ()
+    retention_mode: str = ""
+    retain_until_ms: int = 0
+    legal_hold: bool = False
+    encryption: bytes = b""
+
+
+class PartRecord(Record, frozen=True, array_like=True, kw_only=True):
+    """One uploaded part."""
+
+    number: int  # from 1
+    size: int
+    etag: str
+    modified_ms: int
+    blob: bytes = b""
+    checksums: tuple[tuple[str, str], ...] = ()
+
+
+class GarbageRecord(Record, frozen=True, array_like=True, kw_only=True):
+    """References to blobs that were given up in one commit."""
+
+    blobs: tuple[bytes, ...]
+    since_ms: int
+
+
+class EventRecord(Record, frozen=True, array_like=True, kw_only=True):
+    """Something that happened to an object, to be published."""
+
+    bucket: str
+    bucket_id: bytes
+    key: str
+    name: str  # "ObjectCreated:Put"
+    at_ms: int
+    principal: str
+    size: int = 0
+    etag: str = ""
+    version_id: str = ""
+    request_id: str = ""
+    source_ip: str = ""
+
+
+class UserRecord(Record, frozen=True, array_like=True, kw_only=True):
+    """One user."""
+
+    id: str  # canonical user id: 64 hexadecimal digits
+    name: str
+    account: str
+    created_ms: int
+    email: str = ""
+    display_name: str = ""
+    is_suspended: bool = False
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+class AccessKeyRecord(Record, frozen=True, array_like=True, kw_only=True):
+    """One access key. The secret is sealed with the store's master key."""
+
+    id: str
+    user: str
+    sealed_secret: bytes
+    created_ms: int
+    is_active: bool = True
+    description: str = ""
+    expires_ms: int = 0  # 0: never
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+R = TypeVar("R", bound=Record)
+
+# (record type, version found) -> what turns its decoded fields into those of the next version
+MIGRATIONS: dict[tuple[type[Record], int], Callable[[list[Any]], list[Any]]] = {}
+
+_encode = msgspec.msgpack.Encoder().encode
+_decoders: dict[type[Record], msgspec.msgpack.Decoder[Any]] = {}
+
+
+def encode(record: Record) -> bytes:
+    """Return the stored form of a record."""
+    body = bytes((record.VERSION,)) + _encode(record)
+    return body + crc32c(body).to_bytes(4, "big")
+
+
+def decode(kind: type[R], value: bytes) -> R:
+    """Return the record that `value` holds, migrated to today's version.
+
+    Raises CorruptRecordError where the checksum fails or the bytes are no such record.
+    """
+    body = value[:-4]
+    if len(value) < 6 or crc32c(body) != int.from_bytes(value[-4:], "big"):
+        raise CorruptRecordError(f"checksum of a stored {kind.__name__} does not match")
+    try:
+        if body[0] != kind.VERSION:
+            return _migrate(kind, body)
+        decoder = _decoders.get(kind)
+        if decoder is None:
+            decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind)
+        return decoder.decode(memoryview(body)[1:])  # type: ignore[no-any-return]
+    except msgspec.MsgspecError as error:
+        raise CorruptRecordError(f"stored {kind.__name__}: {error}") from error
+
+
+def _migrate(kind: type[R], body: bytes) -> R:
+    found, fields = body[0], msgspec.msgpack.decode(body[1:])
+    while found != kind.VERSION:
+        step = MIGRATIONS.get((kind, found))
+        if step is None:
+            raise CorruptRecordError(
+                f"stored {kind.__name__} has format {found}; this program knows {kind.VERSION}"
+            )
+        fields, found = step(fields), found + 1
+    return msgspec.convert(fields, kind)
+
+
+def bucket_key(name: str) -> bytes:
+    return BUCKET + name.encode()
+
+
+def bucket_of_key(account: str, name: str) -> bytes:
+    return BUCKET_OF + account.encode() + b"\0" + name.encode()
+
+
+def object_key(bucket_id: bytes, key: str) -> bytes:
+    return OBJECT + bucket_id + key.encode()
+
+
+def version_prefix(bucket_id: bytes, key: str) -> bytes:
+    return VERSION + bucket_id + key.encode() + b"\0"
+
+
+def upload_key(bucket_id: bytes, key: str, upload_id: bytes) -> bytes:
+    return UPLOAD + bucket_id + key.encode() + b"\0" + upload_id
+
+
+def part_key(upload_id: bytes, number: int) -> bytes:
+    return PART + upload_id + number.to_bytes(2, "big")
+
+
+def blob_key(blob_id: bytes) -> bytes:
+    return BLOB + blob_id
+
+
+def counter_key(bucket_id: bytes, name: str) -> bytes:
+    return COUNTER + bucket_id + name.encode()
+
+
+def user_key(user_id: str) -> bytes:
+    return USER + user_id.encode()
+
+
+def user_name_key(account: str, name: str) -> bytes:
+    return USER_NAME + account.encode() + b"\0" + name.encode()
+
+
+def access_key_key(access_key_id: str) -> bytes:
+    return ACCESS_KEY + access_key_id.encode()
+
+
+def key_of_key(user_id: str, access_key_id: str) -> bytes:
+    return KEY_OF + user_id.encode() + access_key_id.encode()
+
+
+def store_key(name: str) -> bytes:
+    return STORE + name.encode()

@@ -1,0 +1,1 @@
+"""Object bytes: pools, codecs, OSD directories, volume and shard files."""

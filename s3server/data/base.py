@@ -1,0 +1,99 @@
+"""What the layers above may ask of object bytes: pools of immutable blobs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from s3server.model import DataRef, Source
+
+
+class DataError(Exception):
+    """Object bytes could not be stored or read."""
+
+
+class MissingError(DataError):
+    """A shard is not where it was recorded."""
+
+
+class CorruptError(DataError):
+    """Bytes fail their checksum, or belong to another blob."""
+
+
+class UnavailableError(DataError):
+    """Too few shards can be written or read now; a later attempt may succeed."""
+
+
+class FullError(DataError):
+    """No space is left for the bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What check() found of one blob: per shard "ok", "missing" or "corrupt"."""
+
+    shards: tuple[str, ...]
+    needed: int
+
+    @property
+    def is_whole(self) -> bool:
+        return all(state == "ok" for state in self.shards)
+
+    @property
+    def is_readable(self) -> bool:
+        return sum(state == "ok" for state in self.shards) >= self.needed
+
+
+class Pool(Protocol):
+    """Immutable blobs. write() returns once the blob is durable in every shard."""
+
+    name: str
+
+    async def write(self, source: Source) -> DataRef:
+        """Store all that `source` gives; whatever is raised, no space stays used.
+
+        Raises UnavailableError, FullError, or what the source raises.
+        """
+        ...
+
+    async def read(self, ref: DataRef, start: int, stop: int) -> bytes:
+        """Return bytes [start, stop) in one piece, verified. For spans of up to some MiB.
+
+        Raises UnavailableError where fewer than the needed shards are whole.
+        """
+        ...
+
+    def stream(self, ref: DataRef, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Yield bytes [start, stop) in pieces of about 1 MiB, each verified before it is yielded."""
+        ...
+
+    async def delete(self, ref: DataRef) -> None:
+        """Free the blob's own shard files. Idempotent. Records in volumes are left to compaction."""
+        ...
+
+    async def check(self, ref: DataRef) -> Health:
+        """Read and verify every shard."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Codec(Protocol):
+    """How a stripe becomes shards, and shards a stripe again. Pure; replication is needed == 1."""
+
+    name: str  # "replica:3", "ec:4+2"
+
+    @property
+    def needed(self) -> int: ...
+
+    @property
+    def total(self) -> int: ...
+
+    def encode(self, stripe: memoryview) -> Sequence[bytes | memoryview]:
+        """Return `total` fragments of equal length."""
+        ...
+
+    def decode(self, fragments: Mapping[int, bytes], size: int) -> bytes:
+        """Return the stripe of `size` bytes from any `needed` fragments."""
+        ...

@@ -1,0 +1,1 @@
+"""Background work in bounded steps."""

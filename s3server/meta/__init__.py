@@ -1,0 +1,1 @@
+"""Metadata engines: ordered maps with checked atomic commits."""

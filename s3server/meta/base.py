@@ -1,0 +1,146 @@
+"""What a metadata engine must do: an ordered map with checked atomic commits.
+
+All S3 semantics are written once, in `core`, on these calls. Every engine passes
+`tests/contract/metadata_store.py`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+MAX_KEY_BYTES = 1_900
+SEQUENCE_BYTES = 12  # what an Append adds to its prefix: commit sequence (8) and ordinal (4)
+
+_COUNTER = struct.Struct(">q")
+
+
+class MetadataError(Exception):
+    """A metadata engine could not do what was asked."""
+
+
+class ConflictError(MetadataError):
+    """A check of the commit did not hold; nothing was written."""
+
+
+class UnavailableError(MetadataError):
+    """The engine cannot answer now; whether a commit took place is unknown."""
+
+
+class FullError(MetadataError):
+    """No space for the commit; nothing was written."""
+
+
+class CorruptRecordError(MetadataError):
+    """A stored record fails its checksum or cannot be decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Store a value under a key."""
+
+    key: bytes
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove a key; nothing happens where it is absent."""
+
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """Add to a counter without reading it; an absent counter is 0 and a counter at 0 stays."""
+
+    key: bytes
+    delta: int
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Store a value under `prefix` + the commit's sequence number + its place in the commit.
+
+    Keys under one prefix are therefore in commit order, across all workers.
+    """
+
+    prefix: bytes
+    value: bytes
+
+
+Write = Put | Delete | Add | Append
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """Holds where the key still has this value; None: where it is absent."""
+
+    key: bytes
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """Holds where no key lies in [start, stop)."""
+
+    start: bytes
+    stop: bytes
+
+
+Check = Unchanged | Empty
+Row = tuple[bytes, bytes]
+
+
+class MetadataStore(Protocol):
+    """An ordered map from bytes to bytes; what commit() returned from survives a crash.
+
+    Every call sees all commits that had returned, on any worker, before it began.
+    """
+
+    async def get(self, key: bytes) -> bytes | None: ...
+
+    async def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the values of the keys, in their order, from one snapshot."""
+        ...
+
+    async def scan(
+        self, start: bytes, stop: bytes, *, limit: int, reverse: bool = False
+    ) -> list[Row]:
+        """Return at most `limit` rows of [start, stop) in key order, or from its end backwards."""
+        ...
+
+    async def commit(self, writes: Sequence[Write], checks: Sequence[Check] = ()) -> int:
+        """Verify the checks, apply the writes in order, make both durable: all or nothing.
+
+        Returns the commit's sequence number, which rises strictly.
+        Raises ConflictError, FullError or UnavailableError.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+def encode_counter(value: int) -> bytes:
+    """Return the stored form of a counter: a signed 64-bit integer, big-endian."""
+    return _COUNTER.pack(value)
+
+
+def decode_counter(value: bytes | None) -> int:
+    """Return what a counter holds; an absent one holds 0."""
+    return 0 if value is None else int(_COUNTER.unpack(value)[0])
+
+
+def sequence_suffix(sequence: int, ordinal: int) -> bytes:
+    """Return what Append adds to its prefix."""
+    return sequence.to_bytes(8, "big") + ordinal.to_bytes(4, "big")
+
+
+def after_prefix(prefix: bytes) -> bytes:
+    """Return the smallest key greater than every key that starts with `prefix`."""
+    trimmed = prefix.rstrip(b"\xff")
+    if not trimmed:
+        raise ValueError("no key follows a prefix of 0xff bytes only")
+    return trimmed[:-1] + bytes([trimmed[-1] + 1])

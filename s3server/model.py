@@ -1,0 +1,129 @@
+"""The nouns of the server: values that travel between layers, without behaviour of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import msgspec
+
+PrincipalKind = Literal["anonymous", "root", "user", "role", "session"]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request as received: nothing decoded, nothing normalised."""
+
+    method: str
+    raw_path: str  # percent-encoded, as sent; ASCII
+    query: str  # without the "?", as sent; ASCII
+    headers: dict[str, str]  # names in lower case; values decoded as latin-1, repeats joined by ","
+    scheme: str = "http"
+    client: str = ""  # address of the peer, after trusted proxies were resolved
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who sent a request."""
+
+    kind: PrincipalKind
+    id: str  # canonical user id, 64 hexadecimal digits; "" for the anonymous
+    name: str
+    account: str = ""  # project that the principal belongs to
+    access_key_id: str = ""
+
+    @property
+    def is_root(self) -> bool:
+        return self.kind == "root"
+
+    @property
+    def is_anonymous(self) -> bool:
+        return self.kind == "anonymous"
+
+
+ANONYMOUS = Principal(kind="anonymous", id="", name="anonymous")
+
+
+class ShardPlace(msgspec.Struct, frozen=True, array_like=True):
+    """Where one shard of a blob lies."""
+
+    osd: int
+    volume: bytes = b""  # id of the volume file; empty for a shard file of its own
+    offset: int = 0  # of the record in the volume, bytes
+
+
+class DataRef(msgspec.Struct, frozen=True, array_like=True):
+    """Where the bytes of one blob lie: reading never needs today's cluster map.
+
+    `shards[i]` is the place of shard i of the codec.
+    """
+
+    pool: str
+    codec: str  # "replica:3" or "ec:4+2"
+    blob: bytes  # 16 bytes, unique for ever
+    size: int  # bytes of the blob
+    stripe: int  # bytes of the blob that are encoded together; 0 where the blob is one record
+    shards: tuple[ShardPlace, ...]
+    crc32c: int = 0  # of the whole blob where it is one record
+
+
+class Source(Protocol):
+    """Bytes on their way in, whose length was promised."""
+
+    size: int
+
+    async def readinto(self, buffer: memoryview) -> int:
+        """Fill `buffer` from its start and return the count of bytes.
+
+        Less than the buffer holds only at the end; 0 after the last byte, once everything the
+        sender promised of the bytes (length, digests, signatures) has been verified; a promise
+        that was not kept raises an S3Error. The caller leaves the buffer as it is until the
+        next call has returned: hashing may still be reading it.
+        """
+        ...
+
+
+class Upload(Source, Protocol):
+    """A source that also computes what S3 stores of the bytes; both are valid after its end."""
+
+    @property
+    def etag(self) -> str:
+        """MD5 of the bytes in hexadecimal."""
+        ...
+
+    @property
+    def checksums(self) -> tuple[tuple[str, str], ...]:
+        """Checksums as the model names them: (("ChecksumCRC32", base64),)."""
+        ...
+
+
+class ChunkVerifier(Protocol):
+    """Verifies the chained signatures of an aws-chunked body. Both raise SignatureDoesNotMatch."""
+
+    def verify_chunk(self, signature: str, sha256_hex: str) -> None: ...
+
+    def verify_trailer(self, signature: str, sha256_hex: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What authentication found."""
+
+    principal: Principal
+    mechanism: Literal["anonymous", "v4-header", "v4-query", "v2-header", "v2-query"]
+    payload: str = "UNSIGNED-PAYLOAD"  # of x-amz-content-sha256: a hash, or how the body is signed
+    chunks: ChunkVerifier | None = None  # set where chunks of the body are signed
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a URL points at."""
+
+    bucket: str | None  # None: the service
+    key: str | None  # None: the bucket
+
+    @property
+    def level(self) -> Literal["service", "bucket", "object"]:
+        if self.bucket is None:
+            return "service"
+        return "bucket" if self.key is None else "object"

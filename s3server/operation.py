@@ -1,0 +1,58 @@
+"""How an operation is bound to its handler, and what a handler is given."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from s3server.core.records import BucketRecord
+from s3server.core.services import Services
+from s3server.model import HttpRequest, Principal
+
+Handler = Callable[["Ctx", dict[str, Any]], Awaitable[dict[str, Any]]]
+Require = Callable[..., Awaitable[None]]
+
+HANDLERS: dict[str, Handler] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Ctx:
+    """All that a handler may touch besides its request.
+
+    `bucket` and `bucket_row` are the bucket named in the URL and its stored form, None for
+    operations on the service or where the bucket does not exist yet.
+    """
+
+    operation: str
+    request_id: str
+    principal: Principal
+    bucket: BucketRecord | None
+    bucket_row: bytes | None
+    now: datetime
+    services: Services
+    http: HttpRequest
+    require: Require  # await ctx.require(action, bucket_name, key): a second permission
+
+
+def handles(name: str) -> Callable[[Handler], Handler]:
+    """Bind a handler to the operation of AWS's model that has this name."""
+
+    def bind(handler: Handler) -> Handler:
+        if name in HANDLERS:
+            raise ValueError(f"two handlers for {name}")
+        HANDLERS[name] = handler
+        return handler
+
+    return bind
+
+
+def load_handlers() -> dict[str, Handler]:
+    """Import every module of `s3server.ops`, so that all handlers are bound; return them."""
+    package = importlib.import_module("s3server.ops")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"s3server.ops.{module.name}")
+    return HANDLERS

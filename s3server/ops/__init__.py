@@ -1,0 +1,1 @@
+"""One file per S3 resource: dict in, dict out."""

@@ -1,0 +1,1 @@
+"""How AWS protocols look on the wire; no storage."""
