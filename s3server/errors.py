@@ -117,11 +117,16 @@ class KeyTooLongError(S3Error):
 
 
 class MalformedTrailerError(S3Error):
-    message = "The request contained trailing data that was not well-formed or did not conform to our published schema."
+    message = (
+        "The request contained trailing data that was not well-formed "
+        "or did not conform to our published schema."
+    )
 
 
 class MalformedXML(S3Error):
-    message = "The XML you provided was not well-formed or did not validate against our published schema."
+    message = (
+        "The XML you provided was not well-formed or did not validate against our published schema."
+    )
 
 
 class MaxMessageLengthExceeded(S3Error):
@@ -145,7 +150,10 @@ class RequestHeaderSectionTooLarge(S3Error):
 
 
 class RequestTimeout(S3Error):
-    message = "Your socket connection to the server was not read from or written to within the timeout period."
+    message = (
+        "Your socket connection to the server was not read from or written to "
+        "within the timeout period."
+    )
 
 
 class XAmzContentSHA256Mismatch(S3Error):
@@ -288,6 +296,11 @@ class OperationAborted(S3Error):
 class PreconditionFailed(S3Error):
     status = 412
     message = "At least one of the pre-conditions you specified did not hold."
+
+
+class InvalidPartNumber(S3Error):
+    status = 416
+    message = "The requested partnumber is not satisfiable."
 
 
 class InvalidRange(S3Error):

@@ -198,7 +198,7 @@ _decoders: dict[type[Record], msgspec.msgpack.Decoder[Any]] = {}
 def encode(record: Record) -> bytes:
     """Return the stored form of a record."""
     body = bytes((record.VERSION,)) + _encode(record)
-    return body + crc32c(body).to_bytes(4, "big")
+    return body + int(crc32c(body)).to_bytes(4, "big")
 
 
 def decode(kind: type[R], value: bytes) -> R:

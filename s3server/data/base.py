@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -64,12 +64,12 @@ class Pool(Protocol):
         """
         ...
 
-    def stream(self, ref: DataRef, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Yield bytes [start, stop) in pieces of about 1 MiB, each verified before it is yielded."""
+    def stream(self, ref: DataRef, start: int, stop: int) -> AsyncGenerator[bytes, None]:
+        """Yield bytes [start, stop), each piece of about 1 MiB verified before it is yielded."""
         ...
 
     async def delete(self, ref: DataRef) -> None:
-        """Free the blob's own shard files. Idempotent. Records in volumes are left to compaction."""
+        """Free the blob's own shard files. Idempotent. Volumes are left to compaction."""
         ...
 
     async def check(self, ref: DataRef) -> Health:

@@ -1,0 +1,165 @@
+"""The table of blobs: how records share bytes, and how bytes that nobody uses are given up.
+
+Objects, parts and composite blobs refer to blobs by id. A reference is counted in the blob's
+`uses`. Giving one up writes a garbage row in the same commit; the collector (`jobs.collect`)
+works those off, so no request ever waits for bytes to be freed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from typing import TypeVar
+
+from s3server.core import records
+from s3server.core.clock import Clock, Ids
+from s3server.core.commit import Plan, commit
+from s3server.core.records import BlobPart, BlobRecord, GarbageRecord, decode, encode
+from s3server.data.base import Pool
+from s3server.meta.base import (
+    Append,
+    Check,
+    MetadataStore,
+    Put,
+    UnavailableError,
+    Unchanged,
+    Write,
+)
+from s3server.model import DataRef, Source
+
+T = TypeVar("T")
+
+_CACHED_COMPOSITES = 256
+
+
+class Blobs:
+    """Blobs of one store, in all of its pools."""
+
+    def __init__(
+        self, meta: MetadataStore, pools: Mapping[str, Pool], *, clock: Clock, ids: Ids
+    ) -> None:
+        self._meta, self._pools, self._clock, self.ids = meta, pools, clock, ids
+        self._composites: dict[bytes, BlobRecord] = {}
+
+    async def write(self, pool: str, source: Source) -> DataRef | None:
+        """Store the bytes durably; None where there are none. Nothing refers to them yet."""
+        if source.size == 0:
+            await source.readinto(memoryview(bytearray(1)))  # verifies what was promised
+            return None
+        return await self._pools[pool].write(source)
+
+    async def discard(self, ref: DataRef | None) -> None:
+        """Free bytes that no record came to refer to."""
+        if ref is not None:
+            await self._pools[ref.pool].delete(ref)
+
+    async def commit_or_discard(
+        self, ref: DataRef | None, make_plan: Callable[[], Awaitable[Plan[T]]]
+    ) -> T:
+        """Commit a plan that adopts freshly written bytes; free them where it failed for certain.
+
+        Where the outcome is unknown the bytes stay: the sweep frees them if nothing refers to them.
+        """
+        try:
+            return await commit(self._meta, make_plan)
+        except UnavailableError:
+            raise
+        except Exception:
+            await self.discard(ref)
+            raise
+
+    async def free(self, ref: DataRef) -> None:
+        """Free the bytes of a blob whose last use was given up. Idempotent."""
+        await self._pools[ref.pool].delete(ref)
+
+    def adopt(self, ref: DataRef | None) -> list[Write]:
+        """Return the writes that make freshly written bytes a blob with one use."""
+        if ref is None:
+            return []
+        return [Put(records.blob_key(ref.blob), encode(BlobRecord(size=ref.size, ref=ref)))]
+
+    def give_up(self, *blobs: bytes) -> list[Write]:
+        """Return the writes that give up one reference to each blob."""
+        given = tuple(blob for blob in blobs if blob)
+        if not given:
+            return []
+        garbage = GarbageRecord(blobs=given, since_ms=self._clock.now_ms())
+        return [Append(records.GARBAGE, encode(garbage))]
+
+    async def share(self, blob: bytes) -> tuple[list[Write], list[Check]] | None:
+        """Return what adds one reference to a blob; None where the blob is gone."""
+        if not blob:
+            return [], []
+        key = records.blob_key(blob)
+        row = await self._meta.get(key)
+        if row is None:
+            return None
+        record = decode(BlobRecord, row)
+        more = BlobRecord(
+            size=record.size, uses=record.uses + 1, ref=record.ref, parts=record.parts
+        )
+        return [Put(key, encode(more))], [Unchanged(key, row)]
+
+    async def load(self, blob: bytes) -> BlobRecord | None:
+        """Return a blob's record, or None.
+
+        Composite blobs may have 10,000 parts and never change apart from their count of uses,
+        so those decoded last are remembered.
+        """
+        remembered = self._composites.get(blob)
+        if remembered is not None:
+            return remembered
+        row = await self._meta.get(records.blob_key(blob))
+        if row is None:
+            return None
+        record = decode(BlobRecord, row)
+        if record.parts:
+            if len(self._composites) >= _CACHED_COMPOSITES:
+                self._composites.clear()
+            self._composites[blob] = record
+        return record
+
+    async def read(self, record: BlobRecord, start: int, stop: int) -> bytes:
+        """Return bytes [start, stop), verified. For spans of up to some MiB."""
+        if record.ref is not None:
+            return await self._pools[record.ref.pool].read(record.ref, start, stop)
+        pieces = [
+            await self.read(await self._part(part), first, last)
+            for part, first, last in _pieces(record, start, stop)
+        ]
+        return b"".join(pieces)
+
+    async def stream(
+        self, record: BlobRecord, start: int, stop: int
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield bytes [start, stop), verified, in pieces of about 1 MiB."""
+        if record.ref is not None:
+            async with aclosing(
+                self._pools[record.ref.pool].stream(record.ref, start, stop)
+            ) as data:
+                async for chunk in data:
+                    yield chunk
+            return
+        for part, first, last in _pieces(record, start, stop):
+            async with aclosing(self.stream(await self._part(part), first, last)) as stream:
+                async for chunk in stream:
+                    yield chunk
+
+    async def _part(self, part: BlobPart) -> BlobRecord:
+        record = await self.load(part.blob)
+        if record is None:
+            raise LookupError(f"blob {part.blob.hex()} of a composite blob has no record")
+        return record
+
+
+def _pieces(record: BlobRecord, start: int, stop: int) -> list[tuple[BlobPart, int, int]]:
+    """Return which part covers which of its bytes, for bytes [start, stop) of the whole."""
+    pieces, begin = [], 0
+    for part in record.parts:
+        end = begin + part.size
+        if end > start and begin < stop and part.size:
+            pieces.append((part, max(start, begin) - begin, min(stop, end) - begin))
+        if end >= stop:
+            break
+        begin = end
+    return pieces

@@ -1,0 +1,170 @@
+"""Buckets: names, creation, deletion, and the lists of who owns which."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from s3server.core import records
+from s3server.core.clock import Clock, Ids
+from s3server.core.commit import Plan, commit
+from s3server.core.records import BucketRecord, decode, encode
+from s3server.errors import (
+    BucketAlreadyExists,
+    BucketAlreadyOwnedByYou,
+    BucketNotEmpty,
+    InvalidBucketName,
+    NoSuchBucket,
+)
+from s3server.meta.base import Delete, Empty, MetadataStore, Put, Unchanged, after_prefix
+from s3server.model import Principal
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
+_RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+_CACHED_BUCKETS = 4_096
+
+
+class Buckets:
+    """Buckets of one store."""
+
+    def __init__(self, meta: MetadataStore, *, clock: Clock, ids: Ids, region: str, pool: str):
+        self._meta, self._clock, self._ids = meta, clock, ids
+        self._region, self._pool = region, pool
+        self._decoded: dict[bytes, BucketRecord] = {}
+
+    def decode(self, row: bytes) -> BucketRecord:
+        """Return the bucket that a stored row describes.
+
+        Decoding is remembered by the row's own bytes, so what is remembered cannot be stale.
+        """
+        bucket = self._decoded.get(row)
+        if bucket is None:
+            if len(self._decoded) >= _CACHED_BUCKETS:
+                self._decoded.clear()
+            bucket = self._decoded[row] = decode(BucketRecord, row)
+        return bucket
+
+    async def find(self, name: str) -> tuple[BucketRecord, bytes] | None:
+        """Return the bucket and its stored row, or None."""
+        row = await self._meta.get(records.bucket_key(name))
+        return None if row is None else (self.decode(row), row)
+
+    async def get(self, name: str) -> BucketRecord:
+        """Return the bucket. Raises NoSuchBucket."""
+        found = await self.find(name)
+        if found is None:
+            raise NoSuchBucket(BucketName=name)
+        return found[0]
+
+    async def create(
+        self, name: str, owner: Principal, *, acl: str = "private", pool: str = ""
+    ) -> BucketRecord:
+        """Create a bucket.
+
+        Raises InvalidBucketName, BucketAlreadyOwnedByYou, BucketAlreadyExists.
+        """
+        check_name(name)
+        bucket = BucketRecord(
+            id=self._ids.bucket_id(),
+            name=name,
+            owner=owner.id,
+            account=owner.account,
+            created_ms=self._clock.now_ms(),
+            region=self._region,
+            acl=acl,
+            pool=pool or self._pool,
+        )
+
+        async def plan() -> Plan[BucketRecord]:
+            found = await self.find(name)
+            if found is not None:
+                taken = (
+                    BucketAlreadyOwnedByYou if found[0].owner == owner.id else BucketAlreadyExists
+                )
+                raise taken(BucketName=name)
+            key = records.bucket_key(name)
+            objects = records.OBJECT + bucket.id
+            return Plan(
+                result=bucket,
+                writes=[
+                    Put(key, encode(bucket)),
+                    Put(records.bucket_of_key(bucket.owner, name), b""),
+                ],
+                checks=[Unchanged(key, None), Empty(objects, after_prefix(objects))],
+            )
+
+        return await commit(self._meta, plan)
+
+    async def delete(self, bucket: BucketRecord) -> None:
+        """Delete an empty bucket. Raises NoSuchBucket, BucketNotEmpty.
+
+        Uploads in progress must have been aborted before; one that began since makes the commit
+        fail and is reported as BucketNotEmpty.
+        """
+        key = records.bucket_key(bucket.name)
+
+        async def plan() -> Plan[None]:
+            found = await self.find(bucket.name)
+            if found is None or found[0].id != bucket.id:
+                raise NoSuchBucket(BucketName=bucket.name)
+            spaces = [
+                (table + bucket.id, after_prefix(table + bucket.id))
+                for table in (records.OBJECT, records.VERSION, records.UPLOAD)
+            ]
+            for start, stop in spaces:
+                if await self._meta.scan(start, stop, limit=1):
+                    raise BucketNotEmpty(BucketName=bucket.name)
+            counters = records.COUNTER + bucket.id
+            rows = await self._meta.scan(counters, after_prefix(counters), limit=100)
+            return Plan(
+                result=None,
+                writes=[
+                    Delete(key),
+                    Delete(records.bucket_of_key(bucket.owner, bucket.name)),
+                    *(Delete(row) for row, _ in rows),
+                ],
+                checks=[
+                    Unchanged(key, found[1]),
+                    *(Empty(start, stop) for start, stop in spaces),
+                ],
+            )
+
+        await commit(self._meta, plan)
+
+    async def list_owned(
+        self, owner: str | None, *, prefix: str = "", after: str = "", limit: int
+    ) -> list[BucketRecord]:
+        """Return buckets in the order of their names; `owner` None: of everybody."""
+        table = records.BUCKET if owner is None else records.bucket_of_key(owner, "")
+        start = table + max(prefix, after + "\0" if after else "").encode()
+        rows = await self._meta.scan(start, after_prefix(table + prefix.encode()), limit=limit)
+        if owner is None:
+            return [self.decode(row) for _, row in rows]
+        names = [key[len(table) :].decode() for key, _ in rows]
+        found = await self._meta.get_many([records.bucket_key(name) for name in names])
+        return [self.decode(row) for row in found if row is not None]
+
+
+def check_name(name: str) -> None:
+    """Raise InvalidBucketName unless AWS's rules for general purpose buckets allow the name.
+
+    Source: S3 User Guide, "General purpose bucket naming rules".
+    """
+    allowed = (
+        _NAME.fullmatch(name) is not None
+        and ".." not in name
+        and not name.startswith(_RESERVED_PREFIXES)
+        and not name.endswith(_RESERVED_SUFFIXES)
+        and not _is_ipv4(name)
+    )
+    if not allowed:
+        raise InvalidBucketName(BucketName=name)
+
+
+def _is_ipv4(name: str) -> bool:
+    try:
+        ipaddress.IPv4Address(name)
+    except ValueError:
+        return False
+    return True

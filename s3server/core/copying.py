@@ -1,0 +1,129 @@
+"""Copies: by reference where the pool stays the same, by reading and writing where it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+
+from s3server.core.blobs import Blobs
+from s3server.core.commit import Plan, commit
+from s3server.core.objects import Attributes, NewVersion, Objects, WriteCondition
+from s3server.core.records import BlobRecord, BucketRecord, ObjectRecord, decode, object_key
+from s3server.errors import NoSuchKey
+from s3server.meta.base import MetadataStore, Unchanged
+from s3server.model import DataRef
+
+HASH_INLINE_BYTES = 65_536
+
+# Given the version to copy: what the copy will say of itself. Raises where the source does not
+# meet the conditions of the request.
+Describe = Callable[[ObjectRecord], Attributes]
+
+
+class Copying:
+    """Copies of objects and of parts of objects."""
+
+    def __init__(self, meta: MetadataStore, blobs: Blobs, objects: Objects) -> None:
+        self._meta, self._blobs, self._objects = meta, blobs, objects
+
+    async def copy(
+        self,
+        source: tuple[BucketRecord, str],
+        target: tuple[BucketRecord, str],
+        describe: Describe,
+        condition: WriteCondition,
+    ) -> ObjectRecord:
+        """Copy the current version of a key; return the record of the copy.
+
+        Within a pool no bytes move: the copy refers to the blob of its source, in a commit that
+        starts again if the source has changed meanwhile. Raises NoSuchKey, PreconditionFailed.
+        """
+        if source[0].pool != target[0].pool:
+            return await self._copy_between_pools(source, target, describe, condition)
+        row_key = object_key(source[0].id, source[1])
+
+        async def plan() -> Plan[ObjectRecord]:
+            row = await self._meta.get(row_key)
+            if row is None:
+                raise NoSuchKey(Key=source[1])
+            record = decode(ObjectRecord, row)
+            new = _version_like(record, describe(record), condition)
+            shared = await self._blobs.share(record.blob)
+            if shared is None:  # the source was replaced and collected since it was read
+                raise NoSuchKey(Key=source[1])
+            new.blob, new.writes, new.checks = record.blob, *shared
+            made = await self._objects.plan_version(*target, new)
+            made.checks.append(Unchanged(row_key, row))
+            return made
+
+        return await commit(self._meta, plan)
+
+    async def _copy_between_pools(
+        self,
+        source: tuple[BucketRecord, str],
+        target: tuple[BucketRecord, str],
+        describe: Describe,
+        condition: WriteCondition,
+    ) -> ObjectRecord:
+        record = await self._objects.get(*source)
+        new = _version_like(record, describe(record), condition)
+        ref, _ = await self.copy_bytes(record, 0, record.size, target[0].pool)
+        return await self._objects.commit_bytes(*target, ref, new)
+
+    async def copy_bytes(
+        self, record: ObjectRecord, start: int, stop: int, pool: str
+    ) -> tuple[DataRef | None, str]:
+        """Write bytes [start, stop) of a version as a new blob; return it and its MD5."""
+        if start == stop:
+            return None, hashlib.md5(b"", usedforsecurity=False).hexdigest()
+        blob = await self._objects.blob_of(record)
+        source = BlobSource(self._blobs, blob, start, stop)
+        return await self._blobs.write(pool, source), source.etag
+
+
+def _version_like(
+    record: ObjectRecord, attributes: Attributes, condition: WriteCondition
+) -> NewVersion:
+    return NewVersion(
+        size=record.size,
+        etag=record.etag,
+        attributes=attributes,
+        checksums=record.checksums,
+        checksum_type=record.checksum_type,
+        part_count=record.part_count,
+        condition=condition,
+    )
+
+
+class BlobSource:
+    """Bytes [start, stop) of a stored blob, as the source of a write."""
+
+    def __init__(self, blobs: Blobs, blob: BlobRecord, start: int, stop: int) -> None:
+        self.size = stop - start
+        self._stream = blobs.stream(blob, start, stop)
+        self._rest = memoryview(b"")
+        self._md5 = hashlib.md5(usedforsecurity=False)
+
+    @property
+    def etag(self) -> str:
+        """MD5 of all bytes read, in hexadecimal."""
+        return self._md5.hexdigest()
+
+    async def readinto(self, buffer: memoryview) -> int:
+        """Fill the buffer with the next bytes; see `model.Source`."""
+        filled = 0
+        while filled < len(buffer):
+            if not self._rest:
+                chunk = await anext(self._stream, None)
+                if chunk is None:
+                    break
+                self._rest = memoryview(chunk)
+            count = min(len(buffer) - filled, len(self._rest))
+            buffer[filled : filled + count] = self._rest[:count]
+            self._rest, filled = self._rest[count:], filled + count
+        if filled > HASH_INLINE_BYTES:
+            await asyncio.to_thread(self._md5.update, buffer[:filled])
+        else:
+            self._md5.update(buffer[:filled])
+        return filled

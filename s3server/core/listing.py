@@ -1,0 +1,160 @@
+"""Listings: walks over key order that skip what a delimiter folds together.
+
+A listing reads metadata only. Within one page it reads a few rows at a time; when a delimiter
+folds the rest of a run of keys into a common prefix, it seeks past that run instead of reading
+it, so a page costs the same whatever lies under its prefixes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from s3server.core import records
+from s3server.core.records import BucketRecord, ObjectRecord, UploadRecord, decode
+from s3server.meta.base import MetadataStore, Row, after_prefix
+
+_FIRST_SCAN_ROWS = 16  # rows read after a seek; doubled while no further seek is needed
+_MAX_SCAN_ROWS = 1_024
+_UPLOAD_SUFFIX_BYTES = 17  # NUL and upload id
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """What a delimiter does to names: the part up to it, after the prefix, stands for them all."""
+
+    prefix: bytes
+    delimiter: bytes
+    suffix: int = 0  # bytes at the end of a name that are no part of the key
+
+    def common_prefix(self, name: bytes) -> bytes | None:
+        """Return the common prefix that stands for `name`, None where it stands for itself."""
+        if not self.delimiter or not name.startswith(self.prefix):
+            return None
+        end = name.find(self.delimiter, len(self.prefix), len(name) - self.suffix)
+        return None if end < 0 else name[: end + len(self.delimiter)]
+
+
+@dataclass(slots=True)
+class Page:
+    """One page of keys and common prefixes, together in the order of their names."""
+
+    items: list[Row] = field(default_factory=list)  # name (bytes within the bucket), row
+    prefixes: list[bytes] = field(default_factory=list)
+    is_truncated: bool = False
+    last: bytes = b""  # name of the last item or prefix on the page
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPage:
+    """One page of an object listing."""
+
+    objects: list[tuple[str, ObjectRecord]]
+    prefixes: list[str]
+    is_truncated: bool
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadPage:
+    """One page of uploads in progress, by key and then by time."""
+
+    uploads: list[UploadRecord]
+    prefixes: list[str]
+    is_truncated: bool
+
+
+class Listing:
+    """Listings of one store."""
+
+    def __init__(self, meta: MetadataStore) -> None:
+        self._meta = meta
+
+    async def objects(
+        self, bucket: BucketRecord, *, prefix: str, delimiter: str, after: str, limit: int
+    ) -> ObjectPage:
+        """Return at most `limit` keys and common prefixes that come after `after`.
+
+        Names are in the order of their UTF-8 bytes. `after` may be a common prefix of an earlier
+        page: nothing under it is listed again.
+        """
+        page = await self._walk(
+            records.OBJECT + bucket.id,
+            Fold(prefix.encode(), delimiter.encode()),
+            _start_after(after, prefix, delimiter),
+            limit,
+        )
+        return ObjectPage(
+            objects=[(name.decode(), decode(ObjectRecord, row)) for name, row in page.items],
+            prefixes=[prefix.decode() for prefix in page.prefixes],
+            is_truncated=page.is_truncated,
+            last=page.last.decode(),
+        )
+
+    async def uploads(
+        self,
+        bucket: BucketRecord,
+        *,
+        prefix: str,
+        delimiter: str,
+        after_key: str,
+        after_upload: bytes | None,
+        limit: int,
+    ) -> UploadPage:
+        """Return uploads in progress after a key, or after one upload of that key."""
+        if after_upload is not None:
+            start = after_key.encode() + b"\0" + after_upload + b"\0"
+        else:
+            start = _start_after(after_key, prefix, delimiter, end_of_key=b"\x01")
+        fold = Fold(prefix.encode(), delimiter.encode(), suffix=_UPLOAD_SUFFIX_BYTES)
+        page = await self._walk(records.UPLOAD + bucket.id, fold, start, limit)
+        return UploadPage(
+            uploads=[decode(UploadRecord, row) for _, row in page.items],
+            prefixes=[prefix.decode() for prefix in page.prefixes],
+            is_truncated=page.is_truncated,
+        )
+
+    async def _walk(self, table: bytes, fold: Fold, start: bytes, limit: int) -> Page:
+        page = Page()
+        position, stop = table + max(start, fold.prefix), after_prefix(table + fold.prefix)
+        rows_wanted = _FIRST_SCAN_ROWS if fold.delimiter else _MAX_SCAN_ROWS
+        while limit and position < stop:
+            room = limit - len(page.items) - len(page.prefixes)
+            wanted = min(rows_wanted, room + 1)
+            rows = await self._meta.scan(position, stop, limit=wanted)
+            seek = _take(page, rows, len(table), fold, limit)
+            if page.is_truncated:
+                break
+            if seek is not None:
+                position, rows_wanted = table + seek, _FIRST_SCAN_ROWS
+            elif len(rows) < wanted:
+                break
+            else:
+                position = rows[-1][0] + b"\0"
+                rows_wanted = min(rows_wanted * 2, _MAX_SCAN_ROWS)
+        return page
+
+
+def _take(page: Page, rows: list[Row], table: int, fold: Fold, limit: int) -> bytes | None:
+    """Add rows to the page; return where to seek to when a common prefix was added."""
+    for key, row in rows:
+        if len(page.items) + len(page.prefixes) >= limit:
+            page.is_truncated = True
+            return None
+        name = key[table:]
+        common = fold.common_prefix(name)
+        page.last = name if common is None else common
+        if common is not None:
+            page.prefixes.append(common)
+            return after_prefix(common)
+        page.items.append((name, row))
+    return None
+
+
+def _start_after(after: str, prefix: str, delimiter: str, *, end_of_key: bytes = b"\0") -> bytes:
+    """Return the first name that may follow `after`."""
+    if not after:
+        return b""
+    name = after.encode()
+    if Fold(prefix.encode(), delimiter.encode()).common_prefix(name) == name:
+        return after_prefix(name)
+    return name + end_of_key

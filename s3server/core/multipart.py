@@ -1,0 +1,337 @@
+"""Multipart uploads: parts become the pieces of a composite blob, no byte is written twice.
+
+Every change of an upload's parts also adds to the upload's revision, a counter. Complete and
+abort check it, so that a part that arrives meanwhile can neither be lost nor left behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from s3server.core import records
+from s3server.core.blobs import Blobs
+from s3server.core.clock import Clock
+from s3server.core.commit import Plan, commit
+from s3server.core.objects import (
+    Attributes,
+    NewVersion,
+    Objects,
+    Pairs,
+    WriteCondition,
+    verify_same_bucket,
+)
+from s3server.core.records import (
+    BlobPart,
+    BlobRecord,
+    BucketRecord,
+    ObjectRecord,
+    PartRecord,
+    UploadRecord,
+    decode,
+    encode,
+)
+from s3server.errors import EntityTooSmall, InvalidPart, InvalidPartOrder, NoSuchUpload
+from s3server.meta.base import Add, Delete, MetadataStore, Put, Unchanged, Write, after_prefix
+from s3server.model import DataRef, Upload
+
+MAX_PARTS = 10_000
+MIN_PART_BYTES = 5 * 1024 * 1024  # all but the last; S3 User Guide, "multipart upload limits"
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenPart:
+    """A part as CompleteMultipartUpload names it."""
+
+    number: int
+    etag: str  # without quotes
+    checksums: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """The checksum of a whole object, computed from those of its parts."""
+
+    checksums: Pairs = ()
+    checksum_type: str = ""
+
+
+# Given an upload and the parts chosen: the checksum of the whole. Raises where it disagrees with
+# what the client expects.
+Summarise = Callable[[UploadRecord, Sequence[PartRecord]], Digest]
+
+
+class Multipart:
+    """Multipart uploads of one store."""
+
+    def __init__(
+        self, meta: MetadataStore, blobs: Blobs, objects: Objects, *, clock: Clock
+    ) -> None:
+        self._meta, self._blobs, self._objects, self._clock = meta, blobs, objects, clock
+
+    async def create(
+        self,
+        bucket: BucketRecord,
+        key: str,
+        attributes: Attributes,
+        *,
+        checksum_algorithm: str = "",
+        checksum_type: str = "",
+    ) -> UploadRecord:
+        """Begin an upload. Raises NoSuchBucket."""
+        upload = UploadRecord(
+            id=self._blobs.ids.upload_id(),
+            key=key,
+            owner=attributes.owner,
+            started_ms=self._clock.now_ms(),
+            headers=attributes.headers,
+            metadata=attributes.metadata,
+            checksum_algorithm=checksum_algorithm,
+            checksum_type=checksum_type,
+            acl=attributes.acl,
+            storage_class=attributes.storage_class,
+        )
+        bucket_key = records.bucket_key(bucket.name)
+
+        async def plan() -> Plan[UploadRecord]:
+            bucket_row = await self._meta.get(bucket_key)
+            verify_same_bucket(bucket, bucket_row)
+            row_key = records.upload_key(bucket.id, key, upload.id)
+            return Plan(
+                result=upload,
+                writes=[Put(row_key, encode(upload))],
+                checks=[Unchanged(bucket_key, bucket_row)],
+            )
+
+        return await commit(self._meta, plan)
+
+    async def get(self, bucket: BucketRecord, key: str, upload_id: str) -> UploadRecord:
+        """Return an upload in progress. Raises NoSuchUpload."""
+        return (await self._load(bucket, key, upload_id))[0]
+
+    async def _load(
+        self, bucket: BucketRecord, key: str, upload_id: str
+    ) -> tuple[UploadRecord, bytes, bytes]:
+        """Return the upload, its key and its row."""
+        row_key = records.upload_key(bucket.id, key, parse_upload_id(upload_id))
+        row = await self._meta.get(row_key)
+        if row is None:
+            raise NoSuchUpload(UploadId=upload_id)
+        return decode(UploadRecord, row), row_key, row
+
+    async def put_part(
+        self, bucket: BucketRecord, key: str, upload_id: str, number: int, body: Upload
+    ) -> PartRecord:
+        """Store a part, in place of an earlier one of its number. Raises NoSuchUpload."""
+        await self.get(bucket, key, upload_id)
+        ref = await self._blobs.write(bucket.pool, body)
+        return await self.commit_part(
+            bucket, key, upload_id, ref, self.part(number, body.size, body.etag, body.checksums)
+        )
+
+    def part(self, number: int, size: int, etag: str, checksums: Pairs = ()) -> PartRecord:
+        """Return the record of a part uploaded now."""
+        now = self._clock.now_ms()
+        return PartRecord(number=number, size=size, etag=etag, modified_ms=now, checksums=checksums)
+
+    async def commit_part(
+        self,
+        bucket: BucketRecord,
+        key: str,
+        upload_id: str,
+        ref: DataRef | None,
+        part: PartRecord,
+    ) -> PartRecord:
+        """Commit a part whose bytes were just written; they are freed if that fails."""
+        part = PartRecord(
+            number=part.number,
+            size=part.size,
+            etag=part.etag,
+            modified_ms=part.modified_ms,
+            blob=b"" if ref is None else ref.blob,
+            checksums=part.checksums,
+        )
+
+        async def plan() -> Plan[PartRecord]:
+            upload, row_key, row = await self._load(bucket, key, upload_id)
+            part_key = records.part_key(upload.id, part.number)
+            old_row = await self._meta.get(part_key)
+            old = b"" if old_row is None else decode(PartRecord, old_row).blob
+            return Plan(
+                result=part,
+                writes=[
+                    Put(part_key, encode(part)),
+                    *self._blobs.adopt(ref),
+                    *self._blobs.give_up(old),
+                    Add(_revision_key(upload.id), 1),
+                ],
+                checks=[Unchanged(row_key, row), Unchanged(part_key, old_row)],
+            )
+
+        return await self._blobs.commit_or_discard(ref, plan)
+
+    async def parts(
+        self, upload_id: bytes, *, after: int = 0, limit: int = MAX_PARTS
+    ) -> list[PartRecord]:
+        """Return the parts with numbers above `after`, in their order."""
+        start = records.part_key(upload_id, after + 1)
+        rows = await self._meta.scan(start, after_prefix(records.PART + upload_id), limit=limit)
+        return [decode(PartRecord, row) for _, row in rows]
+
+    async def abort(self, bucket: BucketRecord, key: str, upload_id: str) -> None:
+        """Give up an upload and its parts. Raises NoSuchUpload."""
+
+        async def plan() -> Plan[None]:
+            upload, row_key, row = await self._load(bucket, key, upload_id)
+            revision = await self._meta.get(_revision_key(upload.id))
+            parts = await self.parts(upload.id)
+            return Plan(
+                result=None,
+                writes=[
+                    Delete(row_key),
+                    *_forget(upload.id, parts),
+                    *self._blobs.give_up(*(part.blob for part in parts)),
+                ],
+                checks=[
+                    Unchanged(row_key, row),
+                    Unchanged(_revision_key(upload.id), revision),
+                ],
+            )
+
+        await commit(self._meta, plan)
+
+    async def complete(
+        self,
+        bucket: BucketRecord,
+        key: str,
+        upload_id: str,
+        chosen: Sequence[ChosenPart],
+        *,
+        summarise: Summarise,
+        condition: WriteCondition,
+    ) -> ObjectRecord:
+        """Make the chosen parts the current version of the key; return its record.
+
+        A retry after the answer was lost finds the object that it made (its composite blob
+        carries the upload's id) and is told the same again. Raises NoSuchUpload, InvalidPart,
+        InvalidPartOrder, EntityTooSmall, PreconditionFailed.
+        """
+
+        async def plan() -> Plan[ObjectRecord]:
+            try:
+                upload, row_key, row = await self._load(bucket, key, upload_id)
+            except NoSuchUpload:
+                done = await self._objects.find(bucket, key)
+                if done is None or done.blob != parse_upload_id(upload_id):
+                    raise
+                return Plan(result=done)
+            revision = await self._meta.get(_revision_key(upload.id))
+            parts = await self.parts(upload.id)
+            used = choose_parts(parts, chosen)
+            version = self._version(upload, used, summarise(upload, used), condition)
+            kept = {part.number for part in used}
+            left = [part.blob for part in parts if part.number not in kept]
+            version.writes += [
+                Delete(row_key),
+                *_forget(upload.id, parts),
+                *self._blobs.give_up(*left),
+            ]
+            version.checks += [
+                Unchanged(row_key, row),
+                Unchanged(_revision_key(upload.id), revision),
+            ]
+            return await self._objects.plan_version(bucket, key, version)
+
+        return await commit(self._meta, plan)
+
+    def _version(
+        self,
+        upload: UploadRecord,
+        parts: Sequence[PartRecord],
+        digest: Digest,
+        condition: WriteCondition,
+    ) -> NewVersion:
+        size = sum(part.size for part in parts)
+        composite = BlobRecord(
+            size=size,
+            parts=tuple(
+                BlobPart(part.blob, part.size, part.number, _only_checksum(part)) for part in parts
+            ),
+        )
+        return NewVersion(
+            size=size,
+            etag=multipart_etag(parts),
+            attributes=Attributes(
+                owner=upload.owner,
+                headers=upload.headers,
+                metadata=upload.metadata,
+                acl=upload.acl,
+                storage_class=upload.storage_class,
+            ),
+            blob=upload.id,
+            checksums=digest.checksums,
+            checksum_type=digest.checksum_type,
+            part_count=len(parts),
+            condition=condition,
+            writes=[Put(records.blob_key(upload.id), encode(composite))],
+        )
+
+
+def choose_parts(parts: Sequence[PartRecord], chosen: Sequence[ChosenPart]) -> list[PartRecord]:
+    """Return the records of the chosen parts, verified as S3 does before it completes."""
+    by_number = {part.number: part for part in parts}
+    used: list[PartRecord] = []
+    for choice in chosen:
+        if used and choice.number <= used[-1].number:
+            raise InvalidPartOrder
+        part = by_number.get(choice.number)
+        agrees = part is not None and part.etag == choice.etag
+        if part is None or not agrees or not set(choice.checksums) <= set(part.checksums):
+            raise InvalidPart(PartNumber=str(choice.number), ETag=choice.etag)
+        used.append(part)
+    for part in used[:-1]:
+        if part.size < MIN_PART_BYTES:
+            raise EntityTooSmall(
+                ProposedSize=str(part.size),
+                MinSizeAllowed=str(MIN_PART_BYTES),
+                PartNumber=str(part.number),
+                ETag=part.etag,
+            )
+    return used
+
+
+def multipart_etag(parts: Sequence[PartRecord]) -> str:
+    """Return the ETag of a completed upload: MD5 of the parts' MD5s, "-", their count."""
+    joined = b"".join(bytes.fromhex(part.etag) for part in parts)
+    return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(parts)}"
+
+
+def format_upload_id(upload_id: bytes) -> str:
+    """Return the form of an upload id that clients see."""
+    return upload_id.hex()
+
+
+def parse_upload_id(upload_id: str) -> bytes:
+    """Return the stored form of an upload id. Raises NoSuchUpload for what none of ours is."""
+    try:
+        parsed = bytes.fromhex(upload_id)
+    except ValueError:
+        parsed = b""
+    if len(parsed) != 16 or parsed.hex() != upload_id:
+        raise NoSuchUpload(UploadId=upload_id)
+    return parsed
+
+
+def _revision_key(upload_id: bytes) -> bytes:
+    return records.part_key(upload_id, 0)
+
+
+def _forget(upload_id: bytes, parts: Sequence[PartRecord]) -> list[Write]:
+    keys = [_revision_key(upload_id)]
+    keys += [records.part_key(upload_id, part.number) for part in parts]
+    return [Delete(key) for key in keys]
+
+
+def _only_checksum(part: PartRecord) -> str:
+    return part.checksums[0][1] if part.checksums else ""

@@ -1,0 +1,24 @@
+"""What handlers work with: the S3 semantics of one store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from s3server.core.buckets import Buckets
+from s3server.core.copying import Copying
+from s3server.core.listing import Listing
+from s3server.core.multipart import Multipart
+from s3server.core.objects import Objects
+from s3server.core.users import Users
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One value that carries every service; made by the composition root."""
+
+    buckets: Buckets
+    objects: Objects
+    copying: Copying
+    multipart: Multipart
+    listing: Listing
+    users: Users

@@ -1,0 +1,207 @@
+"""Users and their access keys: everybody can be listed, with as many keys as wanted."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from s3server.core import records
+from s3server.core.clock import Clock, Ids
+from s3server.core.commit import Plan, commit
+from s3server.core.records import AccessKeyRecord, UserRecord, decode, encode
+from s3server.errors import EntityAlreadyExists, InvalidArgument, NoSuchEntity
+from s3server.meta.base import Delete, MetadataStore, Put, Unchanged, after_prefix
+
+DEFAULT_ACCOUNT = "default"
+_PAGE_ROWS = 1_000
+_MAX_NAME_CHARACTERS = 64  # IAM's limit for user names
+
+
+class Secrets(Protocol):
+    """Makes access keys, and seals secrets so that metadata alone does not reveal them."""
+
+    def new_access_key_id(self) -> str: ...
+
+    def new_secret(self) -> str: ...
+
+    def seal(self, access_key_id: str, secret: str) -> bytes: ...
+
+
+class Users:
+    """Users of one store, and their access keys."""
+
+    def __init__(
+        self,
+        meta: MetadataStore,
+        *,
+        clock: Clock,
+        ids: Ids,
+        secrets: Secrets,
+        reserved_key_ids: frozenset[str] = frozenset(),
+    ) -> None:
+        self._meta, self._clock, self._ids, self._secrets = meta, clock, ids, secrets
+        self._reserved = reserved_key_ids
+
+    async def create_user(
+        self, name: str, *, email: str = "", display_name: str = "", account: str = DEFAULT_ACCOUNT
+    ) -> UserRecord:
+        """Create a user. A name is free again as soon as its user is deleted.
+
+        Raises EntityAlreadyExists, InvalidArgument.
+        """
+        _check_name(name)
+        user = UserRecord(
+            id=self._ids.canonical_user_id(),
+            name=name,
+            account=account,
+            created_ms=self._clock.now_ms(),
+            email=email,
+            display_name=display_name,
+        )
+        name_key = records.user_name_key(account, name)
+
+        async def plan() -> Plan[UserRecord]:
+            if await self._meta.get(name_key) is not None:
+                raise EntityAlreadyExists(f"A user named {name} exists already.")
+            return Plan(
+                result=user,
+                writes=[Put(name_key, user.id.encode()), Put(_key(user), encode(user))],
+                checks=[Unchanged(name_key, None)],
+            )
+
+        return await commit(self._meta, plan)
+
+    async def list_users(self) -> list[UserRecord]:
+        """Return all users, in the order of their accounts and names."""
+        rows = await self._all(records.USER_NAME)
+        found = await self._meta.get_many([records.user_key(user.decode()) for _, user in rows])
+        return [decode(UserRecord, row) for row in found if row is not None]
+
+    async def get_user(self, name: str, *, account: str = DEFAULT_ACCOUNT) -> UserRecord:
+        """Return the user of that name. Raises NoSuchEntity."""
+        return (await self._load(name, account))[0]
+
+    async def _load(self, name: str, account: str) -> tuple[UserRecord, bytes]:
+        user_id = await self._meta.get(records.user_name_key(account, name))
+        row = None if user_id is None else await self._meta.get(records.user_key(user_id.decode()))
+        if row is None:
+            raise NoSuchEntity(f"There is no user named {name}.")
+        return decode(UserRecord, row), row
+
+    async def find_by_id(self, user_id: str) -> UserRecord | None:
+        """Return the user with a canonical id, or None."""
+        row = await self._meta.get(records.user_key(user_id))
+        return None if row is None else decode(UserRecord, row)
+
+    async def delete_user(self, name: str, *, account: str = DEFAULT_ACCOUNT) -> None:
+        """Delete a user and all their keys at once. Buckets stay, for root to hand on.
+
+        Raises NoSuchEntity.
+        """
+
+        async def plan() -> Plan[None]:
+            user, row = await self._load(name, account)
+            keys = await self._key_ids(user)
+            return Plan(
+                result=None,
+                writes=[
+                    Delete(records.user_name_key(account, name)),
+                    Delete(_key(user)),
+                    *(Delete(records.access_key_key(key)) for key in keys),
+                    *(Delete(records.key_of_key(user.id, key)) for key in keys),
+                ],
+                checks=[Unchanged(_key(user), row)],
+            )
+
+        await commit(self._meta, plan)
+
+    async def create_key(
+        self,
+        user_name: str,
+        *,
+        description: str = "",
+        access_key_id: str | None = None,
+        secret: str | None = None,
+        account: str = DEFAULT_ACCOUNT,
+    ) -> tuple[AccessKeyRecord, str]:
+        """Create an access key; return its record and its secret, which is never shown again.
+
+        Keys of another store may be brought along. Raises NoSuchEntity, EntityAlreadyExists.
+        """
+        key_id = access_key_id or self._secrets.new_access_key_id()
+        key_secret = secret or self._secrets.new_secret()
+        row_key = records.access_key_key(key_id)
+
+        async def plan() -> Plan[AccessKeyRecord]:
+            user, row = await self._load(user_name, account)
+            if key_id in self._reserved or await self._meta.get(row_key) is not None:
+                raise EntityAlreadyExists(f"The access key {key_id} exists already.")
+            key = AccessKeyRecord(
+                id=key_id,
+                user=user.id,
+                sealed_secret=self._secrets.seal(key_id, key_secret),
+                created_ms=self._clock.now_ms(),
+                description=description,
+            )
+            return Plan(
+                result=key,
+                writes=[Put(row_key, encode(key)), Put(records.key_of_key(user.id, key_id), b"")],
+                checks=[Unchanged(row_key, None), Unchanged(_key(user), row)],
+            )
+
+        return await commit(self._meta, plan), key_secret
+
+    async def list_keys(
+        self, user_name: str, *, account: str = DEFAULT_ACCOUNT
+    ) -> list[AccessKeyRecord]:
+        """Return the keys of a user. Raises NoSuchEntity."""
+        user = await self.get_user(user_name, account=account)
+        keys = [records.access_key_key(key) for key in await self._key_ids(user)]
+        found = await self._meta.get_many(keys)
+        return [decode(AccessKeyRecord, row) for row in found if row is not None]
+
+    async def find_key(self, access_key_id: str) -> tuple[AccessKeyRecord, UserRecord] | None:
+        """Return a key and its user, or None."""
+        row = await self._meta.get(records.access_key_key(access_key_id))
+        if row is None:
+            return None
+        key = decode(AccessKeyRecord, row)
+        user = await self.find_by_id(key.user)
+        return None if user is None else (key, user)
+
+    async def delete_key(self, access_key_id: str) -> None:
+        """Delete a key; the next request that is signed with it is refused. Raises NoSuchEntity."""
+        found = await self.find_key(access_key_id)
+        if found is None:
+            raise NoSuchEntity(f"There is no access key {access_key_id}.")
+        await self._meta.commit(
+            [
+                Delete(records.access_key_key(access_key_id)),
+                Delete(records.key_of_key(found[1].id, access_key_id)),
+            ]
+        )
+
+    async def _key_ids(self, user: UserRecord) -> list[str]:
+        table = records.key_of_key(user.id, "")
+        return [key[len(table) :].decode() for key, _ in await self._all(table)]
+
+    async def _all(self, table: bytes) -> list[tuple[bytes, bytes]]:
+        rows: list[tuple[bytes, bytes]] = []
+        start, stop = table, after_prefix(table)
+        while page := await self._meta.scan(start, stop, limit=_PAGE_ROWS):
+            rows += page
+            start = page[-1][0] + b"\0"
+        return rows
+
+
+def _key(user: UserRecord) -> bytes:
+    return records.user_key(user.id)
+
+
+def _check_name(name: str) -> None:
+    legal = name and all(c.isascii() and (c.isalnum() or c in "+=,.@_-") for c in name)
+    if not legal or len(name) > _MAX_NAME_CHARACTERS:
+        raise InvalidArgument(
+            "A user name has 1 to 64 characters of A-Z, a-z, 0-9 and +=,.@_- (as in IAM).",
+            ArgumentName="UserName",
+            ArgumentValue=name[:_MAX_NAME_CHARACTERS],
+        )
