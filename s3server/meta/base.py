@@ -97,7 +97,8 @@ Row = tuple[bytes, bytes]
 class MetadataStore(Protocol):
     """An ordered map from bytes to bytes; what commit() returned from survives a crash.
 
-    Every call sees all commits that had returned, on any worker, before it began.
+    Every call sees all commits that had returned, on any worker, before it began. Keys have
+    1 to MAX_KEY_BYTES bytes, others raise ValueError; the bounds of a range may be any bytes.
     """
 
     async def get(self, key: bytes) -> bytes | None: ...
@@ -115,8 +116,10 @@ class MetadataStore(Protocol):
     async def commit(self, writes: Sequence[Write], checks: Sequence[Check] = ()) -> int:
         """Verify the checks, apply the writes in order, make both durable: all or nothing.
 
-        Returns the commit's sequence number, which rises strictly.
-        Raises ConflictError, FullError or UnavailableError.
+        Returns the commit's sequence number, which rises strictly. A caller that is cancelled
+        does not learn whether the commit took place.
+        Raises ConflictError with the check that did not hold, FullError, UnavailableError, or
+        CorruptRecordError where an Add meets a value that is no counter.
         """
         ...
 
@@ -136,6 +139,36 @@ def decode_counter(value: bytes | None) -> int:
 def sequence_suffix(sequence: int, ordinal: int) -> bytes:
     """Return what Append adds to its prefix."""
     return sequence.to_bytes(8, "big") + ordinal.to_bytes(4, "big")
+
+
+def check_key(key: bytes) -> None:
+    """Raise ValueError unless the key has 1 to MAX_KEY_BYTES bytes."""
+    if not 0 < len(key) <= MAX_KEY_BYTES:
+        raise ValueError(f"a key has 1 to {MAX_KEY_BYTES} bytes, not {len(key)}: {key[:40]!r}")
+
+
+def check_keys(writes: Sequence[Write], checks: Sequence[Check]) -> None:
+    """Raise ValueError where a commit names a key that no engine can hold."""
+    for write in writes:
+        if isinstance(write, Append):
+            if len(write.prefix) > MAX_KEY_BYTES - SEQUENCE_BYTES:
+                raise ValueError(f"a prefix to append under has {len(write.prefix)} bytes")
+        else:
+            check_key(write.key)
+    for check in checks:
+        if isinstance(check, Unchanged):
+            check_key(check.key)
+
+
+def add_to_counter(stored: bytes | None, delta: int) -> bytes:
+    """Return the stored form of a counter after an Add.
+
+    Raises CorruptRecordError where `stored` is no counter or the sum exceeds 64 bits.
+    """
+    try:
+        return encode_counter(decode_counter(stored) + delta)
+    except struct.error as error:
+        raise CorruptRecordError(f"cannot add {delta} to {stored!r}") from error
 
 
 def after_prefix(prefix: bytes) -> bytes:

@@ -1,0 +1,110 @@
+"""How an LMDB environment comes into being, and how it is opened.
+
+LMDB does not create its files atomically: a crash in the first milliseconds leaves a file that
+it refuses. So they are made in a directory beside the final one, synced, and renamed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import lmdb
+
+from s3server.meta.base import UnavailableError
+
+ROWS = b"rows"  # the sub-database with the callers' keys
+SEQUENCE = b"sequence"  # key in the main database: number of the last commit, 8 bytes
+
+_KEY_BYTES = 1_978  # LMDB 1.0 with pages of 4 KiB; format 0.9 stops at 511
+
+
+def open_environment(path: Path, *, map_size: int, max_readers: int) -> lmdb.Environment:
+    """Open the environment in the directory `path`, creating it where nothing is there.
+
+    Several processes may do so at once. The parent directory must exist.
+    Raises UnavailableError where the files cannot be used, OSError from the file system.
+    """
+    with _locked(path.with_name(path.name + ".lock")):
+        try:
+            if not (path / "data.mdb").exists():
+                _create(path, map_size=map_size, max_readers=max_readers)
+            env = _open(path, map_size=map_size, max_readers=max_readers)
+        except lmdb.Error as error:
+            raise UnavailableError(f"cannot open {path}: {error}") from error
+    if env.lib_version()[0] != 1 or env.max_key_size() < _KEY_BYTES:
+        found = ".".join(str(part) for part in env.lib_version())
+        env.close()
+        raise UnavailableError(
+            f"{path} has the format of LMDB {found} or pages too small: "
+            f"format 1 with keys of {_KEY_BYTES} bytes is needed"
+        )
+    return env
+
+
+def _open(path: Path, *, map_size: int, max_readers: int) -> lmdb.Environment:
+    # writemap would end in SIGBUS on a full disk; sync and metasync make a commit durable
+    return lmdb.open(
+        str(path),
+        lib_version=1,
+        map_size=map_size,
+        max_readers=max_readers,
+        max_dbs=1,
+        max_spare_txns=1,  # py-lmdb resets and renews one read transaction: a third off each get
+        sync=True,
+        metasync=True,
+        writemap=False,
+        meminit=False,
+        readahead=False,
+        create=False,
+        mode=0o600,
+    )
+
+
+def _create(path: Path, *, map_size: int, max_readers: int) -> None:
+    new = path.with_name(path.name + ".new")
+    if new.exists():
+        shutil.rmtree(new)  # of a process that died here; the lock says that none is alive
+    new.mkdir(mode=0o700)
+    env = _open(new, map_size=map_size, max_readers=max_readers)
+    try:
+        env.open_db(ROWS)
+        with env.begin(write=True) as txn:
+            txn.put(SEQUENCE, bytes(8))
+    finally:
+        env.close()
+    _allocate(new / "lock.mdb")
+    for made in (new / "data.mdb", new / "lock.mdb", new):
+        _sync(made)
+    try:
+        new.rename(path)
+    except OSError as error:
+        raise UnavailableError(
+            f"{path} has no data.mdb and cannot be created: it is not an empty directory"
+        ) from error
+    _sync(path.parent)
+
+
+def _allocate(path: Path) -> None:
+    """Fill the holes of the reader table, which is mapped: touching one on a full disk kills."""
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
