@@ -65,6 +65,10 @@ class IncompleteBody(S3Error):
     message = "You did not provide the number of bytes specified by the Content-Length HTTP header."
 
 
+class InvalidAction(S3Error):
+    message = "The action or operation requested is invalid."
+
+
 class InvalidArgument(S3Error):
     message = "Invalid Argument"
 
@@ -154,6 +158,10 @@ class RequestTimeout(S3Error):
         "Your socket connection to the server was not read from or written to "
         "within the timeout period."
     )
+
+
+class ValidationError(S3Error):
+    message = "The input fails to satisfy the constraints of the service."
 
 
 class XAmzContentSHA256Mismatch(S3Error):
