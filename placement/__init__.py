@@ -1,1 +1,1 @@
-"""Deterministic placement of data on a hierarchy of devices: pure mathematics."""
+"""Where shards go: pure, deterministic arithmetic on integers. No I/O, clock or randomness."""
