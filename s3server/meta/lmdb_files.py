@@ -34,15 +34,16 @@ def open_environment(path: Path, *, map_size: int, max_readers: int) -> lmdb.Env
             if not (path / "data.mdb").exists():
                 _create(path, map_size=map_size, max_readers=max_readers)
             env = _open(path, map_size=map_size, max_readers=max_readers)
+        except lmdb.InvalidError as error:
+            raise UnavailableError(
+                f"{path / 'data.mdb'} is no file of LMDB 1.0; those of 0.9 cannot be used"
+            ) from error
         except lmdb.Error as error:
             raise UnavailableError(f"cannot open {path}: {error}") from error
     if env.lib_version()[0] != 1 or env.max_key_size() < _KEY_BYTES:
-        found = ".".join(str(part) for part in env.lib_version())
+        found = f"LMDB {env.lib_version()} with keys of {env.max_key_size()} bytes"
         env.close()
-        raise UnavailableError(
-            f"{path} has the format of LMDB {found} or pages too small: "
-            f"format 1 with keys of {_KEY_BYTES} bytes is needed"
-        )
+        raise UnavailableError(f"{path} is of {found}; 1.0 with {_KEY_BYTES} bytes is needed")
     return env
 
 

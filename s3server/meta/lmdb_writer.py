@@ -17,6 +17,9 @@ from s3server.meta.lmdb_files import SEQUENCE
 if TYPE_CHECKING:
     from lmdb import _Database
 
+_MDB_SHORT_WRITE = -30_772  # part of a page list fitted on the disk; py-lmdb has no class for it
+_FULL = {errno.ENOSPC, errno.EDQUOT, _MDB_SHORT_WRITE}
+
 
 class LmdbWriter:
     """Applies batches; used by the committer thread alone.
@@ -54,8 +57,7 @@ class LmdbWriter:
             try:
                 return self._transact(batch)
             except lmdb.Error as error:
-                if not _is_full(error):
-                    raise
+                self._raise_unless_full(error)
                 if not isinstance(error, lmdb.MapFullError):
                     self._ballast.release()
         return self._apply_freeing(batch)
@@ -67,12 +69,18 @@ class LmdbWriter:
         try:
             results = self._transact([batch[index] for index in freeing])
         except lmdb.Error as error:
-            if not _is_full(error):
-                raise
+            self._raise_unless_full(error)
             return outcomes
         for index, result in zip(freeing, results, strict=True):
             outcomes[index] = result
         return outcomes
+
+    def _raise_unless_full(self, error: lmdb.Error) -> None:
+        """Return where there was no space and nothing was written; raise otherwise."""
+        if not isinstance(error, lmdb.MapFullError) and error.code not in _FULL:
+            raise error
+        # Had it been the meta page, written last, that failed, LMDB would panic here.
+        self._env.begin(write=True).abort()
 
     def _transact(self, batch: Sequence[Request]) -> list[Outcome]:
         """Fold the commits into one synced transaction. Raises lmdb.Error, nothing written."""
@@ -109,7 +117,3 @@ def _write(txn: lmdb.Transaction[bytes], fold: Fold) -> None:
         if value is None:
             txn.delete(key)
     txn.cursor().putmulti([(key, value) for key, value in changes if value is not None])
-
-
-def _is_full(error: lmdb.Error) -> bool:
-    return isinstance(error, lmdb.MapFullError) or error.code in {errno.ENOSPC, errno.EDQUOT}
