@@ -1,0 +1,151 @@
+"""Group append: one thread makes all waiting small blobs durable with one write per OSD."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import queue
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from s3server.data.base import DataError, FullError, UnavailableError
+from s3server.data.osd_directory import DirectoryOsd
+from s3server.data.volumes import Record, VolumeWriter
+from s3server.data.workers import Fanout
+from s3server.model import ShardPlace
+
+VOLUME_LIMIT = 256 << 20  # bytes after which a new volume is begun
+BATCH_LIMIT = 1024  # blobs
+
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def as_data_error(errors: Iterable[OSError]) -> DataError:
+    """Return what a caller is told about shards that could not be written."""
+    known = list(errors)
+    kind = FullError if any(each.errno in _NO_SPACE for each in known) else UnavailableError
+    return kind("; ".join(str(each) for each in known))
+
+
+class _Waiting(NamedTuple):
+    record: Record
+    osds: Sequence[int]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[tuple[ShardPlace, ...]]
+
+
+_Outcome = tuple[ShardPlace, ...] | Exception
+
+
+class Appender:
+    """Appends records to this process's volumes, one on each OSD.
+
+    The queue is as long as there are callers that wait: each has one record in it.
+    """
+
+    def __init__(
+        self,
+        osds: Mapping[int, DirectoryOsd],
+        new_volume_id: Callable[[], bytes],
+        fanout: Fanout,
+        *,
+        volume_limit: int = VOLUME_LIMIT,
+    ) -> None:
+        self._osds = osds
+        self._new_volume_id = new_volume_id
+        self._fanout = fanout
+        self._volume_limit = volume_limit
+        self._volumes: dict[int, VolumeWriter] = {}
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def append(self, record: Record, osds: Sequence[int]) -> asyncio.Future[tuple[ShardPlace, ...]]:
+        """Return a future that holds the record's places once it is durable on all the OSDs.
+
+        It fails with FullError or UnavailableError where one of them did not take the record.
+        """
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name="appender", daemon=True)
+            self._thread.start()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[tuple[ShardPlace, ...]] = loop.create_future()
+        self._queue.put(_Waiting(record, osds, loop, future))
+        return future
+
+    def close(self) -> None:
+        """Finish what waits, end the thread and let go of the volumes."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+        self._volumes.clear()
+
+    def _serve(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch = [first]
+            ends = False
+            with contextlib.suppress(queue.Empty):
+                while len(batch) < BATCH_LIMIT and not ends:
+                    following = self._queue.get_nowait()
+                    if following is None:
+                        ends = True
+                    else:
+                        batch.append(following)
+            self._settle(batch)
+            if ends:
+                return
+
+    def _settle(self, batch: list[_Waiting]) -> None:
+        outcomes: list[_Outcome]
+        try:
+            outcomes = self._append(batch)
+        except Exception as error:  # a caller must never wait for ever
+            outcomes = [error] * len(batch)
+        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits
+            batch[0].loop.call_soon_threadsafe(_resolve, batch, outcomes)
+
+    def _append(self, batch: list[_Waiting]) -> list[_Outcome]:
+        """Append the batch and return each record's places, or why it has none.
+
+        A failed OSD fails its records; the copies that others took are left to compaction.
+        """
+        groups: dict[int, list[Record]] = {}
+        for waiting in batch:
+            for osd in waiting.osds:
+                groups.setdefault(osd, []).append(waiting.record)
+        places: dict[int, list[ShardPlace]] = {}
+        jobs = [(osd, partial(self._append_to, osd, groups[osd], places)) for osd in groups]
+        failures = dict(zip(groups, self._fanout.run(jobs), strict=True))
+        taken = {osd: iter(found) for osd, found in places.items()}
+        outcomes: list[_Outcome] = []
+        for waiting in batch:
+            errors = [error for osd in waiting.osds if (error := failures[osd])]
+            mine = tuple(next(taken[osd]) for osd in waiting.osds if osd in taken)
+            outcomes.append(as_data_error(errors) if errors else mine)
+        return outcomes
+
+    def _append_to(
+        self, osd: int, records: list[Record], places: dict[int, list[ShardPlace]]
+    ) -> None:
+        volume = self._volumes.pop(osd, None)
+        if volume is None or volume.end >= self._volume_limit:
+            volume = VolumeWriter(self._osds[osd], self._new_volume_id())
+        try:
+            offsets = volume.append(records)
+        except OSError:
+            volume.discard_if_empty()
+            raise  # and the volume is not put back: it is sealed
+        self._volumes[osd] = volume
+        places[osd] = [ShardPlace(osd, volume.id, offset) for offset in offsets]
+
+
+def _resolve(batch: list[_Waiting], outcomes: list[_Outcome]) -> None:
+    for waiting, outcome in zip(batch, outcomes, strict=True):
+        if waiting.future.done():  # its caller was cancelled
+            continue
+        if isinstance(outcome, Exception):
+            waiting.future.set_exception(outcome)
+        else:
+            waiting.future.set_result(outcome)

@@ -1,0 +1,59 @@
+"""A pool in memory: the reference model of `base.Pool`, and the pool of fast tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+from s3server.data.base import DataError, Health, UnavailableError
+from s3server.model import DataRef, ShardPlace, Source
+
+PIECE = 1 << 20  # what stream() yields
+
+
+class MemoryPool:
+    """Implements `base.Pool` with a dictionary; "durable" means as long as the process lives."""
+
+    def __init__(self, name: str, new_blob_id: Callable[[], bytes]) -> None:
+        self.name = name
+        self._new_blob_id = new_blob_id
+        self._blobs: dict[bytes, bytes] = {}
+
+    @property
+    def blob_count(self) -> int:
+        """How many blobs it holds."""
+        return len(self._blobs)
+
+    async def write(self, source: Source) -> DataRef:
+        """Store all that `source` gives; see `base.Pool`."""
+        data = bytearray()
+        buffer = bytearray(min(max(source.size, 1), PIECE))
+        while count := await source.readinto(memoryview(buffer)):
+            data += buffer[:count]
+        if len(data) != source.size:
+            raise DataError(f"the source gave {len(data)} bytes where it promised {source.size}")
+        blob = self._new_blob_id()
+        self._blobs[blob] = bytes(data)
+        return DataRef(self.name, "replica:1", blob, source.size, 0, (ShardPlace(0),))
+
+    async def read(self, ref: DataRef, start: int, stop: int) -> bytes:
+        """Return bytes [start, stop); UnavailableError where the blob was deleted."""
+        data = self._blobs.get(ref.blob)
+        if data is None:
+            raise UnavailableError(f"blob {ref.blob.hex()} is gone")
+        return data[start:stop]
+
+    async def stream(self, ref: DataRef, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Yield bytes [start, stop) in pieces; deleting the blob meanwhile does no harm."""
+        data = await self.read(ref, start, stop)
+        for at in range(0, len(data), PIECE):
+            yield data[at : at + PIECE]
+
+    async def delete(self, ref: DataRef) -> None:
+        """Free the blob. Idempotent."""
+        self._blobs.pop(ref.blob, None)
+
+    async def check(self, ref: DataRef) -> Health:
+        """Tell whether the blob is there."""
+        return Health(("ok" if ref.blob in self._blobs else "missing",), needed=1)
+
+    async def close(self) -> None: ...

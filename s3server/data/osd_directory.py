@@ -1,0 +1,222 @@
+"""One OSD: a directory on a disk of its own, with an identity file, volumes and shard files.
+
+    osd.json                     who this is: format_version, cluster, osd, uuid
+    incoming/                    files being written; what a dead process left is swept
+    volumes/<16 hex>.vol         small blobs (layout.py); whoever appends holds the file's flock
+    shards/<2 hex>/<32 hex>.<n>  one shard of a large blob each, never overwritten
+
+A mount point whose disk is missing has no identity file, so it is refused instead of filling the
+disk below it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from s3server.data.base import CorruptError, DataError, MissingError, UnavailableError
+from s3server.data.layout import (
+    FORMAT_VERSION,
+    RECORD_HEADER,
+    VOLUME_HEADER,
+    Shard,
+    parse_record_header,
+    volume_header,
+)
+from s3server.data.vfs import Handle, Vfs, sync_directory
+
+_IDENTITY = "osd.json"
+_OURS_TO_IGNORE = frozenset({"lost+found"})  # mkfs makes it
+_FAN_OUT = [f"{number:02x}" for number in range(256)]
+
+
+class IdentityError(DataError):
+    """A directory is not the OSD that was asked for."""
+
+
+class _Identity(msgspec.Struct, frozen=True):
+    format_version: int
+    cluster: str
+    osd: int
+    uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFile:
+    """A shard file as found in a listing."""
+
+    blob: bytes
+    index: int
+    modified_s: float  # since the epoch
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeFile:
+    """A volume file as found in a listing; `is_open` where some process appends to it."""
+
+    id: bytes
+    size: int
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Space of an OSD's file system in bytes; `free` is what we may use."""
+
+    total: int
+    free: int
+
+
+class DirectoryOsd:
+    """An opened OSD. Methods block; those that write raise OSError."""
+
+    def __init__(self, path: str, osd: int, vfs: Vfs) -> None:
+        self.path = path
+        self.id = osd
+        self.vfs = vfs
+
+    @classmethod
+    def initialise(
+        cls, path: str, *, cluster: str, osd: int, vfs: Vfs | None = None
+    ) -> DirectoryOsd:
+        """Make an empty or absent directory an OSD, durably; IdentityError if it is not empty."""
+        vfs = vfs or Vfs()
+        with contextlib.suppress(FileExistsError):
+            vfs.mkdir(path)
+        if found := [name for name in vfs.names(path) if name not in _OURS_TO_IGNORE]:
+            raise IdentityError(f"{path} is not empty: it holds {found[0]}")
+        for name in ("incoming", "volumes", "shards", *(f"shards/{each}" for each in _FAN_OUT)):
+            vfs.mkdir(f"{path}/{name}")
+        sync_directory(vfs, f"{path}/shards")
+        identity = _Identity(FORMAT_VERSION, cluster, osd, str(uuid.uuid4()))
+        handle = Handle(vfs, vfs.create(f"{path}/incoming/{_IDENTITY}"))
+        vfs.pwrite(handle.fd, msgspec.json.encode(identity) + b"\n", 0)
+        vfs.fsync(handle.fd)
+        vfs.rename(f"{path}/incoming/{_IDENTITY}", f"{path}/{_IDENTITY}")
+        sync_directory(vfs, path)
+        return cls(path, osd, vfs)
+
+    @classmethod
+    def open(cls, path: str, *, cluster: str, osd: int, vfs: Vfs | None = None) -> DirectoryOsd:
+        """Return the OSD in this directory; IdentityError where it is absent or another one."""
+        vfs = vfs or Vfs()
+        identity = _read_identity(vfs, path)
+        if identity.format_version > FORMAT_VERSION:
+            raise IdentityError(
+                f"{path} has format {identity.format_version}, newer than this program's "
+                f"{FORMAT_VERSION}"
+            )
+        if identity.cluster != cluster:
+            raise IdentityError(f"{path} belongs to cluster {identity.cluster}, not to {cluster}")
+        if identity.osd != osd:
+            raise IdentityError(f"{path} is OSD {identity.osd}, not OSD {osd}")
+        return cls(path, osd, vfs)
+
+    def incoming_path(self, name: str) -> str:
+        """Return where a file is written before it has its place."""
+        return f"{self.path}/incoming/{name}"
+
+    def shard_path(self, blob: bytes, index: int) -> str:
+        return f"{self.path}/shards/{blob[-1]:02x}/{blob.hex()}.{index}"
+
+    def volume_path(self, volume: bytes) -> str:
+        return f"{self.path}/volumes/{volume.hex()}.vol"
+
+    def publish_shard(self, shard: Shard) -> None:
+        """Give a finished file in incoming/ its place, durably."""
+        target = self.shard_path(shard.blob, shard.index)
+        self.vfs.rename(self.incoming_path(shard.file_name), target)
+        sync_directory(self.vfs, target.rpartition("/")[0])
+
+    def remove_shard(self, blob: bytes, index: int) -> None:
+        """Unlink a shard file; nothing happens where there is none."""
+        with contextlib.suppress(FileNotFoundError):
+            self.vfs.unlink(self.shard_path(blob, index))
+
+    def list_shards(self) -> Iterator[ShardFile]:
+        """Yield every shard file; one that goes meanwhile may be left out."""
+        for directory in _FAN_OUT:
+            for name in self.vfs.names(f"{self.path}/shards/{directory}"):
+                blob, _, index = name.partition(".")
+                with contextlib.suppress(FileNotFoundError, ValueError):
+                    handle = self._open(f"{self.path}/shards/{directory}/{name}")
+                    modified_s = self.vfs.stat(handle.fd).st_mtime
+                    yield ShardFile(bytes.fromhex(blob), int(index), modified_s)
+
+    def list_volumes(self) -> Iterator[VolumeFile]:
+        """Yield every volume file."""
+        for name in self.vfs.names(f"{self.path}/volumes"):
+            with contextlib.suppress(FileNotFoundError, ValueError):
+                volume = bytes.fromhex(name.removesuffix(".vol"))
+                handle = self._open(self.volume_path(volume))
+                size = self.vfs.stat(handle.fd).st_size
+                yield VolumeFile(volume, size, is_open=not self.vfs.lock(handle.fd))
+
+    def scan_volume(self, volume: bytes) -> Iterator[tuple[bytes, int, int]]:
+        """Yield blob id, offset and size of each record; the torn end of a volume is left out.
+
+        Data is not verified here: reading a record does that. Raises MissingError, or
+        CorruptError where the file is no volume of this id.
+        """
+        try:
+            handle = self._open(self.volume_path(volume))
+        except FileNotFoundError as error:
+            raise MissingError(f"{self.path}: no volume {volume.hex()}") from error
+        if self.vfs.pread(handle.fd, VOLUME_HEADER, 0) != volume_header(volume):
+            raise CorruptError(f"{self.path}: {volume.hex()}.vol has no header of this volume")
+        end = self.vfs.stat(handle.fd).st_size
+        at = VOLUME_HEADER
+        while record := parse_record_header(self.vfs.pread(handle.fd, RECORD_HEADER, at)):
+            blob, size = record
+            after = at + RECORD_HEADER + size
+            if after > end:
+                return
+            yield blob, at, size
+            at = after
+
+    def remove_volume(self, volume: bytes) -> None:
+        """Unlink a volume, if it is there; UnavailableError while some process appends to it."""
+        with contextlib.suppress(FileNotFoundError):
+            handle = self._open(self.volume_path(volume))
+            if not self.vfs.lock(handle.fd):
+                raise UnavailableError(f"{self.path}: volume {volume.hex()} is being written")
+            self.vfs.unlink(self.volume_path(volume))
+
+    def sweep_incoming(self, older_than_s: float, now: float) -> int:
+        """Remove what dead processes left in incoming/; return how many files that were.
+
+        A file goes when nobody holds its lock and it was not written to for `older_than_s`,
+        seen from `now` (seconds since the epoch).
+        """
+        removed = 0
+        for name in self.vfs.names(f"{self.path}/incoming"):
+            with contextlib.suppress(FileNotFoundError):
+                handle = self._open(self.incoming_path(name))
+                is_old = now - self.vfs.stat(handle.fd).st_mtime > older_than_s
+                if is_old and self.vfs.lock(handle.fd):
+                    self.vfs.unlink(self.incoming_path(name))
+                    removed += 1
+        return removed
+
+    def usage(self) -> Usage:
+        """Return the space of the file system that holds this OSD."""
+        found = self.vfs.usage(self.path)
+        return Usage(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)
+
+    def _open(self, path: str) -> Handle:
+        return Handle(self.vfs, self.vfs.open(path))
+
+
+def _read_identity(vfs: Vfs, path: str) -> _Identity:
+    try:
+        handle = Handle(vfs, vfs.open(f"{path}/{_IDENTITY}"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise IdentityError(f"{path} is no OSD: it has no {_IDENTITY}; is it mounted?") from error
+    try:
+        return msgspec.json.decode(vfs.pread(handle.fd, 65536, 0), type=_Identity)
+    except msgspec.DecodeError as error:
+        raise IdentityError(f"{path}/{_IDENTITY} cannot be read: {error}") from error

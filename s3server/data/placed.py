@@ -1,0 +1,234 @@
+"""A pool whose blobs lie on OSDs where a placement rule says, as copies or in an erasure code.
+
+Small blobs are appended to volumes, on as many OSDs as the codec survives losses, plus one.
+Large ones are shard files, striped, with at most two buffers of the sender's bytes in memory:
+while one is hashed and written the other fills.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from itertools import pairwise
+
+from awscrt.checksums import crc32c
+
+from s3server.data.appender import VOLUME_LIMIT, Appender
+from s3server.data.base import DataError, Health, UnavailableError
+from s3server.data.buffers import MIB, BufferPool
+from s3server.data.codec import ShardCodec, codec_from_name
+from s3server.data.layout import BLOCK, record_header
+from s3server.data.osd_directory import DirectoryOsd
+from s3server.data.placed_read import BlobReader
+from s3server.data.upload import BlobUpload
+from s3server.data.volumes import OnDamage, Record, VolumeReader
+from s3server.data.workers import Fanout, Workers
+from s3server.model import DataRef, ShardPlace, Source
+
+STRIPE = MIB
+PIECE = MIB  # what stream() yields
+LARGE_BUFFER = 4 * MIB
+FEW_UPLOADS = 8  # up to which each has large buffers
+
+
+class PlacedPool:
+    """A pool on OSD directories. Implements `base.Pool`; used from one event loop.
+
+    `choose` returns the ids of the OSDs for the shards of a blob id, in their order, one per
+    shard of the codec. `on_damage` is told, from any thread, which shard of a blob was found
+    missing or corrupt while the blob was read; an OSD that is absent as a whole is not reported.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        codec: ShardCodec,
+        osds: Mapping[int, DirectoryOsd],
+        choose: Callable[[bytes], Sequence[int]],
+        new_blob_id: Callable[[], bytes],
+        *,
+        small_limit: int = BLOCK,
+        stripe: int = STRIPE,
+        volume_limit: int = VOLUME_LIMIT,
+        on_damage: OnDamage = lambda ref, index, reason: None,
+    ) -> None:
+        if stripe % BLOCK:
+            raise ValueError(f"a stripe is a multiple of {BLOCK} bytes, not {stripe}")
+        self.name = name
+        self._codec = codec
+        self._osds = osds
+        self._choose = choose
+        self._new_blob_id = new_blob_id
+        self._small_limit = small_limit
+        self._stripe = stripe
+        self._on_damage = on_damage
+        self._copies = codec.total - codec.needed + 1
+        self._codecs = {codec.name: codec}
+        self._workers = Workers()
+        # Two, as what an OSD takes for a sync says nothing of what it takes for 4 MiB.
+        self._appends, self._fanout = Fanout(), Fanout()
+        self._buffers = BufferPool()
+        self._uploads = 0
+        self._reader = VolumeReader(osds, on_damage)
+        self._appender = Appender(
+            osds, self._new_volume_id, self._appends, volume_limit=volume_limit
+        )
+
+    async def write(self, source: Source) -> DataRef:
+        """Store all that `source` gives, durably in every shard; see `base.Pool`."""
+        if source.size <= self._small_limit:
+            return await self._write_small(source)
+        self._uploads += 1
+        try:
+            return await self._write_large(source)
+        finally:
+            self._uploads -= 1
+
+    async def read(self, ref: DataRef, start: int, stop: int) -> bytes:
+        """Return bytes [start, stop), verified; see `base.Pool`."""
+        if ref.stripe:
+            return await self._workers.run(self._blob(ref).read, start, stop)
+        found = self._reader.read_cached(ref, start, stop)
+        if found is not None:
+            return found
+        return await self._workers.run(self._reader.read, ref, start, stop)
+
+    async def stream(self, ref: DataRef, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Yield bytes [start, stop) in verified pieces; the next one is read meanwhile."""
+        if not ref.stripe:
+            yield await self.read(ref, start, stop)
+            return
+        blob = self._blob(ref)
+        await self._workers.run(blob.open_all)
+        edges = [start, *range(start // PIECE * PIECE + PIECE, stop, PIECE), stop]
+        ahead = self._workers.start(blob.read, edges[0], edges[1])
+        try:
+            for piece_start, piece_stop in pairwise(edges[1:]):
+                piece = await ahead
+                ahead = self._workers.start(blob.read, piece_start, piece_stop)
+                yield piece
+            yield await ahead
+        finally:
+            ahead.cancel()
+
+    async def delete(self, ref: DataRef) -> None:
+        """Unlink the blob's shard files; a file on an OSD that is not here is left to the sweep.
+
+        Raises UnavailableError where an OSD refuses; calling again is harmless.
+        """
+        if ref.stripe:
+            await self._workers.run(self._unlink, ref)
+
+    async def check(self, ref: DataRef) -> Health:
+        """Read and verify every shard; see `base.Pool`."""
+        if not ref.stripe:
+            return Health(await self._workers.run(self._reader.check, ref), needed=1)
+        blob = self._blob(ref)
+        return Health(await self._workers.run(blob.check), needed=self._codec_of(ref).needed)
+
+    async def close(self) -> None:
+        """Finish what is being written and end the threads."""
+        await self._workers.run(self._appender.close)
+        self._workers.close()
+        self._appends.close()
+        self._fanout.close()
+
+    async def _write_small(self, source: Source) -> DataRef:
+        size = source.size
+        data = bytearray(size)
+        with memoryview(data) as view:
+            _expect(await source.readinto(view), size)
+        _expect(await source.readinto(memoryview(bytearray(1))), 0)
+        blob = self._new_blob_id()
+        checksum = crc32c(data)
+        record = Record(record_header(blob, size, checksum), data)
+        osds = self._place(blob)[: self._copies]
+        places = await self._appender.append(record, osds)
+        return DataRef(self.name, f"replica:{len(osds)}", blob, size, 0, places, checksum)
+
+    async def _write_large(self, source: Source) -> DataRef:
+        blob = self._new_blob_id()
+        osds = self._place(blob)
+        upload = BlobUpload(
+            {index: self._osds[osd] for index, osd in enumerate(osds)},
+            codec=self._codec,
+            blob=blob,
+            size=source.size,
+            stripe=self._stripe,
+            fanout=self._fanout,
+            buffers=self._buffers,
+        )
+        try:
+            await self._transfer(source, upload)
+        except BaseException:
+            await asyncio.shield(self._workers.start(upload.abort))
+            raise
+        places = tuple(ShardPlace(osd) for osd in osds)
+        return DataRef(self.name, self._codec.name, blob, source.size, self._stripe, places)
+
+    def _place(self, blob: bytes) -> Sequence[int]:
+        """Return the OSD of each shard; UnavailableError where not all of them are here."""
+        osds = self._choose(blob)
+        if len(osds) != self._codec.total:
+            raise UnavailableError(f"{len(osds)} OSDs for the {self._codec.total} shards of a blob")
+        if absent := [osd for osd in osds if osd not in self._osds]:
+            raise UnavailableError(f"OSD {absent[0]} is not here")
+        return osds
+
+    async def _transfer(self, source: Source, upload: BlobUpload) -> None:
+        """Pass the source's bytes to the upload and commit it once the source has vouched."""
+        left = source.size
+        size = self._buffer_size(left)
+        buffers = [self._buffers.take(size) for _ in range(2 if left > size else 1)]
+        step = self._workers.start(upload.open)
+        turn = 0
+        while left:
+            data = memoryview(buffers[turn % len(buffers)])
+            count = min(left, size)
+            _expect(await source.readinto(data[:count]), count)
+            await step
+            step = self._workers.start(upload.append, data, count)
+            left -= count
+            turn += 1
+        _expect(await source.readinto(memoryview(bytearray(1))), 0)
+        await step
+        await self._workers.run(upload.commit)
+        # Only here is it certain that nobody uses them any more; after an error they are dropped.
+        for buffer in buffers:
+            self._buffers.give(buffer)
+
+    def _buffer_size(self, size: int) -> int:
+        """Return the size of an upload's buffers: whole stripes, large where few share memory."""
+        is_roomy = self._uploads <= FEW_UPLOADS and size > MIB
+        wanted = LARGE_BUFFER if is_roomy and self._codec.needed == 1 else MIB
+        return max(wanted // self._stripe, 1) * self._stripe
+
+    def _unlink(self, ref: DataRef) -> None:
+        errors: list[OSError] = []
+        for index, place in enumerate(ref.shards):
+            if place.osd in self._osds:
+                try:
+                    self._osds[place.osd].remove_shard(ref.blob, index)
+                except OSError as error:
+                    errors.append(error)
+        if errors:
+            raise UnavailableError("; ".join(str(error) for error in errors))
+
+    def _blob(self, ref: DataRef) -> BlobReader:
+        return BlobReader(ref, self._codec_of(ref), self._osds, self._on_damage)
+
+    def _codec_of(self, ref: DataRef) -> ShardCodec:
+        codec = self._codecs.get(ref.codec)
+        if codec is None:
+            codec = self._codecs[ref.codec] = codec_from_name(ref.codec)
+        return codec
+
+    def _new_volume_id(self) -> bytes:
+        """Return 8 bytes; hashed, as blob ids may share their first bytes."""
+        return hashlib.blake2b(self._new_blob_id(), digest_size=8).digest()
+
+
+def _expect(count: int, promised: int) -> None:
+    if count != promised:
+        raise DataError(f"the source gave {count} bytes where it promised {promised}")

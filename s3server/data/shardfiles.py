@@ -1,0 +1,158 @@
+"""Shard files: writing one, and reading verified bytes out of one. Format: layout.py."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import mmap
+
+from s3server.data.base import CorruptError, MissingError, UnavailableError
+from s3server.data.layout import (
+    BLOCK,
+    CHECKSUMS_PER_PAGE,
+    PAGE,
+    Shard,
+    block_checksums,
+    pages_of_table,
+    parse_table_page,
+    table_pages,
+    trailer,
+)
+from s3server.data.osd_directory import DirectoryOsd
+from s3server.data.vfs import Handle
+from s3server.data.volumes import NOT_DAMAGE
+
+
+class ShardFileWriter:
+    """One shard file on its way. Methods block and raise OSError; one thread at a time."""
+
+    def __init__(self, osd: DirectoryOsd, shard: Shard) -> None:
+        self.osd = osd
+        self._shard = shard
+        self._handle: Handle | None = None
+        self._end = 0
+        self._checksums: list[int] = []
+
+    def open(self) -> None:
+        """Create the file in incoming/, locked, with all its space reserved."""
+        vfs = self.osd.vfs
+        path = self.osd.incoming_path(self._shard.file_name)
+        self._handle = Handle(vfs, vfs.create(path, direct=True))
+        vfs.lock(self._handle.fd)
+        vfs.allocate(self._handle.fd, self._shard.file_size)
+
+    def write(self, data: memoryview, checksums: list[int]) -> None:
+        """Append `data`, page-aligned in memory, with the checksums of its blocks.
+
+        All but the last call bring whole blocks, the last one whole pages.
+        """
+        self._write(data)
+        self._checksums += checksums
+
+    def commit(self) -> None:
+        """Write table and trailer, make the file durable and give it its place, durably."""
+        assert self._end == self._shard.padded
+        end = self._shard.file_size - self._end
+        with mmap.mmap(-1, end) as buffer:
+            for page in table_pages(self._shard, self._checksums):
+                buffer.write(page)
+            buffer.write(trailer(self._shard))
+            with memoryview(buffer) as view:
+                self._write(view)
+        assert self._handle is not None
+        self.osd.vfs.fdatasync(self._handle.fd)
+        self.osd.publish_shard(self._shard)
+        self._handle = None
+
+    def remove(self) -> None:
+        """Remove the file, wherever it is by now; what an OSD refuses is left to the sweep."""
+        self._handle = None
+        with contextlib.suppress(OSError):
+            self.osd.vfs.unlink(self.osd.incoming_path(self._shard.file_name))
+        with contextlib.suppress(OSError):
+            self.osd.remove_shard(self._shard.blob, self._shard.index)
+
+    def _write(self, data: memoryview) -> None:
+        assert self._handle is not None
+        written = self.osd.vfs.pwrite(self._handle.fd, data, self._end)
+        if written != len(data):  # the kernel cuts writes short only when space runs out
+            raise OSError(errno.ENOSPC, f"{written} of {len(data)} bytes written")
+        self._end += written
+
+
+class ShardFileReader:
+    """An open shard file. Blocks. The trailer is verified before the first byte is believed.
+
+    All methods raise MissingError (it cannot be read), CorruptError (it is not what it should
+    be), or UnavailableError (this process is out of descriptors or memory).
+    """
+
+    def __init__(self, osd: DirectoryOsd, shard: Shard) -> None:
+        """Open the file, so that nobody's unlink can take it away any more."""
+        self._vfs = osd.vfs
+        self._shard = shard
+        self._path = osd.shard_path(shard.blob, shard.index)
+        self._is_ours = False
+        self._table: dict[int, tuple[int, ...]] = {}
+        try:
+            self._handle = Handle(self._vfs, self._vfs.open(self._path))
+        except OSError as error:
+            raise _unreadable(self._path, error) from error
+
+    def read(self, start: int, stop: int) -> bytes | memoryview:
+        """Return bytes [start, stop) of the shard, every touched block of it verified."""
+        self._verify_trailer()
+        first, last = start // BLOCK, -(-stop // BLOCK)
+        end = min(last * BLOCK, self._shard.padded)
+        data = self._pread(end - first * BLOCK, first * BLOCK)
+        found = block_checksums(memoryview(data))
+        if found != [self._checksum(number) for number in range(first, last)]:
+            raise CorruptError(f"{self._path}: a block of [{first}, {last}) fails its checksum")
+        if len(data) == stop - start:
+            return data
+        return memoryview(data)[start - first * BLOCK : stop - first * BLOCK]
+
+    def verify(self) -> None:
+        """Read and verify the whole file."""
+        step = 16 * BLOCK
+        for at in range(0, self._shard.size, step):
+            self.read(at, min(at + step, self._shard.size))
+
+    def _verify_trailer(self) -> None:
+        if self._is_ours:
+            return
+        try:
+            size = self._vfs.stat(self._handle.fd).st_size
+        except OSError as error:
+            raise _unreadable(self._path, error) from error
+        if size != self._shard.file_size:
+            raise CorruptError(f"{self._path}: {size} bytes instead of {self._shard.file_size}")
+        if self._pread(PAGE, self._shard.trailer_offset) != trailer(self._shard):
+            raise CorruptError(f"{self._path}: the trailer is not that of this shard")
+        self._is_ours = True
+
+    def _checksum(self, block: int) -> int:
+        number, place = divmod(block, CHECKSUMS_PER_PAGE)
+        page = self._table.get(number)
+        if page is None:
+            assert number < pages_of_table(self._shard.size)
+            content = self._pread(PAGE, self._shard.padded + number * PAGE)
+            page = parse_table_page(self._shard, number, content)
+            if page is None:
+                raise CorruptError(f"{self._path}: page {number} of the table fails its checksum")
+            self._table = {number: page}  # one page covers 64 MiB
+        return page[place]
+
+    def _pread(self, size: int, offset: int) -> bytes:
+        try:
+            data = self._vfs.pread(self._handle.fd, size, offset)
+        except OSError as error:
+            raise _unreadable(self._path, error) from error
+        if len(data) != size:
+            raise CorruptError(f"{self._path}: ends at {offset + len(data)}")
+        return data
+
+
+def _unreadable(path: str, error: OSError) -> MissingError | UnavailableError:
+    kind = UnavailableError if error.errno in NOT_DAMAGE else MissingError
+    return kind(f"{path}: {error.strerror}")

@@ -1,0 +1,167 @@
+"""Volume files: appending small blobs to one, and reading a blob out of any. Format: layout.py."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from s3server.data.base import MissingError, UnavailableError
+from s3server.data.layout import RECORD_HEADER, VOLUME_HEADER, is_record, volume_header
+from s3server.data.osd_directory import DirectoryOsd
+from s3server.data.vfs import Handle, sync_directory
+from s3server.model import DataRef, ShardPlace
+
+# (blob, shard index, "missing" or "corrupt"); called from any thread.
+OnDamage = Callable[[DataRef, int, str], None]
+
+RECORDS_PER_WRITE = 512  # two buffers each, and writev takes 1024
+NOT_DAMAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # our trouble, not the OSD's
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A small blob as it is appended."""
+
+    header: bytes
+    data: bytes | bytearray
+
+    @property
+    def size(self) -> int:
+        return RECORD_HEADER + len(self.data)
+
+
+class VolumeWriter:
+    """The one volume of an OSD that this process appends to. Blocks; used by one thread at a time.
+
+    After an error the volume must not be appended to again: what a failed sync left on the disk
+    is unknown.
+    """
+
+    def __init__(self, osd: DirectoryOsd, volume: bytes) -> None:
+        """Create the volume durably, locked before others can see it; OSError where that fails."""
+        self.id = volume
+        self.end = VOLUME_HEADER
+        self._osd = osd
+        vfs = osd.vfs
+        incoming = osd.incoming_path(f"{volume.hex()}.vol")
+        self._handle = Handle(vfs, vfs.create(incoming))
+        try:
+            vfs.lock(self._handle.fd)
+            _write(vfs.append_durably(self._handle.fd, [volume_header(volume)], 0), self.end)
+            vfs.rename(incoming, osd.volume_path(volume))
+            sync_directory(vfs, f"{osd.path}/volumes")
+        except OSError:
+            for path in (incoming, osd.volume_path(volume)):
+                with contextlib.suppress(OSError):
+                    vfs.unlink(path)
+            raise
+
+    def append(self, records: Sequence[Record]) -> list[int]:
+        """Make the records durable in the volume and return their offsets, or raise OSError."""
+        offsets = []
+        for at in range(0, len(records), RECORDS_PER_WRITE):
+            some = records[at : at + RECORDS_PER_WRITE]
+            buffers = [buffer for record in some for buffer in (record.header, record.data)]
+            size = sum(record.size for record in some)
+            _write(self._osd.vfs.append_durably(self._handle.fd, buffers, self.end), size)
+            for record in some:
+                offsets.append(self.end)
+                self.end += record.size
+        return offsets
+
+    def discard_if_empty(self) -> None:
+        """Unlink the volume if nothing in it was acknowledged: a full disk leaves no litter."""
+        if self.end == VOLUME_HEADER:
+            with contextlib.suppress(OSError):
+                self._osd.vfs.unlink(self._osd.volume_path(self.id))
+
+
+def _write(written: int, size: int) -> None:
+    if written != size:  # the kernel cuts writes to files short only when space runs out
+        raise OSError(errno.ENOSPC, f"{written} of {size} bytes written")
+
+
+class VolumeReader:
+    """Reads small blobs, each verified against its DataRef. Thread-safe."""
+
+    def __init__(
+        self, osds: Mapping[int, DirectoryOsd], on_damage: OnDamage, *, open_files: int = 256
+    ) -> None:
+        self._osds = osds
+        self._on_damage = on_damage
+        self._limit = open_files
+        self._open: OrderedDict[tuple[int, bytes], Handle] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read_cached(self, ref: DataRef, start: int, stop: int) -> bytes | None:
+        """Return bytes of a blob if that needs no waiting for a disk, else None."""
+        for index, place in enumerate(ref.shards):
+            handle = self._cached(place)
+            if handle is None:
+                continue
+            record = bytearray(RECORD_HEADER + ref.size)
+            try:
+                found = self._osds[place.osd].vfs.pread_cached(handle.fd, record, place.offset)
+            except OSError:
+                return None
+            if found != len(record):
+                return None
+            if is_record(record, ref.blob, ref.size, ref.crc32c):
+                return bytes(memoryview(record)[RECORD_HEADER + start : RECORD_HEADER + stop])
+            self._on_damage(ref, index, "corrupt")
+        return None
+
+    def read(self, ref: DataRef, start: int, stop: int) -> bytes:
+        """Return bytes of a blob from the first whole copy; UnavailableError if there is none."""
+        for index in range(len(ref.shards)):
+            state, record = self._read_copy(ref, index)
+            if state == "ok":
+                return record[RECORD_HEADER + start : RECORD_HEADER + stop]
+            if ref.shards[index].osd in self._osds:
+                self._on_damage(ref, index, state)
+        raise UnavailableError(f"blob {ref.blob.hex()}: no copy can be read")
+
+    def check(self, ref: DataRef) -> tuple[str, ...]:
+        """Return the state of each copy."""
+        return tuple(self._read_copy(ref, index)[0] for index in range(len(ref.shards)))
+
+    def _read_copy(self, ref: DataRef, index: int) -> tuple[str, bytes]:
+        place = ref.shards[index]
+        try:
+            handle = self._cached(place) or self._opened(place)
+            vfs = self._osds[place.osd].vfs
+            record = vfs.pread(handle.fd, RECORD_HEADER + ref.size, place.offset)
+        except MissingError:
+            return "missing", b""
+        except OSError as error:
+            if error.errno in NOT_DAMAGE:
+                raise UnavailableError(str(error)) from error
+            return "missing", b""
+        return ("ok" if is_record(record, ref.blob, ref.size, ref.crc32c) else "corrupt"), record
+
+    def _cached(self, place: ShardPlace) -> Handle | None:
+        key = (place.osd, place.volume)
+        with self._lock:
+            handle = self._open.get(key)
+            if handle is not None:
+                self._open.move_to_end(key)
+        return handle
+
+    def _opened(self, place: ShardPlace) -> Handle:
+        osd = self._osds.get(place.osd)
+        if osd is None:
+            raise MissingError(f"OSD {place.osd} is not here")
+        handle = Handle(osd.vfs, osd.vfs.open(osd.volume_path(place.volume)))
+        with self._lock:
+            self._open[place.osd, place.volume] = handle
+            # What compaction removed must not keep its space: a new volume is a time to look.
+            for key, each in list(self._open.items()):
+                if self._osds[key[0]].vfs.stat(each.fd).st_nlink == 0:
+                    del self._open[key]
+            while len(self._open) > self._limit:
+                self._open.popitem(last=False)
+        return handle
