@@ -86,7 +86,9 @@ class LmdbWriter:
         """Fold the commits into one synced transaction. Raises lmdb.Error, nothing written."""
         outcomes: list[Outcome] = []
         with self._env.begin(self._rows, write=True) as txn:
-            before = int.from_bytes(txn.get(SEQUENCE, b"", db=self._main), "big")
+            counted = txn.get(SEQUENCE, db=self._main)
+            assert counted is not None, "created with the environment"
+            before = int.from_bytes(counted, "big")
             fold = Fold(_View(txn), before)
             for request in batch:
                 try:
