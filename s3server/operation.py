@@ -11,6 +11,7 @@ from typing import Any
 
 from s3server.core.records import BucketRecord
 from s3server.core.services import Services
+from s3server.errors import NoSuchBucket
 from s3server.model import HttpRequest, Principal
 
 Handler = Callable[["Ctx", dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -23,19 +24,23 @@ HANDLERS: dict[str, Handler] = {}
 class Ctx:
     """All that a handler may touch besides its request.
 
-    `bucket` and `bucket_row` are the bucket named in the URL and its stored form, None for
-    operations on the service or where the bucket does not exist yet.
+    `bucket` is the bucket that the URL names, None for operations on the service and for the
+    creation of a bucket.
     """
 
-    operation: str
     request_id: str
     principal: Principal
     bucket: BucketRecord | None
-    bucket_row: bytes | None
     now: datetime
     services: Services
     http: HttpRequest
     require: Require  # await ctx.require(action, bucket_name, key): a second permission
+
+    def require_bucket(self) -> BucketRecord:
+        """Return the bucket of the URL. Raises NoSuchBucket where there is none."""
+        if self.bucket is None:
+            raise NoSuchBucket
+        return self.bucket
 
 
 def handles(name: str) -> Callable[[Handler], Handler]:

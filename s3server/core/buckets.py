@@ -22,6 +22,7 @@ from s3server.model import Principal
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
 _RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+_CONTENT_TABLES = (records.OBJECT, records.VERSION)
 _CACHED_BUCKETS = 4_096
 
 
@@ -108,13 +109,11 @@ class Buckets:
             found = await self.find(bucket.name)
             if found is None or found[0].id != bucket.id:
                 raise NoSuchBucket(BucketName=bucket.name)
-            spaces = [
-                (table + bucket.id, after_prefix(table + bucket.id))
-                for table in (records.OBJECT, records.VERSION, records.UPLOAD)
-            ]
-            for start, stop in spaces:
-                if await self._meta.scan(start, stop, limit=1):
-                    raise BucketNotEmpty(BucketName=bucket.name)
+            await self.check_empty(bucket)
+            uploads = _range_of(records.UPLOAD, bucket)
+            if await self._meta.scan(*uploads, limit=1):
+                raise BucketNotEmpty(BucketName=bucket.name)
+            spaces = [uploads, *(_range_of(table, bucket) for table in _CONTENT_TABLES)]
             counters = records.COUNTER + bucket.id
             rows = await self._meta.scan(counters, after_prefix(counters), limit=100)
             return Plan(
@@ -132,6 +131,12 @@ class Buckets:
 
         await commit(self._meta, plan)
 
+    async def check_empty(self, bucket: BucketRecord) -> None:
+        """Raise BucketNotEmpty where the bucket has an object or a version."""
+        for table in _CONTENT_TABLES:
+            if await self._meta.scan(*_range_of(table, bucket), limit=1):
+                raise BucketNotEmpty(BucketName=bucket.name)
+
     async def list_owned(
         self, owner: str | None, *, prefix: str = "", after: str = "", limit: int
     ) -> list[BucketRecord]:
@@ -144,6 +149,10 @@ class Buckets:
         names = [key[len(table) :].decode() for key, _ in rows]
         found = await self._meta.get_many([records.bucket_key(name) for name in names])
         return [self.decode(row) for row in found if row is not None]
+
+
+def _range_of(table: bytes, bucket: BucketRecord) -> tuple[bytes, bytes]:
+    return table + bucket.id, after_prefix(table + bucket.id)
 
 
 def check_name(name: str) -> None:

@@ -61,6 +61,8 @@ class UploadPage:
     uploads: list[UploadRecord]
     prefixes: list[str]
     is_truncated: bool
+    last_key: str  # key of the last upload, or the last common prefix
+    last_upload: bytes  # empty after a common prefix
 
 
 class Listing:
@@ -90,6 +92,11 @@ class Listing:
             last=page.last.decode(),
         )
 
+    async def first_uploads(self, bucket: BucketRecord, limit: int) -> list[UploadRecord]:
+        """Return the first uploads in progress of a bucket."""
+        page = await self._walk(records.UPLOAD + bucket.id, Fold(b"", b""), b"", limit)
+        return [decode(UploadRecord, row) for _, row in page.items]
+
     async def uploads(
         self,
         bucket: BucketRecord,
@@ -107,10 +114,16 @@ class Listing:
             start = _start_after(after_key, prefix, delimiter, end_of_key=b"\x01")
         fold = Fold(prefix.encode(), delimiter.encode(), suffix=_UPLOAD_SUFFIX_BYTES)
         page = await self._walk(records.UPLOAD + bucket.id, fold, start, limit)
+        ends_in_upload = bool(page.items) and page.last == page.items[-1][0]
+        key, upload = page.last, b""
+        if ends_in_upload:
+            key, upload = page.last[:-_UPLOAD_SUFFIX_BYTES], page.last[-16:]
         return UploadPage(
             uploads=[decode(UploadRecord, row) for _, row in page.items],
             prefixes=[prefix.decode() for prefix in page.prefixes],
             is_truncated=page.is_truncated,
+            last_key=key.decode(),
+            last_upload=upload,
         )
 
     async def _walk(self, table: bytes, fold: Fold, start: bytes, limit: int) -> Page:

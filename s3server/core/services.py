@@ -13,6 +13,18 @@ from s3server.core.users import Users
 
 
 @dataclass(frozen=True, slots=True)
+class Regions:
+    """The region of this store, and the names under which clients may ask for it."""
+
+    name: str
+    aliases: tuple[str, ...] = ()  # "*" stands for any name
+
+    def accepts(self, name: str) -> bool:
+        """Tell whether a client may use this name of the region."""
+        return name == self.name or "*" in self.aliases or name in self.aliases
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """One value that carries every service; made by the composition root."""
 
@@ -22,3 +34,4 @@ class Services:
     multipart: Multipart
     listing: Listing
     users: Users
+    regions: Regions

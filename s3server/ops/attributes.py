@@ -1,0 +1,120 @@
+"""From the members of a request to what is stored of an object, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from s3server.core.objects import Attributes, WriteCondition
+from s3server.core.records import ObjectRecord
+from s3server import errors
+from s3server.errors import InvalidArgument
+from s3server.model import Principal
+from s3server.ops.refusals import ON_NEW_OBJECTS, check_storage_class, refuse
+
+STORED_HEADERS = (
+    "ContentType",
+    "CacheControl",
+    "ContentDisposition",
+    "ContentEncoding",
+    "ContentLanguage",
+    "Expires",
+)
+DEFAULT_CONTENT_TYPE = "binary/octet-stream"
+OBJECT_ACLS = {
+    "private": "private",
+    "public-read": "public-read",
+    "public-read-write": "public-read-write",
+    "authenticated-read": "authenticated-read",
+    # The owner of a bucket may read everything in it anyway.
+    "bucket-owner-read": "private",
+    "bucket-owner-full-control": "private",
+}
+
+
+def attributes_of(request: Mapping[str, Any], principal: Principal) -> Attributes:
+    """Return what a PutObject, CopyObject or CreateMultipartUpload request says of the object."""
+    refuse(request, *ON_NEW_OBJECTS)
+    return Attributes(
+        owner=principal.id,
+        headers=_stored_headers(request),
+        metadata=tuple((request.get("Metadata") or {}).items()),
+        acl=object_acl(request.get("ACL")),
+        storage_class=check_storage_class(request),
+    )
+
+
+def object_acl(wanted: str | None) -> str:
+    """Return the canned ACL as it is stored; "" where the object follows its bucket."""
+    if not wanted:
+        return ""
+    acl = OBJECT_ACLS.get(wanted)
+    if acl is None:
+        raise InvalidArgument(ArgumentName="x-amz-acl", ArgumentValue=wanted)
+    return acl
+
+
+def write_condition(request: Mapping[str, Any]) -> WriteCondition:
+    """Return what the request demands of the version that it replaces."""
+    if_match, if_none_match = request.get("IfMatch"), request.get("IfNoneMatch")
+    if if_none_match is not None and if_none_match != "*":
+        raise errors.NotImplemented(
+            "A conditional write takes If-None-Match: * only.", Header="If-None-Match"
+        )
+    return WriteCondition(
+        if_match=None if if_match is None else unquote_etag(if_match),
+        if_none_match=if_none_match is not None,
+    )
+
+
+def unquote_etag(etag: str) -> str:
+    """Return an ETag without its quotes."""
+    return etag.strip().removeprefix('"').removesuffix('"')
+
+
+def quote_etag(etag: str) -> str:
+    """Return an ETag as headers and documents carry it."""
+    return f'"{etag}"'
+
+
+def at(milliseconds: int) -> datetime:
+    """Return a stored time as a datetime in UTC."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def describe(record: ObjectRecord) -> dict[str, Any]:
+    """Return the members that GetObject and HeadObject share, apart from length and body."""
+    result: dict[str, Any] = {
+        "AcceptRanges": "bytes",
+        "LastModified": at(record.modified_ms),
+        "ETag": quote_etag(record.etag),
+        "ContentType": DEFAULT_CONTENT_TYPE,
+        "Metadata": dict(record.metadata),
+    }
+    result.update(record.headers)
+    return result
+
+
+def checksums_of(record: ObjectRecord) -> dict[str, str]:
+    """Return the stored checksums with their type, as the model names them."""
+    if not record.checksums:
+        return {}
+    return {**dict(record.checksums), "ChecksumType": record.checksum_type}
+
+
+def _stored_headers(request: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    stored = []
+    for name in STORED_HEADERS:
+        value = request.get(name)
+        if name == "ContentEncoding" and value:
+            value = _without_aws_chunked(value)
+        if value:
+            stored.append((name, value))
+    return tuple(stored)
+
+
+def _without_aws_chunked(encodings: str) -> str:
+    """Return the content encodings without the one that only describes the transfer."""
+    kept = (encoding.strip() for encoding in encodings.split(","))
+    return ",".join(encoding for encoding in kept if encoding.lower() != "aws-chunked")

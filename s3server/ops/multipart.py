@@ -1,0 +1,202 @@
+"""Multipart uploads: create, complete, abort, list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from s3server.core.multipart import ChosenPart, Digest, format_upload_id, parse_upload_id
+from s3server.core.records import PartRecord, UploadRecord
+from s3server.errors import InvalidArgument, InvalidRequest, MalformedXML, NoSuchUpload
+from s3server.operation import Ctx, handles
+from s3server.ops.attributes import (
+    at,
+    attributes_of,
+    checksums_of,
+    quote_etag,
+    unquote_etag,
+    write_condition,
+)
+from s3server.ops.bucket_list import page_size, spell_url
+from s3server.ops.refusals import check_owner, refuse
+from s3server.wire.checksums import whole_checksum
+
+MAX_UPLOADS = 1_000
+MAX_PARTS = 10_000
+CHECKSUM_PREFIX = "Checksum"
+
+
+@handles("CreateMultipartUpload")
+async def create_multipart_upload(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
+    """Begin an upload in parts."""
+    check_owner(ctx, request)
+    algorithm = request.get("ChecksumAlgorithm") or ""
+    checksum_type = _checksum_type(algorithm, request.get("ChecksumType") or "")
+    upload = await ctx.services.multipart.create(
+        ctx.require_bucket(),
+        request["Key"],
+        attributes_of(request, ctx.principal),
+        checksum_algorithm=algorithm,
+        checksum_type=checksum_type,
+    )
+    result = {
+        "Bucket": request["Bucket"],
+        "Key": request["Key"],
+        "UploadId": format_upload_id(upload.id),
+    }
+    if algorithm:
+        result |= {"ChecksumAlgorithm": algorithm, "ChecksumType": checksum_type}
+    return result
+
+
+@handles("CompleteMultipartUpload")
+async def complete_multipart_upload(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
+    """Make an object of the chosen parts; no byte is written again."""
+    check_owner(ctx, request)
+    refuse(request, "SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
+    parts = (request.get("MultipartUpload") or {}).get("Parts") or []
+    if not 1 <= len(parts) <= MAX_PARTS:
+        raise MalformedXML
+
+    def summarise(upload: UploadRecord, used: Sequence[PartRecord]) -> Digest:
+        return _digest(request, upload, used)
+
+    record = await ctx.services.multipart.complete(
+        ctx.require_bucket(),
+        request["Key"],
+        request["UploadId"],
+        [_chosen(part) for part in parts],
+        summarise=summarise,
+        condition=write_condition(request),
+    )
+    return {
+        "Location": f"{ctx.http.scheme}://{ctx.http.headers.get('host', '')}{ctx.http.raw_path}",
+        "Bucket": request["Bucket"],
+        "Key": request["Key"],
+        "ETag": quote_etag(record.etag),
+        **checksums_of(record),
+    }
+
+
+@handles("AbortMultipartUpload")
+async def abort_multipart_upload(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
+    """Give up an upload and the space of its parts."""
+    check_owner(ctx, request)
+    refuse(request, "IfMatchInitiatedTime")
+    bucket, key = ctx.require_bucket(), request["Key"]
+    await ctx.services.multipart.abort(bucket, key, request["UploadId"])
+    return {}
+
+
+@handles("ListMultipartUploads")
+async def list_multipart_uploads(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
+    """List uploads in progress by key, and by time within a key."""
+    check_owner(ctx, request)
+    bucket, key_marker = ctx.require_bucket(), request.get("KeyMarker", "")
+    prefix, delimiter = request.get("Prefix", ""), request.get("Delimiter", "")
+    limit = page_size(request.get("MaxUploads"), MAX_UPLOADS, "max-uploads")
+    page = await ctx.services.listing.uploads(
+        bucket,
+        prefix=prefix,
+        delimiter=delimiter,
+        after_key=key_marker,
+        after_upload=_upload_marker(request),
+        limit=limit,
+    )
+    spell = spell_url if request.get("EncodingType") else str
+    result: dict[str, Any] = {
+        "Bucket": bucket.name,
+        "KeyMarker": spell(key_marker),
+        "UploadIdMarker": request.get("UploadIdMarker", ""),
+        "Prefix": spell(prefix),
+        "MaxUploads": limit,
+        "IsTruncated": page.is_truncated,
+        "Uploads": [_upload_entry(upload, spell) for upload in page.uploads],
+        "CommonPrefixes": [{"Prefix": spell(common)} for common in page.prefixes],
+    }
+    if delimiter:
+        result["Delimiter"] = spell(delimiter)
+    if request.get("EncodingType"):
+        result["EncodingType"] = "url"
+    if page.is_truncated:
+        result["NextKeyMarker"] = spell(page.last_key)
+        if page.last_upload:
+            result["NextUploadIdMarker"] = format_upload_id(page.last_upload)
+    return result
+
+
+def _upload_entry(upload: UploadRecord, spell: Any) -> dict[str, Any]:
+    entry = {
+        "UploadId": format_upload_id(upload.id),
+        "Key": spell(upload.key),
+        "Initiated": at(upload.started_ms),
+        "StorageClass": upload.storage_class,
+        "Owner": {"ID": upload.owner},
+        "Initiator": {"ID": upload.owner},
+    }
+    if upload.checksum_algorithm:
+        entry["ChecksumAlgorithm"] = upload.checksum_algorithm
+        entry["ChecksumType"] = upload.checksum_type
+    return entry
+
+
+def _upload_marker(request: Mapping[str, Any]) -> bytes | None:
+    """Return the upload to list after; without a key marker S3 ignores it."""
+    marker = request.get("UploadIdMarker")
+    if not marker or not request.get("KeyMarker"):
+        return None
+    try:
+        return parse_upload_id(marker)
+    except NoSuchUpload:
+        raise InvalidArgument(
+            "Invalid uploadId marker", ArgumentName="upload-id-marker", ArgumentValue=marker
+        ) from None
+
+
+def _chosen(part: Mapping[str, Any]) -> ChosenPart:
+    number, etag = part.get("PartNumber"), part.get("ETag")
+    if number is None or etag is None:
+        raise MalformedXML
+    if not 1 <= number <= MAX_PARTS:
+        raise InvalidArgument(
+            f"PartNumber must be between 1 and {MAX_PARTS}.",
+            ArgumentName="partNumber",
+            ArgumentValue=str(number),
+        )
+    checksums = tuple(
+        (name, value) for name, value in part.items() if name.startswith(CHECKSUM_PREFIX) and value
+    )
+    return ChosenPart(number=number, etag=unquote_etag(etag), checksums=checksums)
+
+
+def _checksum_type(algorithm: str, wanted: str) -> str:
+    """Return the type of checksum an upload will have, as S3 combines them."""
+    if not algorithm:
+        if wanted:
+            raise InvalidRequest("A checksum type needs a checksum algorithm.")
+        return ""
+    only = {"CRC64NVME": "FULL_OBJECT", "SHA1": "COMPOSITE", "SHA256": "COMPOSITE"}.get(algorithm)
+    if only is not None and wanted not in ("", only):
+        raise InvalidRequest(
+            f"The {wanted} checksum type cannot be used with the {algorithm.lower()} algorithm."
+        )
+    return only or wanted or "COMPOSITE"
+
+
+def _digest(
+    request: Mapping[str, Any], upload: UploadRecord, parts: Sequence[PartRecord]
+) -> Digest:
+    """Return the checksum of the whole, verified against what the client sent of it."""
+    size = sum(part.size for part in parts)
+    promised = request.get("MpuObjectSize")
+    if promised is not None and promised != size:
+        raise InvalidRequest(
+            f"The provided 'x-amz-mp-object-size' header value {promised} does not match what "
+            f"was computed: {size}"
+        )
+    pairs = [(dict(part.checksums), part.size) for part in parts]
+    algorithm, kind = upload.checksum_algorithm, upload.checksum_type
+    checksum = whole_checksum(request, algorithm=algorithm, checksum_type=kind, parts=pairs)
+    if checksum is None:
+        return Digest()
+    return Digest(checksums=(checksum,), checksum_type=kind or "FULL_OBJECT")

@@ -1,0 +1,105 @@
+"""Parts of multipart uploads: upload, copy, list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from s3server.core.records import PartRecord
+from s3server.errors import EntityTooLarge, InvalidArgument
+from s3server.operation import Ctx, handles
+from s3server.ops.attributes import at, quote_etag
+from s3server.ops.bucket_list import page_size
+from s3server.ops.multipart import MAX_PARTS
+from s3server.ops.object_copy import REFUSED, check_source_conditions, open_source
+from s3server.ops.refusals import ENCRYPTION, check_owner, refuse
+from s3server.wire.ranges import parse_copy_range
+
+MAX_PARTS_LISTED = 1_000
+MAX_PART_BYTES = 5 * 1024**3
+
+
+@handles("UploadPart")
+async def upload_part(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
+    """Store one part of an upload."""
+    check_owner(ctx, request)
+    refuse(request, *ENCRYPTION)
+    part = await ctx.services.multipart.put_part(
+        ctx.require_bucket(),
+        request["Key"],
+        request["UploadId"],
+        _part_number(request),
+        request["Body"],
+    )
+    return {"ETag": quote_etag(part.etag), **dict(part.checksums)}
+
+
+@handles("UploadPartCopy")
+async def upload_part_copy(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
+    """Store a part from bytes of an object that is here already."""
+    check_owner(ctx, request)
+    refuse(request, *ENCRYPTION, *REFUSED)
+    number, services = _part_number(request), ctx.services
+    target = (ctx.require_bucket(), request["Key"], request["UploadId"])
+    await services.multipart.get(*target)
+    source = await open_source(ctx, request)
+    record = await services.objects.get(*source)
+    check_source_conditions(request, record)
+    start, stop = parse_copy_range(request.get("CopySourceRange"), record.size)
+    if stop - start > MAX_PART_BYTES:
+        raise EntityTooLarge(ProposedSize=str(stop - start), MaxSizeAllowed=str(MAX_PART_BYTES))
+    ref, etag = await services.copying.copy_bytes(record, start, stop, target[0].pool)
+    part = services.multipart.part(number, stop - start, etag)
+    part = await services.multipart.commit_part(*target, ref, part)
+    return {"CopyPartResult": {"ETag": quote_etag(part.etag), "LastModified": at(part.modified_ms)}}
+
+
+@handles("ListParts")
+async def list_parts(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
+    """List the parts of an upload."""
+    check_owner(ctx, request)
+    upload = await ctx.services.multipart.get(
+        ctx.require_bucket(), request["Key"], request["UploadId"]
+    )
+    limit = page_size(request.get("MaxParts"), MAX_PARTS_LISTED, "max-parts")
+    marker = request.get("PartNumberMarker") or 0
+    parts = await ctx.services.multipart.parts(upload.id, after=int(marker), limit=limit + 1)
+    shown = parts[:limit]
+    result: dict[str, Any] = {
+        "Bucket": request["Bucket"],
+        "Key": request["Key"],
+        "UploadId": request["UploadId"],
+        "PartNumberMarker": int(marker),
+        "NextPartNumberMarker": shown[-1].number if shown else 0,
+        "MaxParts": limit,
+        "IsTruncated": len(parts) > limit,
+        "Parts": [_entry(part) for part in shown],
+        "Initiator": {"ID": upload.owner},
+        "Owner": {"ID": upload.owner},
+        "StorageClass": upload.storage_class,
+    }
+    if upload.checksum_algorithm:
+        result["ChecksumAlgorithm"] = upload.checksum_algorithm
+        result["ChecksumType"] = upload.checksum_type
+    return result
+
+
+def _entry(part: PartRecord) -> dict[str, Any]:
+    return {
+        "PartNumber": part.number,
+        "LastModified": at(part.modified_ms),
+        "ETag": quote_etag(part.etag),
+        "Size": part.size,
+        **dict(part.checksums),
+    }
+
+
+def _part_number(request: Mapping[str, Any]) -> int:
+    number = int(request["PartNumber"])
+    if not 1 <= number <= MAX_PARTS:
+        raise InvalidArgument(
+            f"Part number must be an integer between 1 and {MAX_PARTS}, inclusive",
+            ArgumentName="partNumber",
+            ArgumentValue=str(number),
+        )
+    return number

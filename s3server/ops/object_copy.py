@@ -1,0 +1,117 @@
+"""CopyObject, and what it shares with UploadPartCopy: who and what is copied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from s3server.core.objects import Attributes
+from s3server.core.records import BucketRecord, ObjectRecord
+from s3server.errors import InvalidArgument, InvalidRequest, KeyTooLongError
+from s3server.operation import Ctx, handles
+from s3server.ops.attributes import (
+    at,
+    attributes_of,
+    checksums_of,
+    quote_etag,
+    write_condition,
+)
+from s3server.ops.refusals import check_owner, refuse
+from s3server.wire.conditions import check_copy_source_conditions
+
+MAX_COPY_BYTES = 5 * 1024**3
+REFUSED = (
+    "CopySourceSSECustomerAlgorithm",
+    "CopySourceSSECustomerKey",
+    "CopySourceSSECustomerKeyMD5",
+)
+
+
+@handles("CopyObject")
+async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
+    """Copy an object; within a pool only metadata is written."""
+    check_owner(ctx, request)
+    refuse(request, *REFUSED, "ChecksumAlgorithm")
+    if request.get("TaggingDirective") == "REPLACE":
+        refuse(request, "TaggingDirective")
+    given = attributes_of(request, ctx.principal)
+    replaced = _directive(request) == "REPLACE"
+    target = (ctx.require_bucket(), request["Key"])
+    source = await open_source(ctx, request)
+    if not replaced and source == target:
+        raise InvalidRequest(
+            "This copy request is illegal because it is trying to copy an object to itself "
+            "without changing the object's metadata, storage class, website redirect location "
+            "or encryption attributes."
+        )
+
+    def describe(record: ObjectRecord) -> Attributes:
+        check_source_conditions(request, record)
+        if record.size > MAX_COPY_BYTES:
+            raise InvalidRequest(
+                "The specified copy source is larger than the maximum allowable size for a copy "
+                f"source: {MAX_COPY_BYTES}"
+            )
+        if replaced:
+            return given
+        return replace(given, headers=record.headers, metadata=record.metadata)
+
+    record = await ctx.services.copying.copy(source, target, describe, write_condition(request))
+    return {
+        "CopyObjectResult": {
+            "ETag": quote_etag(record.etag),
+            "LastModified": at(record.modified_ms),
+            **checksums_of(record),
+        }
+    }
+
+
+async def open_source(ctx: Ctx, request: Mapping[str, Any]) -> tuple[BucketRecord, str]:
+    """Return bucket and key of x-amz-copy-source, once the caller may read them."""
+    name, key = parse_copy_source(request["CopySource"])
+    await ctx.require("s3:GetObject", name, key)
+    bucket = await ctx.services.buckets.get(name)
+    expected = request.get("ExpectedSourceBucketOwner")
+    check_owner(replace(ctx, bucket=bucket), {"ExpectedBucketOwner": expected})
+    return bucket, key
+
+
+def check_source_conditions(request: Mapping[str, Any], record: ObjectRecord) -> None:
+    """Raise PreconditionFailed where the source is not as x-amz-copy-source-if-* demands."""
+    check_copy_source_conditions(
+        request, etag=quote_etag(record.etag), modified=at(record.modified_ms)
+    )
+
+
+def parse_copy_source(header: str) -> tuple[str, str]:
+    """Return bucket and key of an x-amz-copy-source header. Raises InvalidArgument."""
+    path, _, query = header.partition("?")
+    try:
+        decoded = unquote_to_bytes(path).decode()
+    except UnicodeDecodeError:
+        decoded = ""
+    bucket, slash, key = decoded.removeprefix("/").partition("/")
+    if not (bucket and slash and key) or "\0" in decoded or bucket.startswith("arn:"):
+        raise InvalidArgument(
+            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+            ArgumentName="x-amz-copy-source",
+            ArgumentValue=header,
+        )
+    if query not in ("", "versionId=null"):
+        refuse({"versionId": query}, "versionId")
+    if len(key.encode()) > 1_024:
+        raise KeyTooLongError
+    return bucket, key
+
+
+def _directive(request: Mapping[str, Any]) -> str:
+    directive = request.get("MetadataDirective") or "COPY"
+    if directive not in ("COPY", "REPLACE"):
+        raise InvalidArgument(
+            "Unknown metadata directive.",
+            ArgumentName="x-amz-metadata-directive",
+            ArgumentValue=str(directive),
+        )
+    return str(directive)

@@ -1,0 +1,67 @@
+"""DeleteObject and DeleteObjects."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from s3server.core.records import BucketRecord
+from s3server import errors
+from s3server.errors import KeyTooLongError, MalformedXML, S3Error
+from s3server.operation import Ctx, handles
+from s3server.ops.refusals import check_owner, refuse, refuse_version
+
+MAX_KEYS = 1_000
+MAX_KEY_BYTES = 1_024
+CONCURRENT_DELETES = 100  # commits of one request that may wait for the same flush
+
+
+@handles("DeleteObject")
+async def delete_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
+    """Delete a key. That there was none is no error."""
+    check_owner(ctx, request)
+    refuse_version(request)
+    refuse(request, "MFA", "IfMatch", "IfMatchLastModifiedTime", "IfMatchSize")
+    await ctx.services.objects.delete(ctx.require_bucket(), request["Key"])
+    return {}
+
+
+@handles("DeleteObjects")
+async def delete_objects(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
+    """Delete up to 1,000 keys, each permitted and committed on its own."""
+    check_owner(ctx, request)
+    refuse(request, "MFA")
+    bucket, wanted = ctx.require_bucket(), request["Delete"]
+    entries = wanted.get("Objects") or []
+    if not 1 <= len(entries) <= MAX_KEYS:
+        raise MalformedXML
+    limit = asyncio.Semaphore(CONCURRENT_DELETES)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_delete_one(ctx, bucket, entry, limit)) for entry in entries]
+    errors = [error for error in (task.result() for task in tasks) if error is not None]
+    failed = {error["Key"] for error in errors}
+    result: dict[str, Any] = {"Errors": errors}
+    if not wanted.get("Quiet"):
+        result["Deleted"] = [
+            {"Key": entry["Key"]} for entry in entries if entry["Key"] not in failed
+        ]
+    return result
+
+
+async def _delete_one(
+    ctx: Ctx, bucket: BucketRecord, entry: dict[str, Any], limit: asyncio.Semaphore
+) -> dict[str, str] | None:
+    """Delete one key; return what the answer says of it where that failed."""
+    key = entry["Key"]
+    try:
+        async with limit:
+            if len(key.encode()) > MAX_KEY_BYTES:
+                raise KeyTooLongError
+            refuse_version(entry)
+            if any(entry.get(name) for name in ("ETag", "LastModifiedTime", "Size")):
+                raise errors.NotImplemented("Conditional deletes are not implemented yet.")
+            await ctx.require("s3:DeleteObject", bucket.name, key)
+            await ctx.services.objects.delete(bucket, key)
+    except S3Error as error:
+        return {"Key": key, "Code": error.code, "Message": error.message}
+    return None

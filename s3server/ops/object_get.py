@@ -1,0 +1,135 @@
+"""GetObject and HeadObject: whole objects, ranges, parts, conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from s3server.core.records import ObjectRecord
+from s3server.errors import InvalidArgument, InvalidPartNumber, InvalidRequest
+from s3server.operation import Ctx, handles
+from s3server.ops.attributes import at, checksums_of, describe, quote_etag
+from s3server.ops.object_ranges import PIECE_BYTES, MultiRange
+from s3server.ops.refusals import check_owner, refuse, refuse_version
+from s3server.wire.conditions import check_read_conditions
+from s3server.wire.ranges import parse_range
+
+OVERRIDES = {
+    "ResponseCacheControl": "CacheControl",
+    "ResponseContentDisposition": "ContentDisposition",
+    "ResponseContentEncoding": "ContentEncoding",
+    "ResponseContentLanguage": "ContentLanguage",
+    "ResponseContentType": "ContentType",
+    "ResponseExpires": "Expires",
+}
+
+
+@handles("GetObject")
+async def get_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
+    """Return an object, one range of it, several ranges, or one part."""
+    record, result = await _open(ctx, request)
+    spans = result.pop("@spans")
+    objects = ctx.services.objects
+    if len(spans) > 1:
+        blob = await objects.blob_of(record)
+        answer = MultiRange(objects, blob, spans, record.size, result["ContentType"])
+        return result | answer.describe()
+    start, stop = spans[0]
+    if start == stop:
+        result["Body"] = b""
+        return result
+    blob = await objects.blob_of(record)
+    if stop - start <= PIECE_BYTES:
+        result["Body"] = await objects.read(blob, start, stop)
+    else:
+        result["Body"] = objects.stream(blob, start, stop)
+    return result
+
+
+@handles("HeadObject")
+async def head_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
+    """Return what GetObject would say of an object, without its bytes."""
+    record, result = await _open(ctx, request)
+    spans = result.pop("@spans")
+    if len(spans) > 1:
+        blob = await ctx.services.objects.blob_of(record)
+        answer = MultiRange(
+            ctx.services.objects, blob, spans, record.size, result["ContentType"]
+        ).describe()
+        answer.pop("Body")
+        return result | answer
+    return result
+
+
+async def _open(ctx: Ctx, request: dict[str, Any]) -> tuple[ObjectRecord, dict[str, Any]]:
+    """Return the version asked for and the members of the answer, "@spans" among them."""
+    check_owner(ctx, request)
+    refuse_version(request)
+    refuse(request, "SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
+    record = await ctx.services.objects.get(ctx.require_bucket(), request["Key"])
+    check_read_conditions(request, etag=quote_etag(record.etag), modified=at(record.modified_ms))
+    result = describe(record)
+    result["@spans"] = spans = await _spans(ctx, request, record, result)
+    start, stop = spans[0]
+    result["ContentLength"] = stop - start
+    if "ContentRange" not in result and len(spans) == 1:
+        if request.get("ChecksumMode") == "ENABLED":
+            result.update(checksums_of(record))
+    _override(ctx, request, result)
+    return record, result
+
+
+async def _spans(
+    ctx: Ctx, request: Mapping[str, Any], record: ObjectRecord, result: dict[str, Any]
+) -> list[tuple[int, int]]:
+    """Return the half-open spans of bytes to send; add what the answer says about them."""
+    part_number, header = request.get("PartNumber"), request.get("Range")
+    if part_number is not None:
+        if header:
+            raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")
+        span = await _part_span(ctx, record, part_number)
+        if record.part_count:
+            result["PartsCount"] = record.part_count
+    else:
+        spans = parse_range(header, record.size) if header else None
+        if spans is None:
+            return [(0, record.size)]
+        if len(spans) > 1:
+            return spans
+        span = spans[0]
+    if span[0] < span[1]:
+        result["ContentRange"] = f"bytes {span[0]}-{span[1] - 1}/{record.size}"
+    return [span]
+
+
+async def _part_span(ctx: Ctx, record: ObjectRecord, number: int) -> tuple[int, int]:
+    if not 1 <= number <= 10_000:
+        raise InvalidArgument(
+            "Part number must be an integer between 1 and 10000, inclusive",
+            ArgumentName="partNumber",
+            ArgumentValue=str(number),
+        )
+    if not record.part_count:
+        if number > 1:
+            raise InvalidPartNumber(PartNumberRequested=str(number), ActualPartCount="1")
+        return 0, record.size
+    blob = await ctx.services.objects.blob_of(record)
+    if number > len(blob.parts):
+        raise InvalidPartNumber(
+            PartNumberRequested=str(number), ActualPartCount=str(len(blob.parts))
+        )
+    start = sum(part.size for part in blob.parts[: number - 1])
+    return start, start + blob.parts[number - 1].size
+
+
+def _override(ctx: Ctx, request: Mapping[str, Any], result: dict[str, Any]) -> None:
+    """Apply the response-* parameters, which only signed requests may use."""
+    for parameter, member in OVERRIDES.items():
+        value = request.get(parameter)
+        if value is None:
+            continue
+        if ctx.principal.is_anonymous:
+            raise InvalidRequest(
+                "Request specific response headers cannot be used for anonymous GET requests."
+            )
+        result[member] = value

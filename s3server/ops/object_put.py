@@ -1,0 +1,24 @@
+"""PutObject."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from s3server.operation import Ctx, handles
+from s3server.ops.attributes import attributes_of, checksums_of, quote_etag, write_condition
+from s3server.ops.refusals import check_owner, refuse
+
+
+@handles("PutObject")
+async def put_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
+    """Store an object; the answer is sent once bytes and record are on stable storage."""
+    check_owner(ctx, request)
+    refuse(request, "WriteOffsetBytes")
+    record = await ctx.services.objects.put(
+        ctx.require_bucket(),
+        request["Key"],
+        request["Body"],
+        attributes_of(request, ctx.principal),
+        write_condition(request),
+    )
+    return {"ETag": quote_etag(record.etag), **checksums_of(record)}

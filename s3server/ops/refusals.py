@@ -1,0 +1,55 @@
+"""What a request may ask of an operation that we do not do yet: refused, never ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from s3server import errors
+from s3server.errors import AccessDenied, InvalidStorageClass
+from s3server.operation import Ctx
+
+ENCRYPTION = (
+    "ServerSideEncryption",
+    "SSECustomerAlgorithm",
+    "SSECustomerKey",
+    "SSECustomerKeyMD5",
+    "SSEKMSKeyId",
+    "SSEKMSEncryptionContext",
+    "BucketKeyEnabled",
+)
+GRANTS = ("GrantFullControl", "GrantRead", "GrantReadACP", "GrantWrite", "GrantWriteACP")
+OBJECT_LOCK = ("ObjectLockMode", "ObjectLockRetainUntilDate", "ObjectLockLegalHoldStatus")
+ON_NEW_OBJECTS = (*ENCRYPTION, *GRANTS, *OBJECT_LOCK, "Tagging", "WebsiteRedirectLocation")
+
+
+def refuse(request: Mapping[str, Any], *members: str) -> None:
+    """Raise NotImplemented if the request has one of these members."""
+    for member in members:
+        if request.get(member):
+            raise errors.NotImplemented(
+                f"{member} asks for something that this server does not do yet.", Header=member
+            )
+
+
+def refuse_version(request: Mapping[str, Any]) -> None:
+    """Raise NotImplemented for a version other than the only one there is, the null version."""
+    if request.get("VersionId") not in (None, "null"):
+        raise errors.NotImplemented(
+            "Versions of objects are not implemented yet.", Header="VersionId"
+        )
+
+
+def check_storage_class(request: Mapping[str, Any]) -> str:
+    """Return the storage class asked for. Raises InvalidStorageClass for any but STANDARD."""
+    wanted = request.get("StorageClass") or "STANDARD"
+    if wanted != "STANDARD":
+        raise InvalidStorageClass(StorageClassRequested=str(wanted))
+    return "STANDARD"
+
+
+def check_owner(ctx: Ctx, request: Mapping[str, Any], member: str = "ExpectedBucketOwner") -> None:
+    """Raise AccessDenied where the bucket belongs to another owner than the client expects."""
+    expected = request.get(member)
+    if expected and (ctx.bucket is None or expected not in (ctx.bucket.owner, ctx.bucket.account)):
+        raise AccessDenied
