@@ -1,0 +1,156 @@
+"""A process that the supervisor starts: both sides of how the two talk.
+
+The child gets the settings on its standard input, so that no secret is on a command line or in an
+environment; the listening sockets as inherited descriptors; and a pipe into which it writes a
+byte when it is ready and one every second after. It dies with its parent, even by SIGKILL.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import sys
+from typing import Literal
+
+import uvloop
+
+from s3server import config as settings
+from s3server import logs
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
+
+Kind = Literal["worker", "jobs"]
+
+
+class Child:
+    """A started process, seen from the supervisor."""
+
+    def __init__(self, kind: Kind, slot: int) -> None:
+        self.kind = kind
+        self.slot = slot  # of all live workers this one alone has it
+        self.ready = asyncio.Event()
+        self.last_beat = asyncio.get_running_loop().time()
+        self.started = self.last_beat
+        self.is_stopping = False
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id; 0 before the start."""
+        return self._process.pid if self._process is not None else 0
+
+    async def start(self, config_json: str, listeners: list[int], lock: int) -> None:
+        """Start the process. `lock` stays open in it: a store is locked while any process lives."""
+        receiving, sending = os.pipe()
+        os.set_blocking(sending, False)
+        os.set_blocking(receiving, False)
+        command = [self.kind, "--slot", str(self.slot), "--status", str(sending)]
+        command += ["--listen", ",".join(map(str, listeners)), "--parent", str(os.getpid())]
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "s3server",
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                pass_fds=(sending, lock, *listeners),
+            )
+        finally:
+            os.close(sending)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(receiving, self._on_status, receiving)
+        assert self._process.stdin is not None
+        with contextlib.suppress(
+            BrokenPipeError, ConnectionResetError
+        ):  # wait() tells of its death
+            self._process.stdin.write(config_json.encode())
+            await self._process.stdin.drain()
+        self._process.stdin.close()
+
+    def _on_status(self, receiving: int) -> None:
+        loop = asyncio.get_running_loop()
+        if os.read(receiving, 4096):
+            self.last_beat = loop.time()
+            self.ready.set()
+        else:
+            loop.remove_reader(receiving)
+            os.close(receiving)
+
+    async def wait(self) -> int:
+        """Return the exit status once the process has ended; negative: the signal."""
+        return await self._process.wait() if self._process is not None else 0
+
+    def stop(self) -> None:
+        """Ask the process to end what it is doing, and itself."""
+        self.is_stopping = True
+        self._send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+
+def main(arguments: list[str]) -> int:
+    """Run a child; return its exit status. `arguments` as `Child.start` writes them."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("kind", choices=("worker", "jobs"))
+    parser.add_argument("--slot", type=int)
+    parser.add_argument("--status", type=int)
+    parser.add_argument("--listen")
+    parser.add_argument("--parent", type=int)
+    options = parser.parse_args(arguments)
+    _die_with(options.parent)
+    for number in (signal.SIGINT, signal.SIGHUP):  # a terminal sends these to us, too
+        signal.signal(number, signal.SIG_IGN)
+    logs.configure()
+    config = settings.from_json(sys.stdin.read())
+    if options.kind == "jobs":
+        return uvloop.run(_jobs(config, options.status))
+    sockets = [socket.socket(fileno=int(number)) for number in options.listen.split(",")]
+    return uvloop.run(_work(config, sockets, options.slot, options.status))
+
+
+def _die_with(parent: int) -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before the call
+        sys.exit(1)
+
+
+async def _work(
+    config: settings.Config, sockets: list[socket.socket], slot: int, status: int
+) -> int:
+    from s3server import app  # noqa: PLC0415 (what only a worker needs is not loaded elsewhere)
+    from s3server.process import worker  # noqa: PLC0415
+
+    server = worker.WorkerServer(app.build(config, slot=slot), config, status)
+    return await worker.serve(server, sockets)
+
+
+async def _jobs(config: settings.Config, status: int) -> int:
+    from s3server import app  # noqa: PLC0415
+
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(app.run_jobs(config))
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    beats = loop.create_task(_beat(status))
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    beats.cancel()
+    return 0
+
+
+async def _beat(status: int) -> None:
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            os.write(status, b".")
+        await asyncio.sleep(1)

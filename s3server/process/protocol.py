@@ -1,0 +1,310 @@
+"""HTTP/1.1 on one connection: uvicorn's httptools protocol with what it lacks.
+
+Repaired here, each with a contract test in `tests/unit/process/test_protocol.py`, because it rests
+on uvicorn's internals: limits of the header section (8 KiB, beside it a Range header of 32 KiB, 100
+fields), trailers kept out of the headers, exactly one Host (RFC 9112 section 3.2), deadlines for
+everything that a client can be slow at, and a connection that is closed, and not left out of step,
+when a body was not read. What cannot be parsed is answered with S3's error document.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import secrets
+from collections import deque
+from typing import Any
+from urllib.parse import unquote
+from xml.sax.saxutils import escape
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from s3server import errors
+from s3server.process.cycle import S3Cycle
+
+MAX_HEADERS = 8 << 10  # bytes of the request target and all fields but Range
+MAX_RANGE = 32 << 10  # bytes of the Range field: 1,024 ranges of ROOT's vector reads
+MAX_FIELDS = 100
+MAX_SILENT = 48 << 10  # bytes received without progress: an endless field, trailer or extension
+WRITE_BUFFER = 1 << 20  # bytes
+
+HEADER_S = 10  # from the first byte of a request, or the start of a connection, to its headers' end
+KEEP_ALIVE_S = 75  # between requests; longer than nginx keeps its side (60 s)
+STALL_S = 60  # without a byte of a body that is due, or without the client taking any
+LINGER_S = 5  # reading on after an early answer, so that a reset does not destroy it (RFC 9112 9.6)
+DRAIN_S = 0.5  # for requests already under way to an idle connection, at a stop
+
+
+class S3Protocol(HttpToolsProtocol):
+    """One connection. `expire` has to be called every second or so."""
+
+    transport: asyncio.Transport
+    cycle: S3Cycle
+    pipeline: deque[tuple[S3Cycle, Any]]  # type: ignore[assignment]
+
+    _deadline = math.inf  # loop time at which the client has been too slow
+    _write_deadline = math.inf
+    _silent = 0  # bytes received since the parser last got somewhere
+    _in_message = False  # between the first and the last byte of a request
+    _in_headers = False
+    _lingers = False  # answered for the last time; what still comes is dropped
+    _draining = False
+    _served: S3Cycle | None = None
+    _refusal: errors.S3Error | None = None
+
+    # --- the connection ---------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin."""
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        self._deadline = self.loop.time() + HEADER_S
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; it calls the `on_...` methods."""
+        if self._lingers or self.parser is None:
+            return
+        self._silent += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.cycle.keep_alive = False  # what follows would be another protocol
+        except httptools.HttpParserError:
+            self._refuse(self._refusal or errors.BadRequest("The request is not valid HTTP/1.1."))
+        else:
+            if self._silent > MAX_SILENT and self._in_message:
+                self._refuse(errors.RequestHeaderSectionTooLarge())
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """Let a request that was sent whole, or cut, be answered before closing."""
+        if self._lingers or not self._is_busy():
+            return None
+        self.cycle.keep_alive = False
+        self.cycle.is_cut = self.cycle.more_body
+        self.cycle.message_event.set()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell every request of the connection."""
+        for cycle, _ in self.pipeline:
+            cycle.disconnected = True
+        if self._served is not None and not self._served.response_complete:
+            self._served.disconnected = True
+            self._served.message_event.set()
+        self.pipeline.clear()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client does not take what was written."""
+        super().pause_writing()
+        self._write_deadline = self.loop.time() + STALL_S
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        super().resume_writing()
+        self._write_deadline = math.inf
+
+    def shutdown(self) -> None:
+        """Serve what has begun and what arrives within DRAIN_S, then close."""
+        self._draining = True
+        if self._is_busy():
+            self.cycle.keep_alive = False
+        elif not self._in_message:
+            self._deadline = min(self._deadline, self.loop.time() + DRAIN_S)
+
+    def expire(self, now: float) -> None:
+        """Close the connection if its client has been too slow; `now` is the loop's time."""
+        if now >= self._write_deadline:
+            self.transport.abort()
+        if now < self._deadline:
+            return
+        if self._in_message and self.flow.read_paused:
+            self._deadline = now + STALL_S  # it is we who do not read
+        elif self._in_message and not self._lingers:
+            self._refuse(errors.RequestTimeout())
+        else:
+            self.transport.close()
+
+    def _is_busy(self) -> bool:
+        return self._served is not None and not self.cycle.response_complete
+
+    def _refuse(self, error: errors.S3Error) -> None:
+        """Answer for the parser and end the connection."""
+        cycle = self.cycle
+        if self._is_busy():
+            if self._in_headers:  # of a request behind those being served
+                cycle.keep_alive = False
+                self._deadline = math.inf
+                self._lingers = True
+                return
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started or self.pipeline:
+                self.transport.close()
+                return
+        self.transport.write(_error_response(error))
+        self._linger()
+
+    def _linger(self) -> None:
+        self._lingers = True
+        self._deadline = self.loop.time() + LINGER_S
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    # --- the parser's callbacks -------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request has come."""
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._hosts: list[bytes] = []
+        self._size = 0
+        self._silent = 0
+        self._in_message = self._in_headers = True
+        self._deadline = self.loop.time() + HEADER_S
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the request target."""
+        self.url += url
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One field, of the header section or of the trailer section, which is dropped."""
+        if not self._in_headers:
+            return
+        name = name.lower()
+        if name == b"range":
+            if len(value) > MAX_RANGE:
+                self._fail(errors.RequestHeaderSectionTooLarge())
+        else:
+            self._count(len(name) + len(value) + 4)
+            if name == b"host":
+                self._hosts.append(value)
+            elif name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Start the application, or queue the request behind the one being served."""
+        version = self.parser.get_http_version()
+        url = httptools.parse_url(self.url)
+        self._check(version, url)
+        path = url.path.decode("ascii")
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": "",
+            "method": self.parser.get_method().decode("ascii"),
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+            "headers": self.headers,
+        }
+        is_behind = self._is_busy()
+        self.cycle = S3Cycle(
+            self,
+            scope,
+            expects=self.expect_100_continue and version == "1.1",
+            keep_alive=version == "1.1" and self.parser.should_keep_alive() and not self._draining,
+        )
+        self._in_headers = False
+        self._silent = 0
+        self._deadline = self.loop.time() + STALL_S
+        if is_behind:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+        else:
+            self._serve(self.cycle)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._silent = 0
+        self._deadline = self.loop.time() + STALL_S
+        self.cycle.add(body)
+
+    def on_message_complete(self) -> None:
+        """The last byte of a request has come."""
+        self._in_message = False
+        self._silent = 0
+        self.cycle.more_body = False
+        self.cycle.message_event.set()
+        is_idle = self.cycle.response_complete  # answered already: its body was dropped
+        self._deadline = self.loop.time() + KEEP_ALIVE_S if is_idle else math.inf
+
+    def on_cycle_complete(self, cycle: S3Cycle) -> None:
+        """A response has been written: go on with the next request, or close."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if not cycle.keep_alive:
+            if self._lingers or (cycle.more_body and not cycle.is_cut):
+                self._linger()
+            else:
+                self.transport.close()
+            return
+        if self.pipeline:
+            self._serve(self.pipeline.pop()[0])
+        elif not self._in_message:
+            self._deadline = self.loop.time() + KEEP_ALIVE_S
+
+    def _serve(self, cycle: S3Cycle) -> None:
+        self._served = cycle
+        self.resume_reading()
+        self._start_asgi_task(cycle, self.app)
+
+    def resume_reading(self) -> None:
+        """Read on, unless requests wait behind the one being served: their number is bounded."""
+        if not self.pipeline:
+            self.flow.resume_reading()
+
+    # --- checks ---------------------------------------------------------------------------------
+
+    def _count(self, size: int) -> None:
+        self._size += size
+        if self._size > MAX_HEADERS:
+            self._fail(errors.RequestHeaderSectionTooLarge())
+
+    def _check(self, version: str, url: Any) -> None:
+        """Refuse what two readers of HTTP could understand in two ways."""
+        if len(self.headers) > MAX_FIELDS:
+            self._fail(errors.RequestHeaderSectionTooLarge())
+        if len(self._hosts) > 1 or (not self._hosts and version == "1.1"):
+            self._fail(errors.BadRequest("The request needs exactly one Host header."))
+        if url.host is not None:
+            authority = url.host if url.port is None else b"%s:%d" % (url.host, url.port)
+            if self._hosts != [authority]:
+                self._fail(errors.BadRequest("The request target and Host name different hosts."))
+        if version == "1.0" and any(name == b"transfer-encoding" for name, _ in self.headers):
+            self._fail(errors.BadRequest("HTTP/1.0 has no Transfer-Encoding."))
+
+    def _fail(self, error: errors.S3Error) -> None:
+        self._refusal = error
+        raise ValueError(error.message)
+
+
+def _error_response(error: errors.S3Error) -> bytes:
+    request_id = secrets.token_hex(8).upper()
+    body = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f"<Error><Code>{error.code}</Code><Message>{escape(error.message)}</Message>"
+        f"<RequestId>{request_id}</RequestId></Error>"
+    ).encode()
+    head = (
+        f"content-type: application/xml\r\ncontent-length: {len(body)}\r\n"
+        f"x-amz-request-id: {request_id}\r\nconnection: close\r\n\r\n"
+    ).encode()
+    return STATUS_LINE[error.status] + head + body
+
+
+def silence_uvicorn() -> None:
+    """Keep uvicorn's own start, stop and access lines out of our log."""
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.access").disabled = True

@@ -1,0 +1,214 @@
+"""The first process: owns the listening socket and keeps the workers and the jobs process alive.
+
+SIGTERM and SIGINT end all after their requests are served; SIGHUP reads the settings again and
+replaces the workers one after the other. The socket stays open throughout, so that no connection
+is refused. Two live workers never have the same slot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from s3server.config import Config, ConfigError, to_json
+from s3server.process import listen, state, systemd
+from s3server.process.child import Child, Kind
+
+log = structlog.get_logger()
+
+START_S = 120  # for a replacement to become ready
+SILENT_S = 30  # without a sign of life: the process hangs
+CHECK_S = 1
+STRAGGLER_S = 5  # beyond the drain time of the settings, before SIGKILL
+BACKOFF_S, BACKOFF_MAX_S = 0.1, 30
+HEALTHY_S = 10  # a process that lived so long did not fail at its start
+
+
+class Supervisor:
+    """Runs a server until it is told to stop.
+
+    `load` returns the settings, at first and at every SIGHUP; the listening address and the number
+    of workers stay what they were. `on_ready` is called once when all workers are.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Config],
+        listeners: list[socket.socket],
+        *,
+        lock: int,
+        on_ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._load = load
+        self._config = load()
+        self._listeners = listeners
+        self._lock = lock
+        self._on_ready = on_ready
+        self._children: list[Child] = []
+        self._failures: dict[Kind, int] = {"worker": 0, "jobs": 0}
+        self._stop = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reloading: asyncio.Task[None] | None = None
+
+    async def run(self) -> int:
+        """Serve; return the exit status: 1 where a worker could not start at all, else 0."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_stop)
+        loop.add_signal_handler(signal.SIGHUP, self._on_reload)
+        try:
+            workers = [await self._spawn("worker") for _ in range(self._config.server.worker_count)]
+            if not all([await self._becomes_ready(worker) for worker in workers]):
+                return 0 if self._stop.is_set() else 1
+            await self._spawn("jobs")
+            self._on_ready()
+            systemd.notify("READY=1")
+            log.info("ready", url=listen.url(self._listeners[0]), workers=len(workers))
+            self._task(self._watch_beats())
+            await self._stop.wait()
+            return 0
+        finally:
+            await self._end()
+
+    def _task(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _on_stop(self) -> None:
+        if self._stop.is_set():
+            for child in self._children:
+                child.kill()
+        self._stop.set()
+
+    # --- children ---------------------------------------------------------------------------------
+
+    async def _spawn(self, kind: Kind) -> Child:
+        used = {child.slot for child in self._children if child.kind == kind}
+        child = Child(kind, next(slot for slot in itertools.count() if slot not in used))
+        self._children.append(child)
+        descriptors = [listener.fileno() for listener in self._listeners]
+        try:
+            await child.start(to_json(self._config), descriptors, self._lock)
+        except OSError:
+            self._children.remove(child)
+            raise
+        self._task(self._watch(child))
+        self._write_state()
+        return child
+
+    async def _watch(self, child: Child) -> None:
+        """Wait for the end of a child and replace it, unless it was meant."""
+        status = await child.wait()
+        self._children.remove(child)
+        if self._stop.is_set():
+            return
+        self._write_state()
+        if child.is_stopping:
+            return
+        log.error("process ended", kind=child.kind, slot=child.slot, status=status)
+        if asyncio.get_running_loop().time() - child.started > HEALTHY_S:
+            self._failures[child.kind] = 0
+        await self._replace(child.kind)
+
+    async def _replace(self, kind: Kind) -> None:
+        wanted = self._config.server.worker_count if kind == "worker" else 1
+        while not self._stop.is_set():
+            delay = min(BACKOFF_S * 2 ** self._failures[kind], BACKOFF_MAX_S)
+            self._failures[kind] += 1
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), delay)
+            if self._stop.is_set() or len(self._active(kind)) >= wanted:
+                return
+            try:
+                await self._spawn(kind)
+                return
+            except OSError as error:  # no memory, no process id: try again
+                log.warning("process cannot be started", kind=kind, error=str(error))
+
+    def _active(self, kind: Kind) -> list[Child]:
+        return [child for child in self._children if child.kind == kind and not child.is_stopping]
+
+    async def _becomes_ready(self, child: Child) -> bool:
+        """Whether the child says that it is ready before it ends, the server stops, or START_S."""
+        waits = [
+            asyncio.ensure_future(wait)
+            for wait in (child.ready.wait(), child.wait(), self._stop.wait())
+        ]
+        await asyncio.wait(waits, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        return child.ready.is_set() and not self._stop.is_set()
+
+    async def _watch_beats(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(CHECK_S)
+            for child in self._children:
+                if child.ready.is_set() and loop.time() - child.last_beat > SILENT_S:
+                    log.error("process hangs", kind=child.kind, slot=child.slot, pid=child.pid)
+                    child.kill()
+
+    # --- reload and end --------------------------------------------------------------------------
+
+    def _on_reload(self) -> None:
+        if self._reloading is None or self._reloading.done():
+            self._reloading = self._task(self._reload())
+
+    async def _reload(self) -> None:
+        systemd.notify("RELOADING=1")
+        try:
+            server = self._config.server
+            kept = {"listen": server.listen, "workers": server.workers}
+            loaded = self._load()
+            self._config = loaded.model_copy(
+                update={"server": loaded.server.model_copy(update=kept)}
+            )
+        except ConfigError as error:
+            log.warning("settings not changed", error=str(error))
+        for kind in ("worker", "jobs"):
+            for old in self._active(kind):
+                new = await self._spawn(kind)
+                if not await self._becomes_ready(new):
+                    new.stop()
+                    log.error("replacement did not start; the old process goes on", kind=kind)
+                    return
+                old.stop()
+        systemd.notify("READY=1")
+        log.info("reloaded")
+
+    async def _end(self) -> None:
+        self._stop.set()
+        systemd.notify("STOPPING=1")
+        for listener in self._listeners:
+            listener.close()
+        ends = [asyncio.ensure_future(child.wait()) for child in self._children]
+        for child in self._children:
+            child.stop()
+        if ends:
+            _, late = await asyncio.wait(ends, timeout=self._config.server.drain_s + STRAGGLER_S)
+            for child in self._children if late else ():
+                log.warning("process did not end in time", kind=child.kind, pid=child.pid)
+                child.kill()
+            await asyncio.wait(ends)
+        for task in tuple(self._tasks):
+            task.cancel()
+        state.remove(self._config.storage.meta_dir)
+
+    def _write_state(self) -> None:
+        found = {
+            "pid": os.getpid(),
+            "url": listen.url(self._listeners[0]),
+            "workers": {child.slot: child.pid for child in self._active("worker") if child.pid},
+            "jobs": next((child.pid for child in self._active("jobs") if child.pid), None),
+        }
+        state.write(self._config.storage.meta_dir, found)

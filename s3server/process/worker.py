@@ -1,0 +1,162 @@
+"""One worker process: the event loop, the connections and the application.
+
+All workers share one listening socket. Each takes one connection per readiness event, so that the
+kernel spreads connections over those that are free; uvloop's own server takes all there are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Iterator
+from typing import Any, Protocol
+
+import structlog
+import uvicorn
+
+from s3server.config import Config
+from s3server.process.protocol import S3Protocol, silence_uvicorn
+
+log = structlog.get_logger()
+
+ACCEPT_PAUSE_S = 0.5  # after descriptors ran out
+SWEEP_S = 0.5  # between looks for connections that are too slow
+BEAT_S = 1.0  # between signs of life to the supervisor
+
+
+class Failure(Protocol):
+    """What an application sets once it cannot go on: an asyncio.Event fits."""
+
+    def is_set(self) -> bool: ...
+
+
+class Application(Protocol):
+    """What a worker serves."""
+
+    failed: Failure
+
+    @property
+    def asgi(self) -> Any: ...
+
+    def open(self) -> Awaitable[None]: ...
+
+    def close(self) -> Awaitable[None]: ...
+
+
+class WorkerServer(uvicorn.Server):
+    """uvicorn's server with our way to accept, and to stop: SIGTERM drains and returns."""
+
+    def __init__(self, application: Application, config: Config, status: int | None = None) -> None:
+        header = config.server.server_header
+        settings = uvicorn.Config(
+            application.asgi,
+            interface="asgi3",
+            http=S3Protocol,
+            ws="none",
+            loop="uvloop",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            headers=[("server", header)] if header else [],
+            timeout_graceful_shutdown=round(config.server.drain_s),
+        )
+        super().__init__(settings)
+        self.application = application
+        self._status = status
+        self._listeners: list[socket.socket] = []
+        self._opening: set[asyncio.Task[Any]] = set()
+        silence_uvicorn()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept, and say so."""
+        assert sockets is not None
+        loop = asyncio.get_running_loop()
+        self.servers = []
+        self._listeners = sockets
+        for listener in sockets:
+            loop.add_reader(listener.fileno(), self._accept, listener)
+        await self.on_tick(0)
+        self.started = True
+        self._beat()
+        self._sweep()
+
+    def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            connection, _ = listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return  # another worker was faster, or the client gave up
+        except OSError as error:  # out of descriptors or memory: the connection waits in the queue
+            log.warning("cannot accept connections", error=str(error))
+            loop.remove_reader(listener.fileno())
+            loop.call_later(ACCEPT_PAUSE_S, self._resume, listener)
+            return
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        task = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
+        self._opening.add(task)
+        task.add_done_callback(self._opened)
+
+    def _resume(self, listener: socket.socket) -> None:
+        if listener in self._listeners:
+            asyncio.get_running_loop().add_reader(listener.fileno(), self._accept, listener)
+
+    def _opened(self, task: asyncio.Task[Any]) -> None:
+        self._opening.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.info("connection was lost at once", error=str(error))
+
+    def _protocol(self) -> S3Protocol:
+        return S3Protocol(self.config, self.server_state, {})
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection in tuple(self.server_state.connections):
+            assert isinstance(connection, S3Protocol)
+            connection.expire(now)
+        loop.call_later(SWEEP_S, self._sweep)
+
+    def _beat(self) -> None:
+        if self._status is not None:
+            with contextlib.suppress(BlockingIOError):  # the supervisor is busy: it sees others
+                os.write(self._status, b".")
+            asyncio.get_running_loop().call_later(BEAT_S, self._beat)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Stop, too, once the application cannot go on."""
+        return await super().on_tick(counter) or self.application.failed.is_set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, let requests end for `drain_s` at most, close."""
+        loop = asyncio.get_running_loop()
+        listeners, self._listeners = self._listeners, []
+        for listener in listeners:
+            loop.remove_reader(listener.fileno())
+        if self._opening:
+            await asyncio.wait(self._opening, timeout=1)
+        await super().shutdown(listeners)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on SIGTERM."""
+        signal.signal(signal.SIGTERM, self.handle_exit)
+        yield
+
+
+async def serve(server: WorkerServer, sockets: list[socket.socket]) -> int:
+    """Run until SIGTERM or until the application fails; return the exit status."""
+    await server.application.open()
+    try:
+        await server.serve(sockets)
+    finally:
+        await server.application.close()
+    if server.application.failed.is_set():
+        log.error("the application cannot go on; the worker ends")
+        return 1
+    return 0
