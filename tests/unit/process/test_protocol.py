@@ -274,7 +274,7 @@ def test_control_characters_never_reach_a_response_header(server: Running) -> No
     assert (status, b"x-b" in headers) == (500, False)
 
 
-# --- limits of the header section ----------------------------------------------------------------
+# --- limits of the header section ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_header_section_within_the_limits_is_served(server: Running, extra: byte
     assert server.ask(get(b"/ok", extra))[2] == b"/ok"
 
 
-# --- what cannot be understood in one way only -------------------------------------------------------
+# --- what cannot be understood in one way only --------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -418,7 +418,7 @@ def test_request_to_upgrade_is_served_as_http_1_1_and_the_connection_closed(
     assert (body, headers[b"connection"]) == (b"/a", b"close")
 
 
-# --- bodies that nobody reads ---------------------------------------------------------------------------
+# --- bodies that nobody reads -------------------------------------------------------------------
 
 
 def test_expect_is_answered_with_100_once_the_body_is_wanted(server: Running) -> None:
@@ -499,8 +499,8 @@ def test_upload_that_is_not_read_stops_being_received(server: Running) -> None:
         request = put(b"/wait", b"").replace(b": 0", b": 1000000000")
         sent = client.socket.send(request)
         client.socket.settimeout(0.5)
-        with pytest.raises(TimeoutError):
-            while True:
+        with contextlib.suppress(TimeoutError):
+            while sent < 64 << 20:
                 sent += client.socket.send(b"x" * (1 << 16))
         cycle = server.connections()[0].cycle
 
@@ -508,7 +508,7 @@ def test_upload_that_is_not_read_stops_being_received(server: Running) -> None:
         assert sent < 32 << 20
 
 
-# --- deadlines ------------------------------------------------------------------------------------------
+# --- deadlines ----------------------------------------------------------------------------------
 
 
 def expire(server: Running, seconds: float) -> None:
@@ -598,7 +598,7 @@ def test_client_that_does_not_take_its_response_is_cut_off(server: Running) -> N
     assert received < 8 << 20
 
 
-# --- the end ---------------------------------------------------------------------------------------------
+# --- the end ------------------------------------------------------------------------------------
 
 
 def test_stop_serves_what_has_begun_and_closes(server: Running) -> None:

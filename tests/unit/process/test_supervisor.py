@@ -1,0 +1,327 @@
+"""The supervisor and its processes, with a small application in place of the real one."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+FAKE_APP = '''
+"""Takes the place of s3server.app in the processes of these tests."""
+import asyncio, os, sys, time, types
+
+class Application:
+    def __init__(self, slot):
+        self.slot, self.failed = slot, asyncio.Event()
+
+    async def open(self):
+        if os.path.exists(os.environ["FAKE_DIR"] + "/no-start"):
+            sys.exit(7)
+
+    async def close(self):
+        open(os.environ["FAKE_DIR"] + f"/closed.{os.getpid()}", "w").close()
+
+    async def asgi(self, scope, receive, send):
+        path = scope["path"]
+        if path == "/die":
+            os._exit(9)
+        if path == "/fail":
+            self.failed.set()
+        if path == "/hang":
+            time.sleep(1000)
+        if path == "/slow":
+            open(os.environ["FAKE_DIR"] + "/slow", "w").close()
+            await asyncio.sleep(1)
+        body = f"{os.getpid()} {self.slot}".encode()
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+def build(config, *, slot):
+    return Application(slot)
+
+async def run_jobs(config):
+    await asyncio.Event().wait()
+
+app = types.ModuleType("s3server.app")
+app.build, app.run_jobs = build, run_jobs
+sys.modules["s3server.app"] = app
+'''
+
+MAIN = """
+import asyncio, sys
+from pathlib import Path
+from s3server import logs
+from s3server.config import quickstart_config
+from s3server.process import listen, state, supervisor
+
+supervisor.SILENT_S = 2
+logs.configure()
+directory = Path(sys.argv[1])
+def load():
+    return quickstart_config(directory, access_key="AKIATEST", secret_key="s" * 20,
+        server={"workers": int(sys.argv[2]), "drain_s": 3})
+async def run():
+    listener = listen.bind("127.0.0.1", 0)
+    lock = state.lock(directory / "meta")
+    return await supervisor.Supervisor(load, [listener], lock=lock,
+        on_ready=lambda: print("READY", flush=True)).run()
+try:
+    sys.exit(asyncio.run(run()))
+except state.StoreBusyError as error:
+    sys.exit(str(error))
+"""
+
+
+class Running:
+    """A supervisor with its workers."""
+
+    def __init__(self, directory: Path, workers: int) -> None:
+        self.directory = directory
+        (directory / "path").mkdir(exist_ok=True)
+        (directory / "path" / "sitecustomize.py").write_text(FAKE_APP)
+        environment = {
+            "PYTHONPATH": f"{directory / 'path'}:{Path.cwd()}",
+            "FAKE_DIR": str(directory),
+        }
+        self.log = (directory / "log").open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", MAIN, str(directory), str(workers)],
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+        )
+        self.is_ready = self.process.stdout.readline() == b"READY\n"
+
+    @property
+    def state(self) -> dict:
+        return json.loads((self.directory / "meta" / "server.json").read_text())
+
+    @property
+    def workers(self) -> set[int]:
+        return set(self.state["workers"].values())
+
+    def connect(self) -> http.client.HTTPConnection:
+        host, port = self.state["url"].removeprefix("http://").split(":")
+        return http.client.HTTPConnection(host, int(port), timeout=20)
+
+    def get(self, path: str = "/") -> str:
+        with contextlib.closing(self.connect()) as connection:
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+
+    def stop(self) -> int:
+        self.process.terminate()
+        status = self.process.wait(20)
+        self.close()
+        return status
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+        self.process.stdout.close()
+        self.log.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    started: list[Running] = []
+
+    def begin(workers: int = 2) -> Running:
+        started.append(Running(tmp_path, workers))
+        return started[-1]
+
+    yield begin
+    for running in started:
+        running.close()
+
+
+def until(condition: Callable[[], bool], seconds: float = 15) -> None:
+    """Return as soon as the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        threading.Event().wait(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")")[-1].split()[0] != "Z"
+    return False
+
+
+def test_connections_are_spread_evenly_over_the_workers(start) -> None:
+    running = start()
+    connections = [running.connect() for _ in range(200)]
+    for connection in connections:
+        connection.request("GET", "/")
+    pids = Counter(connection.getresponse().read().split()[0] for connection in connections)
+    for connection in connections:
+        connection.close()
+
+    assert len(pids) == 2
+    assert min(pids.values()) >= 80
+
+
+def test_sigterm_serves_what_has_begun_and_exits_0(start, tmp_path: Path) -> None:
+    running = start()
+    workers = running.workers
+    with contextlib.closing(running.connect()) as connection:
+        connection.request("GET", "/slow")
+        until((tmp_path / "slow").exists)
+        running.process.terminate()
+        answer = connection.getresponse()
+        body = answer.read()
+
+    assert (answer.status, int(body.split()[0]) in workers) == (200, True)
+    assert running.process.wait(10) == 0
+    assert [(tmp_path / f"closed.{pid}").exists() for pid in workers] == [True, True]
+    assert not any(is_alive(pid) for pid in workers)
+    assert not (tmp_path / "meta" / "server.json").exists()
+
+
+def test_worker_that_dies_is_replaced(start) -> None:
+    running = start()
+    before = running.workers
+    with pytest.raises(http.client.RemoteDisconnected):
+        running.get("/die")
+    until(lambda: len(running.workers) == 2 and running.workers != before)
+
+    assert len(before & running.workers) == 1
+    assert running.stop() == 0
+
+
+def test_worker_whose_application_fails_is_replaced(start) -> None:
+    running = start(1)
+    before = running.workers
+    running.get("/fail")
+    until(lambda: len(running.workers) == 1 and running.workers != before)
+
+    assert int(running.get().split()[0]) in running.workers
+
+
+def test_worker_that_hangs_is_replaced(start) -> None:
+    running = start(1)
+    before = running.workers
+    with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+        running.get("/hang")
+    until(lambda: len(running.workers) == 1 and running.workers != before)
+
+    assert int(running.get().split()[0]) in running.workers
+
+
+def test_sighup_replaces_all_processes_and_no_request_fails(start) -> None:
+    running = start()
+    before, jobs = running.workers, running.state["jobs"]
+    failures: list[Exception] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        connection = running.connect()
+        while not done.is_set():
+            try:
+                connection.request("GET", "/")
+                answer = connection.getresponse()
+                answer.read()
+                running.get()
+            except (OSError, http.client.HTTPException) as error:
+                failures.append(error)
+        connection.close()
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    running.process.send_signal(signal.SIGHUP)
+    until(lambda: not before & running.workers and running.state["jobs"] != jobs)
+    until(lambda: not any(is_alive(pid) for pid in (*before, jobs)))
+    done.set()
+    asker.join()
+
+    assert failures == []
+    assert len(running.workers) == 2
+    assert running.stop() == 0
+
+
+def test_slots_of_live_workers_differ_while_they_are_replaced(start, tmp_path: Path) -> None:
+    running = start(1)
+    with contextlib.closing(running.connect()) as connection:
+        connection.request("GET", "/slow")
+        until((tmp_path / "slow").exists)
+        before = running.workers
+        running.process.send_signal(signal.SIGHUP)
+        until(lambda: running.workers.isdisjoint(before) and bool(running.workers))
+        slots = list(running.state["workers"])
+        assert is_alive(*before)
+        old = connection.getresponse().read().decode().split()[1]
+
+    assert (old, slots) == ("0", ["1"])
+
+
+def test_processes_die_with_a_killed_supervisor_and_the_store_can_be_served_again(start) -> None:
+    running = start()
+    pids = [*running.workers, running.state["jobs"]]
+    running.process.kill()
+    until(lambda: not any(is_alive(pid) for pid in pids))
+
+    again = start()
+    assert again.is_ready
+    assert again.stop() == 0
+
+
+def test_a_store_is_served_by_one_server_only(start, tmp_path: Path) -> None:
+    first = start(1)
+    second = start(1)
+
+    assert (second.is_ready, second.process.wait(10)) == (False, 1)
+    assert f"process id {first.process.pid}" in (tmp_path / "log").read_text()
+
+
+def test_server_whose_workers_cannot_start_exits_1(start, tmp_path: Path) -> None:
+    (tmp_path / "no-start").touch()
+    running = start()
+
+    assert (running.is_ready, running.process.wait(10)) == (False, 1)
+
+
+def test_replacement_that_cannot_start_leaves_the_old_worker(start, tmp_path: Path) -> None:
+    running = start(1)
+    before = running.workers
+    (tmp_path / "no-start").touch()
+    running.process.send_signal(signal.SIGHUP)
+    until(lambda: "replacement did not start" in (tmp_path / "log").read_text())
+
+    assert int(running.get().split()[0]) in before
+
+
+def test_second_interrupt_does_not_wait_for_requests(start, tmp_path: Path) -> None:
+    running = start(1)
+    with contextlib.closing(running.connect()) as connection:
+        connection.request("GET", "/slow")
+        until((tmp_path / "slow").exists)
+        running.process.send_signal(signal.SIGINT)
+        until(lambda: is_refused(running, connection))
+        running.process.send_signal(signal.SIGINT)
+        with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+            connection.getresponse()
+
+    assert running.process.wait(10) == 0
+
+
+def is_refused(running: Running, connection: http.client.HTTPConnection) -> bool:
+    try:
+        socket.create_connection((connection.host, connection.port), timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    return False
