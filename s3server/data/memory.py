@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 from s3server.data.base import DataError, Health, UnavailableError
 from s3server.model import DataRef, ShardPlace, Source
@@ -25,12 +25,11 @@ class MemoryPool:
 
     async def write(self, source: Source) -> DataRef:
         """Store all that `source` gives; see `base.Pool`."""
-        data = bytearray()
-        buffer = bytearray(min(max(source.size, 1), PIECE))
-        while count := await source.readinto(memoryview(buffer)):
-            data += buffer[:count]
-        if len(data) != source.size:
-            raise DataError(f"the source gave {len(data)} bytes where it promised {source.size}")
+        data = bytearray(source.size)
+        count = await source.readinto(memoryview(data))
+        surplus = await source.readinto(memoryview(bytearray(1)))
+        if count + surplus != source.size:
+            raise DataError(f"the source gave not the {source.size} bytes that it promised")
         blob = self._new_blob_id()
         self._blobs[blob] = bytes(data)
         return DataRef(self.name, "replica:1", blob, source.size, 0, (ShardPlace(0),))
@@ -42,7 +41,7 @@ class MemoryPool:
             raise UnavailableError(f"blob {ref.blob.hex()} is gone")
         return data[start:stop]
 
-    async def stream(self, ref: DataRef, start: int, stop: int) -> AsyncIterator[bytes]:
+    async def stream(self, ref: DataRef, start: int, stop: int) -> AsyncGenerator[bytes, None]:
         """Yield bytes [start, stop) in pieces; deleting the blob meanwhile does no harm."""
         data = await self.read(ref, start, stop)
         for at in range(0, len(data), PIECE):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from itertools import pairwise
 
 from awscrt.checksums import crc32c
@@ -94,7 +94,7 @@ class PlacedPool:
             return found
         return await self._workers.run(self._reader.read, ref, start, stop)
 
-    async def stream(self, ref: DataRef, start: int, stop: int) -> AsyncIterator[bytes]:
+    async def stream(self, ref: DataRef, start: int, stop: int) -> AsyncGenerator[bytes, None]:
         """Yield bytes [start, stop) in verified pieces; the next one is read meanwhile."""
         if not ref.stripe:
             yield await self.read(ref, start, stop)

@@ -127,4 +127,5 @@ class Handle:
 
 def sync_directory(vfs: Vfs, path: str) -> None:
     """Make the names in a directory durable."""
-    vfs.fsync(Handle(vfs, vfs.open(path)).fd)
+    handle = Handle(vfs, vfs.open(path))  # named: it closes when nobody holds it
+    vfs.fsync(handle.fd)

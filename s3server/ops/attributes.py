@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from s3server import errors
 from s3server.core.objects import Attributes, WriteCondition
 from s3server.core.records import ObjectRecord
-from s3server import errors
 from s3server.errors import InvalidArgument
 from s3server.model import Principal
 from s3server.ops.refusals import ON_NEW_OBJECTS, check_storage_class, refuse

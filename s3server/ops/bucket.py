@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from s3server.core.multipart import format_upload_id
 from s3server import errors
+from s3server.core.multipart import format_upload_id
 from s3server.errors import (
     IllegalLocationConstraintException,
     InvalidArgument,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from s3server.core.records import BucketRecord
 from s3server import errors
+from s3server.core.records import BucketRecord
 from s3server.errors import KeyTooLongError, MalformedXML, S3Error
 from s3server.operation import Ctx, handles
 from s3server.ops.refusals import check_owner, refuse, refuse_version

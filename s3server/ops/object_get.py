@@ -72,9 +72,9 @@ async def _open(ctx: Ctx, request: dict[str, Any]) -> tuple[ObjectRecord, dict[s
     result["@spans"] = spans = await _spans(ctx, request, record, result)
     start, stop = spans[0]
     result["ContentLength"] = stop - start
-    if "ContentRange" not in result and len(spans) == 1:
-        if request.get("ChecksumMode") == "ENABLED":
-            result.update(checksums_of(record))
+    is_whole = "ContentRange" not in result and len(spans) == 1
+    if is_whole and request.get("ChecksumMode") == "ENABLED":
+        result.update(checksums_of(record))
     _override(ctx, request, result)
     return record, result
 

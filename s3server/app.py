@@ -1,0 +1,250 @@
+"""The composition root: the only file that names concrete engines and puts the parts together."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from s3server.auth.authenticate import AuthSettings
+from s3server.auth.credentials import Credential, CredentialStore
+from s3server.auth.secrets import (
+    SecretBox,
+    load_or_create_key_file,
+    new_access_key_id,
+    new_secret,
+)
+from s3server.cluster import Cluster, cluster_id, initialise_osds, open_cluster
+from s3server.config import Config
+from s3server.core.blobs import Blobs
+from s3server.core.buckets import Buckets
+from s3server.core.clock import Ids, SystemClock
+from s3server.core.copying import Copying
+from s3server.core.listing import Listing
+from s3server.core.multipart import Multipart
+from s3server.core.objects import Objects
+from s3server.core.records import store_key
+from s3server.core.services import Regions, Services
+from s3server.core.users import Users
+from s3server.health import health_application
+from s3server.jobs.collect import Collect
+from s3server.jobs.lease import Lease
+from s3server.jobs.runner import Runner
+from s3server.meta.lmdb import LmdbStore
+from s3server.model import Principal
+from s3server.operation import load_handlers
+from s3server.server import Edge, Server
+from s3server.wire.proxies import TrustedProxies
+from s3server.wire.routing import Router
+from s3server.wire.service_model import VERSIONS, load_model
+
+TIDY_INTERVAL_S = 60
+JOB_INTERVAL_S = 1.0
+LEASE_MS = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMaker:
+    """Makes access keys and seals their secrets; what core.users asks for."""
+
+    box: SecretBox
+
+    def new_access_key_id(self) -> str:
+        return new_access_key_id()
+
+    def new_secret(self) -> str:
+        return new_secret()
+
+    def seal(self, access_key_id: str, secret: str) -> bytes:
+        return self.box.seal(secret, access_key_id)
+
+
+class Application:
+    """What one worker serves. `failed` is set once the process has to be replaced."""
+
+    def __init__(self, config: Config, *, slot: int) -> None:
+        self.failed = asyncio.Event()
+        self._config, self._slot = config, slot
+        self._server: Server | None = None
+        self._health = health_application(self._reasons)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        """Open the store. Raises what keeps it from serving."""
+        loop = asyncio.get_running_loop()
+
+        def on_failure() -> None:  # called by the committer's thread
+            loop.call_soon_threadsafe(self.failed.set)
+
+        clock = SystemClock()
+        ids = Ids(clock)
+        self._meta = _open_meta(self._config, on_failure)
+        self._cluster = await open_cluster(self._config, self._meta)
+        services, credentials = await _services(self._config, self._meta, self._cluster, clock, ids)
+        self._server = Server(
+            edge=_edge(self._config, await cluster_id(self._meta)),
+            router=Router([load_model(service) for service in VERSIONS]),
+            handlers=load_handlers(),
+            services=services,
+            lookup=credentials.lookup,
+            clock=clock,
+        )
+        self._tasks.append(loop.create_task(_tidy(self._meta)))
+
+    async def close(self) -> None:
+        """Close what open() opened; all that was acknowledged is on stable storage already."""
+        await _cancel(self._tasks)
+        for pool in self._cluster.pools.values():
+            await pool.close()
+        await self._meta.close()
+
+    async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one request."""
+        if scope["raw_path"].startswith(b"/-/"):
+            await self._health(scope, receive, send)
+            return
+        assert self._server is not None, "open() comes first"
+        await self._server(scope, receive, send)
+
+    async def _reasons(self) -> list[str]:
+        if self._server is None or self.failed.is_set():
+            return ["the metadata store is not open"]
+        await self._meta.get(store_key("cluster"))
+        return []
+
+
+def build(config: Config, *, slot: int) -> Application:
+    """Return the application of one worker; nothing is opened yet."""
+    return Application(config, slot=slot)
+
+
+async def initialise(config: Config) -> None:
+    """Make the store and give new OSDs their identity. Repeating it changes nothing."""
+    config.storage.meta_dir.parent.mkdir(parents=True, exist_ok=True)
+    load_or_create_key_file(config.storage.master_key_file)
+    meta = _open_meta(config)
+    try:
+        await initialise_osds(config, meta)
+    finally:
+        await meta.close()
+
+
+@asynccontextmanager
+async def open_users(config: Config) -> AsyncIterator[Users]:
+    """Give access to users and keys, whether the server runs or not."""
+    clock, meta = SystemClock(), _open_meta(config)
+    try:
+        yield _users(config, meta, clock, Ids(clock), _box(config))
+    finally:
+        await meta.close()
+
+
+async def run_jobs(config: Config) -> None:
+    """Do the background work until cancelled."""
+    clock = SystemClock()
+    ids = Ids(clock)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_failure() -> None:
+        loop.call_soon_threadsafe(stop.set)
+
+    meta = _open_meta(config, on_failure)
+    cluster = await open_cluster(config, meta)
+    collect = Collect(
+        meta, cluster.pools, clock=clock, grace_ms=round(config.storage.gc_grace_s * 1000)
+    )
+    lease = Lease(meta, "jobs", holder=ids.blob_id(), clock=clock, duration_ms=LEASE_MS)
+    tidying = loop.create_task(_tidy(meta))
+    try:
+        await Runner([collect], lease, interval_s=JOB_INTERVAL_S).run(stop)
+    finally:
+        await _cancel([tidying])
+        for pool in cluster.pools.values():
+            await pool.close()
+        await meta.close()
+
+
+def _open_meta(config: Config, on_failure: Callable[[], None] = lambda: None) -> LmdbStore:
+    return LmdbStore.open(
+        config.storage.meta_dir,
+        map_size=config.storage.map_size_gib << 30,
+        on_failure=on_failure,
+    )
+
+
+def _box(config: Config) -> SecretBox:
+    return SecretBox(load_or_create_key_file(config.storage.master_key_file))
+
+
+def _users(config: Config, meta: LmdbStore, clock: SystemClock, ids: Ids, box: SecretBox) -> Users:
+    return Users(
+        meta,
+        clock=clock,
+        ids=ids,
+        secrets=KeyMaker(box),
+        reserved_key_ids=frozenset({config.root.access_key}),
+    )
+
+
+async def _services(
+    config: Config, meta: LmdbStore, cluster: Cluster, clock: SystemClock, ids: Ids
+) -> tuple[Services, CredentialStore]:
+    box = _box(config)
+    blobs = Blobs(meta, cluster.pools, clock=clock, ids=ids)
+    objects = Objects(meta, blobs, clock=clock)
+    users = _users(config, meta, clock, ids, box)
+    services = Services(
+        buckets=Buckets(
+            meta,
+            clock=clock,
+            ids=ids,
+            region=config.server.region,
+            pool=config.pools[0].name,
+        ),
+        objects=objects,
+        copying=Copying(meta, blobs, objects),
+        multipart=Multipart(meta, blobs, objects, clock=clock),
+        listing=Listing(meta),
+        users=users,
+        regions=Regions(config.server.region, config.server.region_aliases),
+    )
+    root = _root(config, await cluster_id(meta))
+    return services, CredentialStore(users.find_key, box, root=root, now_ms=clock.now_ms)
+
+
+def _root(config: Config, cluster: str) -> Credential:
+    """Return the operator's own credential; its canonical id belongs to this store alone."""
+    user_id = hashlib.sha256(f"root of {cluster}".encode()).hexdigest()
+    key = config.root.access_key
+    principal = Principal("root", user_id, "root", account="root", access_key_id=key)
+    return Credential(key, config.root.secret_key.get_secret_value(), principal)
+
+
+def _edge(config: Config, cluster: str) -> Edge:
+    server = config.server
+    return Edge(
+        auth=AuthSettings(
+            region=server.region,
+            region_aliases=frozenset(server.region_aliases),
+            external_urls=tuple(server.external_urls),
+        ),
+        base_domains=tuple(domain.lower() for domain in server.base_domains),
+        proxies=TrustedProxies(server.trusted_proxies),
+        host_id=cluster,
+    )
+
+
+async def _tidy(meta: LmdbStore) -> None:
+    while True:
+        await asyncio.sleep(TIDY_INTERVAL_S)
+        await meta.tidy()
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,297 @@
+"""The life of a request, on one screen: one raw ASGI callable.
+
+Read, route, authenticate, authorise, parse, handle, render: each happens here and nowhere else,
+so that no handler can forget one of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from s3server import errors
+from s3server.auth.authenticate import AuthSettings, Lookup, authenticate, hoisted_headers
+from s3server.auth.authorise import BucketFacts, authorise
+from s3server.core.buckets import check_name
+from s3server.core.clock import Clock
+from s3server.core.records import BucketRecord
+from s3server.core.services import Services
+from s3server.data import base as data
+from s3server.errors import AccessDenied, NoSuchBucket, S3Error
+from s3server.meta import base as meta
+from s3server.model import HttpRequest, Identity, Principal, Target
+from s3server.operation import Ctx, Handler
+from s3server.wire.body import Body
+from s3server.wire.checksums import DEFAULT_ALGORITHM
+from s3server.wire.errors import render_error
+from s3server.wire.parse import Parser, body_limit, compile_parser, has_streaming_body
+from s3server.wire.promises import require_digest
+from s3server.wire.proxies import TrustedProxies
+from s3server.wire.query_protocol import MAX_FORM_BYTES, is_form, read_form
+from s3server.wire.request import find_target, parse_query, read_request
+from s3server.wire.response import Response
+from s3server.wire.routing import Router
+from s3server.wire.serialize import Renderer, compile_renderer
+from s3server.wire.service_model import Operation
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+# Their x-amz-checksum-* speak of the whole object, not of the XML that they send.
+_CHECKSUM_OF_OBJECT = frozenset({"CompleteMultipartUpload"})
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What is known of a request so far, for the answer to an error and for the log."""
+
+    request_id: str
+    method: str
+    path: str
+    operation: Operation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Binding:
+    """An operation with everything that was compiled for it."""
+
+    handler: Handler
+    parse: Parser
+    render: Renderer
+    streams: bool
+    body_limit: int  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """How this server is reached."""
+
+    auth: AuthSettings
+    base_domains: tuple[str, ...]
+    proxies: TrustedProxies
+    host_id: str
+
+
+class Server:
+    """The S3 endpoint, and on the same one IAM, STS and SNS."""
+
+    def __init__(
+        self,
+        *,
+        edge: Edge,
+        router: Router,
+        handlers: Mapping[str, Handler],
+        services: Services,
+        lookup: Lookup,
+        clock: Clock,
+    ) -> None:
+        self._edge, self._router, self._handlers = edge, router, handlers
+        self._services, self._lookup, self._clock = services, lookup, clock
+        self._bindings: dict[str, _Binding] = {}
+        self._log = structlog.get_logger("server")
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request; nothing that it holds can make this raise."""
+        exchange = Exchange(
+            os.urandom(8).hex().upper(), scope["method"], scope["raw_path"].decode("latin-1")
+        )
+        try:
+            response = await self._respond(scope, receive, exchange)
+        except S3Error as error:
+            response = self._refuse(error, exchange)
+        except (meta.FullError, data.FullError):
+            response = self._refuse(errors.InsufficientStorage(), exchange)
+        except (meta.UnavailableError, data.UnavailableError, TimeoutError) as error:
+            self._log.error("unavailable", request_id=exchange.request_id, reason=str(error))
+            response = self._refuse(errors.SlowDown(headers={"retry-after": "1"}), exchange)
+        except Exception:
+            self._log.exception("internal error", request_id=exchange.request_id)
+            response = self._refuse(errors.InternalError(), exchange)
+        await _send(response, scope["method"], send)
+
+    async def _respond(self, scope: Any, receive: Receive, exchange: Exchange) -> Response:
+        http, is_trusted = self._edge.proxies.resolve(read_request(scope))
+        target = find_target(http, self._edge.base_domains)
+        if target.bucket is None and http.method == "POST" and is_form(http.headers):
+            return await self._respond_to_form(http, target, receive, exchange, is_trusted)
+        query = parse_query(http.query)
+        operation = self._router.find(http.method, target.level, query, http.headers)
+        exchange.operation = operation
+        identity = await self._authenticate(http, target, is_trusted)
+        if hoisted := hoisted_headers(http, identity):
+            # Parameters of a signed URL that stand for headers count like the headers.
+            http = replace(http, headers={**hoisted, **http.headers})
+            operation = self._router.find(http.method, target.level, query, http.headers)
+            exchange.operation = operation
+        bucket = await self._bucket(operation, target)
+        await self._permit(identity.principal, operation.action, bucket, target.key)
+        binding = self._bind(operation)
+        content = await self._content(operation, binding, http, identity, receive)
+        request = binding.parse(http, target, query, content)
+        ctx = self._context(exchange, http, identity.principal, bucket)
+        result = await binding.handler(ctx, request)
+        return binding.render(result, request_id=exchange.request_id, host_id=self._edge.host_id)
+
+    async def _respond_to_form(
+        self,
+        http: HttpRequest,
+        target: Target,
+        receive: Receive,
+        exchange: Exchange,
+        is_trusted: bool,
+    ) -> Response:
+        """IAM, STS and SNS: the body names the operation, and the signature covers the body."""
+        body = await Body(receive, http.headers).read_all(MAX_FORM_BYTES)
+        form, sha256 = read_form(body), hashlib.sha256(body).hexdigest()
+        operation = self._router.find_query_operation(
+            form.get("Action", ""), form.get("Version"), _scope_service(http)
+        )
+        exchange.operation = operation
+        identity = await self._authenticate(http, target, is_trusted, sha256)
+        await self._permit(identity.principal, operation.action, None, None)
+        binding = self._bind(operation)
+        ctx = self._context(exchange, http, identity.principal, None)
+        result = await binding.handler(ctx, binding.parse(http, target, {}, form))
+        return binding.render(result, request_id=exchange.request_id, host_id=self._edge.host_id)
+
+    async def _authenticate(
+        self, http: HttpRequest, target: Target, is_trusted: bool, sha256: str | None = None
+    ) -> Identity:
+        return await authenticate(
+            http,
+            target,
+            lookup=self._lookup,
+            settings=self._edge.auth,
+            now=self._now(),
+            trusted_peer=is_trusted,
+            body_sha256=sha256,
+        )
+
+    async def _bucket(self, operation: Operation, target: Target) -> BucketRecord | None:
+        if target.bucket is None or operation.name == "CreateBucket":
+            return None
+        found = await self._services.buckets.find(target.bucket)
+        if found is None:
+            check_name(target.bucket)
+            raise NoSuchBucket(BucketName=target.bucket)
+        return found[0]
+
+    async def _permit(
+        self, principal: Principal, action: str, bucket: BucketRecord | None, key: str | None
+    ) -> None:
+        """Raise AccessDenied unless the principal may do this: the only door to every handler."""
+        facts = acl = owner = None
+        if bucket is not None:
+            facts = BucketFacts(bucket.owner, bucket.acl)
+            if key is not None and not principal.is_root and principal.id != bucket.owner:
+                record = await self._services.objects.find(bucket, key)
+                if record is not None:
+                    acl, owner = record.acl, record.owner
+        if not authorise(principal, action, bucket=facts, object_acl=acl, object_owner=owner):
+            raise AccessDenied
+
+    def _bind(self, operation: Operation) -> _Binding:
+        binding = self._bindings.get(operation.name)
+        if binding is not None:
+            return binding
+        handler = self._handlers.get(operation.name)
+        if handler is None:
+            raise errors.NotImplemented(f"{operation.name} is not implemented.")
+        binding = self._bindings[operation.name] = _Binding(
+            handler,
+            compile_parser(operation),
+            compile_renderer(operation),
+            has_streaming_body(operation),
+            body_limit(operation),
+        )
+        return binding
+
+    async def _content(
+        self,
+        operation: Operation,
+        binding: _Binding,
+        http: HttpRequest,
+        identity: Identity,
+        receive: Receive,
+    ) -> object:
+        """Return the body: a stream where it is an object's bytes, else all of it, verified."""
+        if operation.input is None or http.method in {"GET", "HEAD"}:
+            return b""
+        if operation.needs_checksum:
+            require_digest(http.headers)
+        body = Body(
+            receive,
+            http.headers,
+            payload=identity.payload,
+            chunks=identity.chunks,
+            has_checksum=operation.name not in _CHECKSUM_OF_OBJECT,
+            default_algorithm=DEFAULT_ALGORITHM if binding.streams else "",
+        )
+        return body if binding.streams else await body.read_all(binding.body_limit)
+
+    def _context(
+        self,
+        exchange: Exchange,
+        http: HttpRequest,
+        principal: Principal,
+        bucket: BucketRecord | None,
+    ) -> Ctx:
+        async def require(action: str, bucket_name: str, key: str | None) -> None:
+            other = bucket
+            if bucket is None or bucket.name != bucket_name:
+                other = await self._services.buckets.get(bucket_name)
+            await self._permit(principal, action, other, key)
+
+        return Ctx(
+            request_id=exchange.request_id,
+            principal=principal,
+            bucket=bucket,
+            now=self._now(),
+            services=self._services,
+            http=http,
+            require=require,
+        )
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
+
+    def _refuse(self, error: S3Error, exchange: Exchange) -> Response:
+        operation = exchange.operation
+        return render_error(
+            error,
+            request_id=exchange.request_id,
+            host_id=self._edge.host_id,
+            resource=exchange.path,
+            method=exchange.method,
+            protocol="rest-xml" if operation is None else operation.protocol,
+        )
+
+
+def _scope_service(http: HttpRequest) -> str | None:
+    """Return the service that a version 4 signature is for, before it is verified."""
+    _, found, scope = http.headers.get("authorization", "").partition("Credential=")
+    parts = scope.partition(",")[0].split("/")
+    return parts[3] if found and len(parts) == 5 else None
+
+
+async def _send(response: Response, method: str, send: Send) -> None:
+    """Send a response. What fails in a stream cuts the connection: no wrong byte looks right."""
+    await send(
+        {"type": "http.response.start", "status": response.status, "headers": response.headers}
+    )
+    body = response.body
+    if isinstance(body, bytes):
+        content = b"" if method == "HEAD" else body
+        await send({"type": "http.response.body", "body": content, "more_body": False})
+        return
+    async with aclosing(body) as pieces:  # type: ignore[type-var]
+        async for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
