@@ -33,14 +33,16 @@ _SINGLE = frozenset(
     | {"if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since"}
     | {"range", "transfer-encoding"}
 )
+# AWS's SDK for Java sends such a list as one header per item.
+_LISTS = frozenset({"x-amz-object-attributes", "x-amz-optional-object-attributes"})
 
 
 def read_request(scope: MutableMapping[str, Any]) -> HttpRequest:
     """Return the request of an ASGI HTTP scope, whose header names are in lower case.
 
-    Headers that may come once only (those of `_SINGLE` and every x-amz-* except x-amz-meta-*)
-    raise InvalidArgument when repeated; other repeats are joined with a comma, as RFC 9110, 5.2
-    says. Raises InvalidRequest for a missing or malformed Host, RequestHeaderSectionTooLarge
+    Headers that may come once only (those of `_SINGLE`, and x-amz-* other than metadata and lists)
+    raise InvalidArgument when repeated; the others are joined with a comma, as RFC 9110, 5.2 says.
+    Raises InvalidRequest for a missing or malformed Host, RequestHeaderSectionTooLarge
     above 100 headers, and InvalidURI for a target that is not an ASCII path.
     """
     raw = scope["headers"]
@@ -75,7 +77,7 @@ def _join_repeats(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         if name not in headers:
             headers[name] = value
-        elif name in _SINGLE or (name.startswith("x-amz-") and not name.startswith("x-amz-meta-")):
+        elif _is_single(name):
             raise InvalidArgument(
                 "A header that may be sent once only was repeated.",
                 ArgumentName=name,
@@ -84,6 +86,12 @@ def _join_repeats(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
         else:
             headers[name] += "," + value
     return headers
+
+
+def _is_single(name: str) -> bool:
+    if name.startswith("x-amz-"):
+        return not name.startswith("x-amz-meta-") and name not in _LISTS
+    return name in _SINGLE
 
 
 def _strip_authority(target: str, host: str) -> str:
@@ -161,13 +169,16 @@ def parse_query(query: str) -> dict[str, str]:
     A key without value has the value "". Raises InvalidURI as for paths, and InvalidArgument for
     a repeated key or for more than 100 of them: two readers must never see two values.
     """
+    return parse_pairs(query, limit=MAX_QUERY_KEYS) if query else {}
+
+
+def parse_pairs(text: str, *, limit: int) -> dict[str, str]:
+    """Return the pairs of a query string or urlencoded form, as parse_query() does."""
     result: dict[str, str] = {}
-    if not query:
-        return result
-    pairs = query.split("&")
-    if len(pairs) > MAX_QUERY_KEYS:
-        raise InvalidArgument("The request has too many query parameters.")
-    is_encoded = "%" in query or "+" in query
+    pairs = text.split("&")
+    if len(pairs) > limit:
+        raise InvalidArgument("The request has too many parameters.")
+    is_encoded = "%" in text or "+" in text
     for pair in pairs:
         if not pair:
             continue
@@ -177,7 +188,7 @@ def parse_query(query: str) -> dict[str, str]:
             value = _decode_path(value.replace("+", " "))
         if key in result:
             raise InvalidArgument(
-                "A query parameter was repeated.", ArgumentName=key, ArgumentValue=value
+                "A parameter was repeated.", ArgumentName=key, ArgumentValue=value
             )
         result[key] = value
     return result

@@ -55,8 +55,20 @@ def test_request_keeps_what_was_sent() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["content-length", "content-type", "authorization", "range", "date", "content-md5", "expect"]
-    + ["if-match", "if-none-match", "if-modified-since", "x-amz-acl", "x-amz-copy-source"],
+    [
+        "content-length",
+        "content-type",
+        "authorization",
+        "range",
+        "date",
+        "content-md5",
+        "expect",
+        "if-match",
+        "if-none-match",
+        "if-modified-since",
+        "x-amz-acl",
+        "x-amz-copy-source",
+    ],
 )
 def test_repeated_single_header_is_refused(name: str) -> None:
     assert refusal((name, "1"), (name, "1")) == "InvalidArgument"
@@ -69,6 +81,12 @@ def test_two_hosts_are_refused() -> None:
 def test_repeated_metadata_is_joined() -> None:
     request = read_request(scope(("x-amz-meta-a", "1"), ("x-amz-meta-a", "2"), ("accept", "*")))
     assert request.headers["x-amz-meta-a"] == "1,2"
+
+
+def test_list_header_may_be_sent_item_by_item() -> None:
+    name = "x-amz-object-attributes"
+    request = read_request(scope((name, "ETag"), (name, "ObjectSize")))
+    assert request.headers[name] == "ETag,ObjectSize"
 
 
 def test_more_than_100_headers_are_refused() -> None:

@@ -1,0 +1,41 @@
+"""An answer, ready to be sent, and the one gate that header values pass."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]").search
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+
+Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """Status, headers with names in lower case as ASGI wants them, and the body."""
+
+    status: int
+    headers: Headers
+    body: bytes | AsyncIterator[bytes]
+
+
+def header_value(text: str) -> bytes:
+    """Return a header's value in UTF-8.
+
+    Raises ValueError for control characters: whoever let them come this far has a bug, and
+    the response must not be split (CVE-2020-10753, CVE-2021-3524).
+    """
+    if text.isascii() and text.isprintable():
+        return text.encode("ascii")
+    if _CONTROL(text):
+        raise ValueError("a header value contains control characters")
+    return text.encode("utf-8")
+
+
+def header_name(text: str) -> bytes:
+    """Return a header's name in lower case; ValueError where it is no token."""
+    if _TOKEN(text) is None:
+        raise ValueError("a header name is not a token")
+    return text.lower().encode("ascii")
