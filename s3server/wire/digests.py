@@ -1,0 +1,128 @@
+"""All that is computed over the bytes of one body, and how it is held against the promises."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+
+from s3server.errors import (
+    BadDigest,
+    InvalidRequest,
+    MalformedTrailerError,
+    S3Error,
+    SignatureDoesNotMatch,
+    XAmzContentSHA256Mismatch,
+)
+from s3server.model import ChunkVerifier
+from s3server.wire.aws_chunked import SIGNATURE_TRAILER, ChunkEnd
+from s3server.wire.checksums import ALGORITHMS, decoded, mismatch, new_md5
+from s3server.wire.promises import Promises
+
+
+class Digests:
+    """MD5 always; the declared or default checksum; SHA-256 where body or chunks need it."""
+
+    def __init__(
+        self, promises: Promises, chunks: ChunkVerifier | None, default_algorithm: str
+    ) -> None:
+        if promises.is_signed and chunks is None:
+            raise SignatureDoesNotMatch("Signed chunks need a signed request.")
+        self._promises = promises
+        self._md5 = new_md5()
+        self._algorithm = promises.algorithm or ALGORITHMS.get(default_algorithm)
+        self._checksum = self._algorithm.new() if self._algorithm else None
+        self._sha256 = hashlib.sha256() if promises.sha256 else None
+        self._chunks = chunks if promises.is_signed else None
+        self._chunk = hashlib.sha256()
+        self.failure: S3Error | None = None  # of a chunk's signature
+
+    @property
+    def md5_hex(self) -> str:
+        """The S3 ETag."""
+        return self._md5.digest().hex()
+
+    @property
+    def checksums(self) -> tuple[tuple[str, str], ...]:
+        """The checksum as the model names it, or nothing where none is computed."""
+        if self._algorithm is None or self._checksum is None:
+            return ()
+        return ((self._algorithm.member, b64encode(self._checksum.digest()).decode()),)
+
+    def absorb(self, data: memoryview, start: int, ends: Sequence[ChunkEnd]) -> None:
+        """Go on over `data`, which lies at `start` in the body; `ends` are of chunks in it.
+
+        May run in a thread, one call at a time. Raises nothing that a client can cause: a
+        wrong chunk signature is kept as `failure`.
+        """
+        self._md5.update(data)
+        if self._checksum is not None:
+            self._checksum.update(data)
+        if self._sha256 is not None:
+            self._sha256.update(data)
+        if self._chunks is not None:
+            self._verify_chunks(self._chunks, data, start, ends)
+
+    def verify(self, trailers: Mapping[str, str]) -> None:
+        """Hold everything against the promises.
+
+        Raises SignatureDoesNotMatch, MalformedTrailerError, InvalidRequest, BadDigest or
+        XAmzContentSHA256Mismatch.
+        """
+        if self.failure is not None:
+            raise self.failure
+        expected = self._promises.checksum
+        if self._promises.has_trailers:
+            expected = self._trailing_checksum(dict(trailers))
+        self._verify_sha256()
+        self._verify_md5()
+        if expected and self._algorithm is not None and self.checksums[0][1] != expected:
+            raise mismatch(self._algorithm)
+
+    def _verify_chunks(
+        self, chunks: ChunkVerifier, data: memoryview, start: int, ends: Sequence[ChunkEnd]
+    ) -> None:
+        begin = 0
+        for position, signature in ends:
+            end = position - start
+            self._chunk.update(data[begin:end])
+            try:
+                chunks.verify_chunk(signature, self._chunk.hexdigest())
+            except SignatureDoesNotMatch as error:
+                self.failure = self.failure or error
+            self._chunk = hashlib.sha256()
+            begin = end
+        self._chunk.update(data[begin:])
+
+    def _trailing_checksum(self, trailers: dict[str, str]) -> str:
+        """Return the checksum that came last, once the trailers are as announced and signed."""
+        if self._chunks is not None:
+            signature = trailers.pop(SIGNATURE_TRAILER, "")
+            lines = "".join([f"{name}:{value}\n" for name, value in sorted(trailers.items())])
+            self._chunks.verify_trailer(
+                signature, hashlib.sha256(lines.encode("latin-1")).hexdigest()
+            )
+        name, algorithm = self._promises.trailer, self._promises.algorithm
+        if set(trailers) != ({name} if name else set()):
+            raise MalformedTrailerError
+        if algorithm is None:
+            return ""
+        if decoded(trailers[name], algorithm.size) is None:
+            raise InvalidRequest(f"Value for {name} trailing header is invalid.")
+        return trailers[name]
+
+    def _verify_sha256(self) -> None:
+        if self._sha256 is not None and self._sha256.hexdigest() != self._promises.sha256:
+            raise XAmzContentSHA256Mismatch(
+                ClientComputedContentSHA256=self._promises.sha256,
+                S3ComputedContentSHA256=self._sha256.hexdigest(),
+            )
+
+    def _verify_md5(self) -> None:
+        expected = self._promises.md5
+        if expected and decoded(expected, 16) != self._md5.digest():
+            raise BadDigest(
+                "The Content-MD5 you specified did not match what we received.",
+                ExpectedDigest=expected,
+                CalculatedDigest=b64encode(self._md5.digest()).decode(),
+            )
