@@ -1,0 +1,111 @@
+"""Starts and stops the servers that are compared, each on a free port in a directory of its own."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+ACCESS_KEY = "benchaccesskey00001"  # rclone refuses short ones
+SECRET_KEY = "benchsecretkey0000000000000000000000001"
+_START_S = 60.0
+_STOP_S = 30.0
+
+# {dir} {port} {access} {secret} are filled in; the keys also go into the environment.
+OURS = f"{sys.executable} -m s3server quickstart {{dir}} --port {{port}} --replicas 3 --workers 2"
+RCLONE = (
+    f"{Path(sys.executable).parent / 'rclone'} serve s3 --auth-key {{access}},{{secret}}"
+    " --addr 127.0.0.1:{port} {dir}"
+)
+
+
+class ServerError(Exception):
+    """A server did not start or died."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server."""
+
+    name: str
+    port: int
+    pid: int
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@contextmanager
+def running(name: str, template: str, directory: Path) -> Iterator[Server]:
+    """Start a server, wait until it answers, stop it at the end.
+
+    Its output goes to `name`.log in the directory. Raises ServerError with the log's end.
+    """
+    port = _free_port()
+    data = directory / name
+    data.mkdir()
+    command = template.format(dir=data, port=port, access=ACCESS_KEY, secret=SECRET_KEY)
+    environment = {
+        **os.environ,
+        "S3SERVER_ROOT_ACCESS_KEY": ACCESS_KEY,
+        "S3SERVER_ROOT_SECRET_KEY": SECRET_KEY,
+    }
+    with (directory / f"{name}.log").open("w+b") as log:
+        process = subprocess.Popen(
+            shlex.split(command),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            _wait(process, port, log)
+            yield Server(name, port, process.pid)
+        finally:
+            _stop(process)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
+    """Wait until an HTTP request is answered, whatever the answer."""
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", "/")
+            connection.getresponse().read()
+            return
+        except (OSError, http.client.HTTPException):
+            time.sleep(0.1)
+        finally:
+            connection.close()
+    log.seek(0)
+    tail = log.read().decode(errors="replace")[-2000:]
+    raise ServerError(f"the server did not start: {process.args!r}\n{tail}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask the server to end; whatever is left of its session is killed."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_STOP_S)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
