@@ -36,14 +36,14 @@ class Histogram:
         return sum(self.counts)
 
     def percentile_ms(self, percent: float) -> float:
-        """Return the middle of the bucket that holds this percentile, in ms; 0.0 if empty."""
+        """Return the middle of the percentile's bucket (at most the maximum), ms; 0.0 if empty."""
         total = self.total
         rank = max(1, -(-total * percent // 100))
         seen = 0
         for index, count in enumerate(self.counts):
             seen += count
             if count and seen >= rank:
-                return _middle_ns(index) / 1e6
+                return min(_middle_ns(index), self.longest_ns) / 1e6
         return 0.0
 
     def summary_ms(self) -> dict[str, float]:

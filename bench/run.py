@@ -30,6 +30,7 @@ class BenchError(Exception):
 
 def measure(run: Settings) -> dict[str, Any]:
     """Return the result of one run, bucket made before and removed after."""
+    _bucket(run, "HEAD", 404)  # what is there already is not ours to fill and empty
     _bucket(run, "PUT", 200)
     try:
         if run.workload.op != "put":
@@ -114,7 +115,7 @@ def _once(run: Settings, requests: list[Request]) -> None:
 
 
 def _bucket(run: Settings, method: str, status: int) -> None:
-    """Make or remove the bucket. Raises BenchError if the server refuses."""
+    """Look for, make or remove the bucket. Raises BenchError if the server refuses."""
     path = f"/{run.workload.bucket}"
     lines = sign_for(run).render(method, path).decode().split("\r\n")[1:-2]
     headers = dict(line.split(": ", 1) for line in lines)
