@@ -17,7 +17,8 @@ from s3server.wire.xml_write import compile_fields, escape, write_fields
 
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
-# Root elements of outputs without a payload member; `<operation>Output` is the rule for others.
+# Root elements; for others a payload member's is called as its shape, and without payload
+# `<operation>Output` is the rule.
 _ROOTS = {
     "CompleteMultipartUpload": "CompleteMultipartUploadResult",
     "CreateMultipartUpload": "InitiateMultipartUploadResult",
@@ -38,6 +39,8 @@ _ROOTS = {
     "GetBucketWebsite": "WebsiteConfiguration",
     "GetObjectAcl": "AccessControlPolicy",
     "GetObjectAttributes": "GetObjectAttributesResponse",
+    "GetObjectLegalHold": "LegalHold",
+    "GetObjectRetention": "Retention",
     "GetObjectTagging": "Tagging",
     "ListBucketAnalyticsConfigurations": "ListBucketAnalyticsConfigurationResult",
     "ListBucketInventoryConfigurations": "ListInventoryConfigurationsResult",
@@ -179,7 +182,7 @@ def _body_writer(operation: Operation) -> tuple[bytes, Callable[[dict[str, Any]]
         return b"application/xml", _document(operation, root, output)
     member = output.members[output.payload]
     if member.shape.type == "structure":
-        root = member.wire if member.wire != member.name else member.shape.name
+        root = _ROOTS.get(operation.name, member.shape.name)
         return b"application/xml", _payload(member.name, _document(operation, root, member.shape))
     if member.shape.type == "string":
         return b"application/json", _payload(member.name, lambda text: text.encode("utf-8"))
