@@ -35,8 +35,8 @@ def http_date(moment: datetime) -> str:
     """Return the form of HTTP headers: "Sun, 06 Nov 1994 08:49:37 GMT"."""
     moment = _utc(moment)
     return (
-        f"{_DAYS[moment.weekday()]}, {moment.day:02} {_MONTHS[moment.month - 1]} {moment.year:04} "
-        f"{moment.hour:02}:{moment.minute:02}:{moment.second:02} GMT"
+        f"{_DAYS[moment.weekday()]}, {_TWO[moment.day]} {_MONTHS[moment.month - 1]} "
+        f"{moment.year:04} {_TWO[moment.hour]}:{_TWO[moment.minute]}:{_TWO[moment.second]} GMT"
     )
 
 
