@@ -6,7 +6,6 @@ import importlib
 import pkgutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from s3server.core.records import BucketRecord
@@ -15,7 +14,8 @@ from s3server.errors import NoSuchBucket
 from s3server.model import HttpRequest, Principal
 
 Handler = Callable[["Ctx", dict[str, Any]], Awaitable[dict[str, Any]]]
-Require = Callable[..., Awaitable[None]]
+# (principal, action, bucket name, key): raises AccessDenied or NoSuchBucket
+Permit = Callable[[Principal, str, str, str | None], Awaitable[None]]
 
 HANDLERS: dict[str, Handler] = {}
 
@@ -31,10 +31,13 @@ class Ctx:
     request_id: str
     principal: Principal
     bucket: BucketRecord | None
-    now: datetime
     services: Services
     http: HttpRequest
-    require: Require  # await ctx.require(action, bucket_name, key): a second permission
+    permit: Permit
+
+    async def require(self, action: str, bucket_name: str, key: str | None) -> None:
+        """Demand a second permission, beyond that of the operation. Raises AccessDenied."""
+        await self.permit(self.principal, action, bucket_name, key)
 
     def require_bucket(self) -> BucketRecord:
         """Return the bucket of the URL. Raises NoSuchBucket where there is none."""

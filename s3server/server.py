@@ -169,7 +169,7 @@ class Server:
             target,
             lookup=self._lookup,
             settings=self._edge.auth,
-            now=self._now(),
+            now=datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC),
             trusted_peer=is_trusted,
             body_sha256=sha256,
         )
@@ -196,6 +196,12 @@ class Server:
                     acl, owner = record.acl, record.owner
         if not authorise(principal, action, bucket=facts, object_acl=acl, object_owner=owner):
             raise AccessDenied
+
+    async def _permit_by_name(
+        self, principal: Principal, action: str, bucket_name: str, key: str | None
+    ) -> None:
+        bucket = await self._services.buckets.get(bucket_name)
+        await self._permit(principal, action, bucket, key)
 
     def _bind(self, operation: Operation) -> _Binding:
         binding = self._bindings.get(operation.name)
@@ -243,24 +249,14 @@ class Server:
         principal: Principal,
         bucket: BucketRecord | None,
     ) -> Ctx:
-        async def require(action: str, bucket_name: str, key: str | None) -> None:
-            other = bucket
-            if bucket is None or bucket.name != bucket_name:
-                other = await self._services.buckets.get(bucket_name)
-            await self._permit(principal, action, other, key)
-
         return Ctx(
             request_id=exchange.request_id,
             principal=principal,
             bucket=bucket,
-            now=self._now(),
             services=self._services,
             http=http,
-            require=require,
+            permit=self._permit_by_name,
         )
-
-    def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
 
     def _refuse(self, error: S3Error, exchange: Exchange) -> Response:
         operation = exchange.operation
