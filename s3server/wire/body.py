@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,11 +120,13 @@ class Body:
         try:
             count = await self._fill(buffer[: size - start])
             self._position += count
-            await self._settle()
+            if self._hashing is not None:
+                await self._settle()
         except S3Error:
-            with suppress(S3Error):
-                await self._settle()  # the caller may use its buffers again
+            await self._settle()  # the caller may use its buffers again
             raise
+        if self._digests.failure is not None:
+            raise self._digests.failure  # no need to receive the rest
         if count:
             self._hash(buffer[:count], start)
         elif self._position == size and not self._is_verified:
@@ -192,12 +193,10 @@ class Body:
             self._hashing = loop.run_in_executor(None, self._digests.absorb, data, start, ends)
 
     async def _settle(self) -> None:
-        """Wait until the buffer before is hashed; stop here if a chunk of it was forged."""
+        """Wait until the buffer before is hashed."""
         if self._hashing is not None:
             hashing, self._hashing = self._hashing, None
             await hashing
-        if self._digests.failure is not None:
-            raise self._digests.failure
 
     async def _next_message(self) -> None:
         """Receive until there are bytes or the end. Raises IncompleteBody, RequestTimeout."""

@@ -20,6 +20,36 @@ from s3server.wire.checksums import ALGORITHMS, decoded, mismatch, new_md5
 from s3server.wire.promises import Promises
 
 
+class SignedChunks:
+    """The hash of the chunk that is coming in, and whether all before it were signed."""
+
+    def __init__(self, verifier: ChunkVerifier) -> None:
+        self.failure: S3Error | None = None
+        self._verifier = verifier
+        self._chunk = hashlib.sha256()
+
+    def absorb(self, data: memoryview, start: int, ends: Sequence[ChunkEnd]) -> None:
+        """Go on over `data`; a wrong signature is kept as `failure`, as this may be a thread."""
+        begin = 0
+        for position, signature in ends:
+            end = position - start
+            self._chunk.update(data[begin:end])
+            try:
+                self._verifier.verify_chunk(signature, self._chunk.hexdigest())
+            except SignatureDoesNotMatch as error:
+                self.failure = self.failure or error
+            self._chunk = hashlib.sha256()
+            begin = end
+        self._chunk.update(data[begin:])
+
+    def verify_trailers(self, trailers: Mapping[str, str], signature: str) -> None:
+        """Prove the trailing headers. Raises SignatureDoesNotMatch."""
+        lines = "".join([f"{name}:{value}\n" for name, value in sorted(trailers.items())])
+        self._verifier.verify_trailer(
+            signature, hashlib.sha256(lines.encode("latin-1")).hexdigest()
+        )
+
+
 class Digests:
     """MD5 always; the declared or default checksum; SHA-256 where body or chunks need it."""
 
@@ -33,9 +63,12 @@ class Digests:
         self._algorithm = promises.algorithm or ALGORITHMS.get(default_algorithm)
         self._checksum = self._algorithm.new() if self._algorithm else None
         self._sha256 = hashlib.sha256() if promises.sha256 else None
-        self._chunks = chunks if promises.is_signed else None
-        self._chunk = hashlib.sha256()
-        self.failure: S3Error | None = None  # of a chunk's signature
+        self._chunks = SignedChunks(chunks) if chunks is not None and promises.is_signed else None
+
+    @property
+    def failure(self) -> S3Error | None:
+        """The error of the first chunk that was not signed as it should be."""
+        return self._chunks.failure if self._chunks else None
 
     @property
     def md5_hex(self) -> str:
@@ -52,8 +85,8 @@ class Digests:
     def absorb(self, data: memoryview, start: int, ends: Sequence[ChunkEnd]) -> None:
         """Go on over `data`, which lies at `start` in the body; `ends` are of chunks in it.
 
-        May run in a thread, one call at a time. Raises nothing that a client can cause: a
-        wrong chunk signature is kept as `failure`.
+        May run in a thread, one call at a time. Raises nothing that a client can cause: see
+        `failure`.
         """
         self._md5.update(data)
         if self._checksum is not None:
@@ -61,7 +94,7 @@ class Digests:
         if self._sha256 is not None:
             self._sha256.update(data)
         if self._chunks is not None:
-            self._verify_chunks(self._chunks, data, start, ends)
+            self._chunks.absorb(data, start, ends)
 
     def verify(self, trailers: Mapping[str, str]) -> None:
         """Hold everything against the promises.
@@ -79,29 +112,11 @@ class Digests:
         if expected and self._algorithm is not None and self.checksums[0][1] != expected:
             raise mismatch(self._algorithm)
 
-    def _verify_chunks(
-        self, chunks: ChunkVerifier, data: memoryview, start: int, ends: Sequence[ChunkEnd]
-    ) -> None:
-        begin = 0
-        for position, signature in ends:
-            end = position - start
-            self._chunk.update(data[begin:end])
-            try:
-                chunks.verify_chunk(signature, self._chunk.hexdigest())
-            except SignatureDoesNotMatch as error:
-                self.failure = self.failure or error
-            self._chunk = hashlib.sha256()
-            begin = end
-        self._chunk.update(data[begin:])
-
     def _trailing_checksum(self, trailers: dict[str, str]) -> str:
         """Return the checksum that came last, once the trailers are as announced and signed."""
         if self._chunks is not None:
             signature = trailers.pop(SIGNATURE_TRAILER, "")
-            lines = "".join([f"{name}:{value}\n" for name, value in sorted(trailers.items())])
-            self._chunks.verify_trailer(
-                signature, hashlib.sha256(lines.encode("latin-1")).hexdigest()
-            )
+            self._chunks.verify_trailers(trailers, signature)
         name, algorithm = self._promises.trailer, self._promises.algorithm
         if set(trailers) != ({name} if name else set()):
             raise MalformedTrailerError

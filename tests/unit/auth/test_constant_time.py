@@ -1,0 +1,37 @@
+"""No signature, token or digest is compared with ==: that takes longer the more of it is right."""
+
+import ast
+from pathlib import Path
+
+import s3server.auth
+
+SECRET_NAMES = {"signature", "expected", "given", "secret", "token", "mac"}
+
+
+def test_secrets_are_not_compared_with_equals():
+    found = []
+    for path in sorted(Path(s3server.auth.__path__[0]).glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Compare) and _compares_equal(node):
+                sides = [node.left, *node.comparators]
+                if SECRET_NAMES & {word for side in sides for word in _words(side)}:
+                    found.append(f"{path.name}:{node.lineno}")
+    assert found == []
+
+
+def test_signatures_are_compared_in_constant_time():
+    for name in ["sigv4.py", "sigv2.py", "chunk_signatures.py"]:
+        text = (Path(s3server.auth.__path__[0]) / name).read_text()
+        assert text.count("hmac.compare_digest(") == 1
+
+
+def _compares_equal(node):
+    return any(isinstance(operator, ast.Eq | ast.NotEq) for operator in node.ops)
+
+
+def _words(side):
+    for node in ast.walk(side):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr

@@ -1,0 +1,122 @@
+"""Version 2 signatures: expiry, what they cover, and what a URL may not carry."""
+
+import hashlib
+import hmac
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from s3server.auth.authenticate import AuthSettings, authenticate
+from s3server.auth.credentials import Credential
+from s3server.errors import (
+    AccessDenied,
+    InvalidAccessKeyId,
+    InvalidArgument,
+    InvalidRequest,
+    RequestTimeTooSkewed,
+    SignatureDoesNotMatch,
+)
+from s3server.model import HttpRequest, Principal, Target
+
+KEY_ID, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+CREDENTIAL = Credential(KEY_ID, SECRET, Principal("user", "a" * 64, "ada", access_key_id=KEY_ID))
+NOW = datetime(2026, 11, 21, 10, 0, 0, tzinfo=UTC)
+
+
+async def prove(request, *, now=NOW, **settings):
+    async def lookup(access_key_id):
+        return CREDENTIAL if access_key_id == KEY_ID else None
+
+    return await authenticate(
+        request, Target("bucket", "key"), lookup=lookup,
+        settings=AuthSettings("fr-lyon", **settings), now=now, trusted_peer=False,
+        body_sha256=None,
+    )  # fmt: skip
+
+
+async def refusal(error, request, **options):
+    with pytest.raises(error) as caught:
+        await prove(request, **options)
+    return caught.value
+
+
+def by_version_2(*, expires="1795255260", query="", headers=None, method="GET", secret=SECRET):
+    resource = "/bucket/key"
+    text = f"{method}\n\n\n{expires}\n{resource}"
+    digest = hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()
+    signature = b64encode(digest).decode().replace("+", "%2B")
+    url = f"AWSAccessKeyId={KEY_ID}&Expires={expires}&Signature={signature}{query}"
+    return HttpRequest(method, resource, url, {"host": "h"} | (headers or {}))
+
+
+EXPIRES = int((NOW + timedelta(seconds=60)).timestamp())
+
+
+async def test_version_2_url_expires():
+    request = by_version_2(expires=str(EXPIRES))
+    assert (await prove(request)).mechanism == "v2-query"
+    await prove(request, now=NOW + timedelta(seconds=60))
+    error = await refusal(AccessDenied, request, now=NOW + timedelta(seconds=61))
+    assert error.message == "Request has expired"
+
+
+@pytest.mark.parametrize("expires", ["", "x", "-1", "1e9", "9" * 12])
+async def test_version_2_url_needs_a_number_of_seconds(expires):
+    await refusal(AccessDenied, by_version_2(expires=expires))
+
+
+@pytest.mark.parametrize("name", ["legal-hold", "retention", "encryption", "attributes", "x"])
+async def test_version_2_url_cannot_be_turned_into_another_operation(name):
+    error = await refusal(AccessDenied, by_version_2(expires=str(EXPIRES), query="&" + name))
+    assert error.fields == {"ParametersNotSigned": name}
+
+
+@pytest.mark.parametrize(
+    "name", ["acl", "tagging", "uploads", "response-content-type=a", "x-amz-acl=a"]
+)
+async def test_version_2_url_covers_sub_resources_and_headers_it_carries(name):
+    await refusal(SignatureDoesNotMatch, by_version_2(expires=str(EXPIRES), query="&" + name))
+
+
+async def test_version_2_covers_every_amz_header():
+    request = by_version_2(expires=str(EXPIRES), headers={"x-amz-copy-source": "/other/secret"})
+    await refusal(SignatureDoesNotMatch, request)
+
+
+async def test_version_2_url_with_a_parameter_twice_is_refused():
+    await refusal(AccessDenied, by_version_2(expires=str(EXPIRES), query=f"&Expires={EXPIRES + 1}"))
+
+
+async def test_version_2_can_be_switched_off():
+    request = by_version_2(expires=str(EXPIRES))
+    error = await refusal(InvalidRequest, request, allow_sigv2=False)
+    assert "Please use AWS4-HMAC-SHA256" in error.message
+
+
+async def test_version_2_unknown_key_and_wrong_secret():
+    await refusal(SignatureDoesNotMatch, by_version_2(expires=str(EXPIRES), secret="no"))
+    request = by_version_2(expires=str(EXPIRES))
+    other = HttpRequest(
+        "GET", "/bucket/key", request.query.replace(KEY_ID, "AKIAUNKNOWN"), {"host": "h"}
+    )
+    await refusal(InvalidAccessKeyId, other)
+
+
+@pytest.mark.parametrize("value", ["AWS", "AWS ", "AWS abc", "AWS :abc"])
+async def test_version_2_malformed_header(value):
+    headers = {"authorization": value, "date": "Sat, 21 Nov 2026 10:00:00 GMT"}
+    await refusal(InvalidArgument, HttpRequest("GET", "/bucket/key", "", headers))
+
+
+@pytest.mark.parametrize("date", [{}, {"date": "nonsense"}, {"date": ""}])
+async def test_version_2_needs_a_time(date):
+    headers = {"authorization": f"AWS {KEY_ID}:abc"} | date
+    await refusal(AccessDenied, HttpRequest("GET", "/bucket/key", "", headers))
+
+
+async def test_version_2_clock():
+    headers = {
+        "authorization": f"AWS {KEY_ID}:abc", "date": "Sat, 21 Nov 2026 09:44:59 GMT"
+    }  # fmt: skip
+    await refusal(RequestTimeTooSkewed, HttpRequest("GET", "/bucket/key", "", headers))
