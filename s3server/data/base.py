@@ -72,6 +72,13 @@ class Pool(Protocol):
         """Free the blob's own shard files. Idempotent. Volumes are left to compaction."""
         ...
 
+    async def rewrite(self, ref: DataRef) -> DataRef:
+        """Store a blob that lies in volumes once more, durably, where blobs go today.
+
+        The old copies stay as they are; the blob keeps its id. Raises UnavailableError, FullError.
+        """
+        ...
+
     async def check(self, ref: DataRef) -> Health:
         """Read and verify every shard."""
         ...

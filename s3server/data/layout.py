@@ -7,8 +7,8 @@ Volume file `volumes/<id>.vol`, append-only, holds small blobs:
                         checksum of these 28 bytes; then the data
     ...                 records follow each other without padding
 
-The first header that does not verify, or a record that the file's end cuts off, ends the volume:
-it was torn by a crash before anyone was told that it is durable.
+A record that the file's end cuts off was torn by a crash before anyone was told that it is
+durable. Reading never scans: a DataRef says where its record begins.
 
 Shard file `shards/<last byte of the blob id>/<blob id>.<shard index>` holds one shard of a large
 blob, in pages of 4096 bytes:
@@ -43,6 +43,7 @@ _RECORD = struct.Struct(">4s16sII")
 _TRAILER = struct.Struct(">8sI16sIQI32s")
 _CHECKSUM = struct.Struct(">I")
 
+RECORD_MAGIC = b"BLOB"
 VOLUME_HEADER = _VOLUME.size + _CHECKSUM.size
 RECORD_HEADER = _RECORD.size + _CHECKSUM.size
 CHECKSUMS_PER_PAGE = PAGE // _CHECKSUM.size - 1
@@ -133,13 +134,13 @@ def volume_header(volume: bytes) -> bytes:
 
 def record_header(blob: bytes, size: int, checksum: int) -> bytes:
     """Return what stands before the data of a small blob."""
-    body = _RECORD.pack(b"BLOB", blob, size, checksum)
+    body = _RECORD.pack(RECORD_MAGIC, blob, size, checksum)
     return body + _CHECKSUM.pack(crc32c(body))
 
 
 def parse_record_header(header: bytes) -> tuple[bytes, int] | None:
     """Return blob id and size; None where these bytes are no record's header."""
-    if len(header) != RECORD_HEADER or header[:4] != b"BLOB":
+    if len(header) != RECORD_HEADER or header[:4] != RECORD_MAGIC:
         return None
     _, blob, size, checksum = _RECORD.unpack_from(header)
     return (blob, size) if header == record_header(blob, size, checksum) else None

@@ -22,6 +22,7 @@ from s3server.data.base import CorruptError, DataError, MissingError, Unavailabl
 from s3server.data.layout import (
     FORMAT_VERSION,
     RECORD_HEADER,
+    RECORD_MAGIC,
     VOLUME_HEADER,
     Shard,
     parse_record_header,
@@ -31,6 +32,7 @@ from s3server.data.vfs import Handle, Vfs, sync_directory
 
 _IDENTITY = "osd.json"
 _OURS_TO_IGNORE = frozenset({"lost+found"})  # mkfs makes it
+_SEARCH_BYTES = 1 << 20
 _FAN_OUT = [f"{number:02x}" for number in range(256)]
 
 
@@ -60,6 +62,7 @@ class VolumeFile:
 
     id: bytes
     size: int
+    modified_s: float  # since the epoch
     is_open: bool
 
 
@@ -153,14 +156,17 @@ class DirectoryOsd:
             with contextlib.suppress(FileNotFoundError, ValueError):
                 volume = bytes.fromhex(name.removesuffix(".vol"))
                 handle = self._open(self.volume_path(volume))
-                size = self.vfs.stat(handle.fd).st_size
-                yield VolumeFile(volume, size, is_open=not self.vfs.lock(handle.fd))
+                found = self.vfs.stat(handle.fd)
+                is_open = not self.vfs.lock(handle.fd)
+                yield VolumeFile(volume, found.st_size, found.st_mtime, is_open)
 
     def scan_volume(self, volume: bytes) -> Iterator[tuple[bytes, int, int]]:
         """Yield blob id, offset and size of each record; the torn end of a volume is left out.
 
-        Data is not verified here: reading a record does that. Raises MissingError, or
-        CorruptError where the file is no volume of this id.
+        Behind a header that is damaged the search goes on, byte by byte, so that no record that
+        can be read is left out; what looks like one within the data of a damaged record may be
+        yielded too. Data is not verified here: reading a record does that. Raises MissingError,
+        or CorruptError where the file is no volume of this id.
         """
         try:
             handle = self._open(self.volume_path(volume))
@@ -170,13 +176,24 @@ class DirectoryOsd:
             raise CorruptError(f"{self.path}: {volume.hex()}.vol has no header of this volume")
         end = self.vfs.stat(handle.fd).st_size
         at = VOLUME_HEADER
-        while record := parse_record_header(self.vfs.pread(handle.fd, RECORD_HEADER, at)):
-            blob, size = record
-            after = at + RECORD_HEADER + size
-            if after > end:
-                return
-            yield blob, at, size
-            at = after
+        while at < end:
+            record = parse_record_header(self.vfs.pread(handle.fd, RECORD_HEADER, at))
+            after = at + RECORD_HEADER + record[1] if record else 0
+            if record and after <= end:
+                yield record[0], at, record[1]
+                at = after
+            else:
+                at = self._find_magic(handle, at + 1, end)
+
+    def _find_magic(self, handle: Handle, start: int, end: int) -> int:
+        """Return where bytes like the beginning of a record come next; `end` where none do."""
+        for at in range(start, end, _SEARCH_BYTES):
+            found = self.vfs.pread(handle.fd, _SEARCH_BYTES + len(RECORD_MAGIC) - 1, at).find(
+                RECORD_MAGIC
+            )
+            if found >= 0:
+                return at + found
+        return end
 
     def remove_volume(self, volume: bytes) -> None:
         """Unlink a volume, if it is there; UnavailableError while some process appends to it."""

@@ -110,7 +110,8 @@ class PlacedPool:
                 yield piece
             yield await ahead
         finally:
-            ahead.cancel()
+            await asyncio.wait([ahead])
+            blob.close()
 
     async def delete(self, ref: DataRef) -> None:
         """Unlink the blob's shard files; a file on an OSD that is not here is left to the sweep.
@@ -119,6 +120,11 @@ class PlacedPool:
         """
         if ref.stripe:
             await self._workers.run(self._unlink, ref)
+
+    async def rewrite(self, ref: DataRef) -> DataRef:
+        """Append a small blob to today's volumes; see `base.Pool`."""
+        assert not ref.stripe, "shard files lie in no volume"
+        return await self._append(ref.blob, bytearray(await self.read(ref, 0, ref.size)))
 
     async def check(self, ref: DataRef) -> Health:
         """Read and verify every shard; see `base.Pool`."""
@@ -140,8 +146,10 @@ class PlacedPool:
         with memoryview(data) as view:
             _expect(await source.readinto(view), size)
         _expect(await source.readinto(memoryview(bytearray(1))), 0)
-        blob = self._new_blob_id()
-        checksum = crc32c(data)
+        return await self._append(self._new_blob_id(), data)
+
+    async def _append(self, blob: bytes, data: bytearray) -> DataRef:
+        size, checksum = len(data), crc32c(data)
         record = Record(record_header(blob, size, checksum), data)
         osds = self._place(blob)[: self._copies]
         places = await self._appender.append(record, osds)

@@ -15,7 +15,7 @@ from s3server.model import DataRef
 
 
 class BlobReader:
-    """Reads one blob. Blocks; one thread at a time. Files close with the last reference.
+    """Reads one blob. Blocks; one thread at a time.
 
     Damage is found per stripe: blobs whose shards are all damaged, each elsewhere, are readable.
     """
@@ -50,6 +50,10 @@ class BlobReader:
             for number in range(start // stripe, -(-stop // stripe))
         ]
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def close(self) -> None:
+        """Let go of the files; those that another thread still reads close after it."""
+        self._open.clear()
 
     def check(self) -> tuple[str, ...]:
         """Return the state of every shard, all of it read."""
