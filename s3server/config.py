@@ -9,6 +9,7 @@ paths are relative to the file that names them. This is the only module that rea
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import json
 import os
 import re
@@ -37,7 +38,6 @@ from pydantic_settings import (
 )
 
 PREFIX = "S3SERVER_"
-LOOPBACK = ("127.", "localhost", "::1")
 KNOWN_SECRETS = frozenset({"minioadmin", "rustfsadmin", "password", "changeme", "secret", "admin"})
 PATHS = ("meta_dir", "master_key_file", "access_key_file", "secret_key_file", "path")
 CODEC = re.compile(r"replica:([1-9]\d?)|ec:([1-9]\d?)\+([1-9]\d?)")
@@ -81,6 +81,15 @@ class ServerConfig(Section):
         """Host (IPv6 without brackets) and port to bind."""
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the address."""
+        host = self.address[0]
+        try:
+            return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return False
 
     @property
     def worker_count(self) -> int:
@@ -192,7 +201,7 @@ class Config(BaseSettings):
             _check_pool(pool, self.osds)
         secret = self.root.secret_key.get_secret_value()
         is_weak = len(secret) < 16 or secret.lower() in KNOWN_SECRETS
-        if is_weak and not self.server.address[0].startswith(LOOPBACK):
+        if is_weak and not self.server.is_loopback:
             raise ValueError(
                 f"server.listen is {self.server.listen}: an address that others can reach needs a "
                 "root.secret_key of 16 characters or more that is no known default"
@@ -332,10 +341,18 @@ def _from_environment(environ: Mapping[str, str]) -> Layer:
         layer: Layer = _Environment(environ)()
     except ValueError as error:
         raise ConfigError(f"environment: {error}") from None
-    for key in ("access_key", "secret_key"):  # the names that quickstart documents
-        if value := environ.get(f"{PREFIX}ROOT_{key.upper()}"):
-            layer.setdefault("root", {}).setdefault(key, value)
+    if root := root_from_environment(environ):
+        layer["root"] = root | layer.get("root", {})
     return layer
+
+
+def root_from_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return what S3SERVER_ROOT_ACCESS_KEY and S3SERVER_ROOT_SECRET_KEY say of the root key."""
+    environ = os.environ if environ is None else environ
+    found = {
+        key: environ.get(f"{PREFIX}ROOT_{key.upper()}") for key in ("access_key", "secret_key")
+    }
+    return {key: value for key, value in found.items() if value}
 
 
 def _merge(
@@ -423,7 +440,7 @@ def from_json(text: str) -> Config:
     return Config(**json.loads(text))
 
 
-def quickstart_tables(directory: Path, *, osds: int, codec: str) -> Layer:
+def quickstart_tables(*, osds: int, codec: str) -> Layer:
     """Return the tables of a store that lies in one directory; paths relative to it."""
     return {
         "storage": {"meta_dir": "meta", "master_key_file": "master.key"},
@@ -442,7 +459,7 @@ def quickstart_config(
     server: Layer | None = None,
 ) -> Config:
     """Return the settings of a store in `directory`, without reading or writing any file."""
-    tables = quickstart_tables(directory, osds=osds or shard_count(codec), codec=codec)
+    tables = quickstart_tables(osds=osds or shard_count(codec), codec=codec)
     tables["root"] = {"access_key": access_key, "secret_key": secret_key}
     tables["server"] = server or {}
     return load(None, command_line=_anchored(tables, directory), environ={})

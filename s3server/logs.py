@@ -54,8 +54,6 @@ def configure(*, stream: TextIO | None = None, human: bool | None = None) -> Non
 def escape_controls(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Replace control characters in the strings of an event by their escapes."""
-    for key, value in event.items():
-        if isinstance(value, str):
-            event[key] = CONTROL.sub(lambda found: ascii(found[0])[1:-1], value)
+    """Replace control characters in the text of an event; the renderer escapes its values."""
+    event["event"] = CONTROL.sub(lambda found: ascii(found[0])[1:-1], str(event["event"]))
     return event

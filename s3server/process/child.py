@@ -129,18 +129,18 @@ def _die_with(parent: int) -> None:
 async def _work(
     config: settings.Config, sockets: list[socket.socket], slot: int, status: int
 ) -> int:
-    from s3server import app  # noqa: PLC0415 (what only a worker needs is not loaded elsewhere)
+    from s3server.app import build  # noqa: PLC0415 (what only a worker needs is not loaded elsewhere)
     from s3server.process import worker  # noqa: PLC0415
 
-    server = worker.WorkerServer(app.build(config, slot=slot), config, status)
+    server = worker.WorkerServer(build(config, slot=slot), config, status)
     return await worker.serve(server, sockets)
 
 
 async def _jobs(config: settings.Config, status: int) -> int:
-    from s3server import app  # noqa: PLC0415
+    from s3server.app import run_jobs  # noqa: PLC0415
 
     loop = asyncio.get_running_loop()
-    task = loop.create_task(app.run_jobs(config))
+    task = loop.create_task(run_jobs(config))
     loop.add_signal_handler(signal.SIGTERM, task.cancel)
     beats = loop.create_task(_beat(status))
     with contextlib.suppress(asyncio.CancelledError):

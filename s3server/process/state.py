@@ -1,8 +1,8 @@
 """The store's lock, and the file that tells which processes serve it.
 
-The lock is a flock(2) on `server.lock` in the metadata directory. Every process of a server holds
-the same open file, so it lasts until the last one is gone, however it ended. `server.json` beside
-it has the form {"pid", "url", "workers": {slot: pid}, "jobs": pid}.
+For the metadata directory `meta` the lock is a flock(2) on `meta.server` beside it. Every process
+of a server holds the same open file, so it lasts until the last one is gone, however it ended.
+`meta.server.json` has the form {"pid", "url", "workers": {slot: pid}, "jobs": pid}.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-LOCK, STATE = "server.lock", "server.json"
 WAIT_S = 5  # for the processes of a killed server to be gone
 
 
@@ -23,13 +22,14 @@ class StoreBusyError(Exception):
     """Another server serves this store."""
 
 
-def lock(directory: Path) -> int:
+def lock(meta_dir: Path) -> int:
     """Return the descriptor of the locked file, made with its directory where it is missing.
 
     Blocks up to WAIT_S. Raises StoreBusyError.
     """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    meta_dir.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = meta_dir.with_name(meta_dir.name + ".server")
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + WAIT_S
     while True:
         try:
@@ -38,29 +38,33 @@ def lock(directory: Path) -> int:
         except BlockingIOError:
             if time.monotonic() > deadline:
                 os.close(descriptor)
-                found = read(directory)
+                found = read(meta_dir)
                 raise StoreBusyError(
-                    f"{directory} is in use by the server with process id {found.get('pid', '?')}"
+                    f"{meta_dir} is in use by the server with process id {found.get('pid', '?')}"
                 ) from None
         time.sleep(0.05)
 
 
-def write(directory: Path, state: dict[str, Any]) -> None:
+def write(meta_dir: Path, state: dict[str, Any]) -> None:
     """Replace the state file."""
-    file = directory / STATE
+    file = _state_file(meta_dir)
     new = file.with_suffix(".new")
     new.write_text(json.dumps(state), encoding="utf-8")
     new.replace(file)
 
 
-def read(directory: Path) -> dict[str, Any]:
+def read(meta_dir: Path) -> dict[str, Any]:
     """Return the state of the server that runs, or ran; {} where there is none."""
     with contextlib.suppress(OSError, ValueError):
-        state: dict[str, Any] = json.loads((directory / STATE).read_text(encoding="utf-8"))
+        state: dict[str, Any] = json.loads(_state_file(meta_dir).read_text(encoding="utf-8"))
         return state
     return {}
 
 
-def remove(directory: Path) -> None:
+def remove(meta_dir: Path) -> None:
     """Forget the state."""
-    (directory / STATE).unlink(missing_ok=True)
+    _state_file(meta_dir).unlink(missing_ok=True)
+
+
+def _state_file(meta_dir: Path) -> Path:
+    return meta_dir.with_name(meta_dir.name + ".server.json")

@@ -36,7 +36,8 @@ class Failure(Protocol):
 class Application(Protocol):
     """What a worker serves."""
 
-    failed: Failure
+    @property
+    def failed(self) -> Failure: ...
 
     @property
     def asgi(self) -> Any: ...

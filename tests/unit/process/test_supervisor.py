@@ -107,7 +107,7 @@ class Running:
 
     @property
     def state(self) -> dict:
-        return json.loads((self.directory / "meta" / "server.json").read_text())
+        return json.loads((self.directory / "meta.server.json").read_text())
 
     @property
     def workers(self) -> set[int]:
@@ -190,7 +190,7 @@ def test_sigterm_serves_what_has_begun_and_exits_0(start, tmp_path: Path) -> Non
     assert running.process.wait(10) == 0
     assert [(tmp_path / f"closed.{pid}").exists() for pid in workers] == [True, True]
     assert not any(is_alive(pid) for pid in workers)
-    assert not (tmp_path / "meta" / "server.json").exists()
+    assert not (tmp_path / "meta.server.json").exists()
 
 
 def test_worker_that_dies_is_replaced(start) -> None:

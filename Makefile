@@ -1,0 +1,54 @@
+# Set-up, server and tests, each by one command. Needs Debian 12 with python3 and make.
+
+PYTHON ?= python3
+VENV := .venv
+CLIENTS := .venv-clients
+BIN := $(VENV)/bin
+PIP := -m pip --disable-pip-version-check --quiet install
+
+.PHONY: help run test test-slow check bench fmt clean
+.DEFAULT_GOAL := help
+
+help: ## show this
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+run: $(VENV)/installed ## serve ./s3data on 127.0.0.1:9000; keys are printed
+	@$(BIN)/s3server quickstart ./s3data --listen 127.0.0.1:9000
+
+test: $(VENV)/test-installed $(CLIENTS)/installed check ## set up, check, and run the fast tests
+	@$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: $(VENV)/test-installed $(CLIENTS)/installed ## the tests that take minutes: crashes, soak
+	@$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/test-installed ## formatting, lint, types, layers
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/test-installed ## compare with another server; see bench/README.md
+	@$(BIN)/python -m bench.compare --op put --size 4KiB
+	@$(BIN)/python -m bench.compare --op get --size 4KiB
+
+fmt: $(VENV)/test-installed ## format, and fix what can be fixed
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean: ## forget the virtual environments and caches; never data
+	rm -rf $(VENV) $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@.ci/venv $(PYTHON) $(VENV)
+	$(BIN)/python $(PIP) --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/test-installed: $(VENV)/installed tests/debian-packages.txt
+	@.ci/debian-packages tests/debian-packages.txt
+	$(BIN)/python $(PIP) --constraint constraints.txt --editable ".[dev,clients]"
+	@touch $@
+
+$(CLIENTS)/installed: tests/clients/requirements.txt
+	@.ci/venv $(PYTHON) $(CLIENTS)
+	$(CLIENTS)/bin/python $(PIP) --requirement $<
+	@touch $@

@@ -1,0 +1,55 @@
+"""What all commands share: the options that name a store, and how results are printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+SYSTEM_FILE = Path("/etc/s3server/s3server.toml")
+QUICKSTART_DIRECTORY = Path("s3data")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="Settings file of the store.")
+]
+Directory = Annotated[
+    Path | None, typer.Option("--dir", metavar="DIR", help="Directory of quickstart; ./s3data.")
+]
+
+
+def settings_file(config: Path | None, directory: Path | None) -> Path:
+    """Return the settings file that the options mean, or the first of the usual places.
+
+    Raises ConfigError where there is none.
+    """
+    from s3server.config import ConfigError  # noqa: PLC0415 (slow to load: 0.2 s)
+
+    if config is not None and directory is not None:
+        raise typer.BadParameter("--config and --dir name two stores; give one of them")
+    if config is not None:
+        return config
+    if directory is not None:
+        return directory / "s3server.toml"
+    for file in (QUICKSTART_DIRECTORY / "s3server.toml", SYSTEM_FILE):
+        if file.exists():
+            return file
+    raise ConfigError("which store? give --config FILE or --dir DIR")
+
+
+def emit(value: Any, *, as_json: bool, text: str) -> None:
+    """Print a result, for programs or for people."""
+    print(json.dumps(value) if as_json else text, flush=True)
+
+
+def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
+    """Return rows as aligned columns under their names."""
+    lines = [tuple(columns), *(tuple(str(row[name]) for name in columns) for row in rows)]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )

@@ -1,0 +1,37 @@
+"""From settings to a running server: socket, lock, first start, supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from s3server.app import initialise
+from s3server.config import Config
+from s3server.process import listen, state, systemd
+from s3server.process.supervisor import Supervisor
+
+
+def serve(load: Callable[[], Config], *, on_ready: Callable[[str], None]) -> int:
+    """Serve until told to stop; return the exit status.
+
+    `load` returns the settings, and is called again at every SIGHUP; `on_ready` gets the URL once
+    requests are served. Raises ListenError, StoreBusyError, and what keeps the store from opening.
+    """
+    config = load()
+    listeners = systemd.inherited_sockets() or [listen.bind(*config.server.address)]
+    lock = state.lock(config.storage.meta_dir)
+    return asyncio.run(_serve(config, load, listeners, lock, on_ready))
+
+
+async def _serve(
+    config: Config,
+    load: Callable[[], Config],
+    listeners: list[socket.socket],
+    lock: int,
+    on_ready: Callable[[str], None],
+) -> int:
+    await initialise(config)
+    url = listen.url(listeners[0])
+    supervisor = Supervisor(load, listeners, lock=lock, on_ready=lambda: on_ready(url))
+    return await supervisor.run()
