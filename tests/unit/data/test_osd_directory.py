@@ -1,0 +1,154 @@
+"""OSD directories: identity, listings, torn volumes, the sweep of what dead processes left."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from s3server.data.base import CorruptError, MissingError, UnavailableError
+from s3server.data.layout import RECORD_HEADER, VOLUME_HEADER
+from s3server.data.osd_directory import DirectoryOsd, IdentityError
+from tests.support.blobs import CLUSTER, BytesSource, make_osds, make_pool, pattern
+
+
+def initialised(path: Path) -> DirectoryOsd:
+    return DirectoryOsd.initialise(str(path), cluster=CLUSTER, osd=4)
+
+
+def test_initialised_directory_opens(tmp_path: Path) -> None:
+    initialised(tmp_path / "osd")
+    osd = DirectoryOsd.open(str(tmp_path / "osd"), cluster=CLUSTER, osd=4)
+    assert osd.id == 4
+    assert list(osd.list_shards()) == []
+    assert list(osd.list_volumes()) == []
+
+
+def test_fresh_file_system_can_be_initialised(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    initialised(tmp_path)
+    assert (tmp_path / "osd.json").is_file()
+
+
+def test_directory_in_use_is_not_initialised(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(IdentityError, match=r"thesis\.tex"):
+        initialised(tmp_path)
+    assert os.listdir(tmp_path) == ["thesis.tex"]
+
+
+def test_osd_is_not_initialised_again(tmp_path: Path) -> None:
+    initialised(tmp_path)
+    with pytest.raises(IdentityError, match="not empty"):
+        initialised(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "osd", "message"),
+    [("another", 4, "cluster a-cluster"), (CLUSTER, 5, "is OSD 4, not OSD 5")],
+)
+def test_foreign_osd_is_refused(tmp_path: Path, cluster: str, osd: int, message: str) -> None:
+    initialised(tmp_path)
+    with pytest.raises(IdentityError, match=message):
+        DirectoryOsd.open(str(tmp_path), cluster=cluster, osd=osd)
+
+
+def test_empty_mount_point_is_refused(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(IdentityError, match="mounted"):
+            DirectoryOsd.open(str(path), cluster=CLUSTER, osd=4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), [({"format_version": 2}, "newer"), ({"osd": "x"}, "cannot be read")]
+)
+def test_identity_that_is_not_understood_is_refused(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    initialised(tmp_path)
+    file = tmp_path / "osd.json"
+    file.write_bytes(msgspec.json.encode(msgspec.json.decode(file.read_bytes()) | change))
+    with pytest.raises(IdentityError, match=message):
+        DirectoryOsd.open(str(tmp_path), cluster=CLUSTER, osd=4)
+
+
+async def test_listings_name_what_was_written(tmp_path: Path) -> None:
+    osds = make_osds(tmp_path, 3)
+    pool = make_pool(osds, "ec:2+1")
+    large = await pool.write(BytesSource(pattern(70_000)))
+    small = [await pool.write(BytesSource(pattern(size))) for size in (1, 4096, 700)]
+    shards = [[(each.blob, each.index) for each in osd.list_shards()] for osd in osds.values()]
+    assert shards == [[(large.blob, 0)], [(large.blob, 1)], [(large.blob, 2)]]
+    volume = small[0].shards[0].volume
+    assert list(osds[0].scan_volume(volume)) == [
+        (ref.blob, ref.shards[0].offset, ref.size) for ref in small
+    ]
+    assert list(osds[2].list_volumes()) == []  # m + 1 copies of small blobs
+    await pool.close()
+
+
+async def test_volume_is_open_until_its_pool_closes(tmp_path: Path) -> None:
+    osd = make_osds(tmp_path, 1)[0]
+    pool = make_pool({0: osd}, "replica:1")
+    volume = (await pool.write(BytesSource(b"x"))).shards[0].volume
+    assert [(each.id, each.is_open) for each in osd.list_volumes()] == [(volume, True)]
+    with pytest.raises(UnavailableError):
+        osd.remove_volume(volume)
+    await pool.close()
+    assert [(each.id, each.is_open) for each in osd.list_volumes()] == [(volume, False)]
+    osd.remove_volume(volume)
+    osd.remove_volume(volume)
+    assert list(osd.list_volumes()) == []
+
+
+@pytest.mark.parametrize("tail", ["cut header", "cut data", "zeros", "garbage", "flipped header"])
+async def test_torn_end_of_a_volume_is_left_out(tmp_path: Path, tail: str) -> None:
+    osd = make_osds(tmp_path, 1)[0]
+    pool = make_pool({0: osd}, "replica:1")
+    refs = [await pool.write(BytesSource(pattern(size))) for size in (100, 4096, 300)]
+    await pool.close()
+    volume, last = refs[0].shards[0].volume, refs[2].shards[0].offset
+    path = Path(osd.volume_path(volume))
+    whole = path.read_bytes()
+    torn = {
+        "cut header": whole[: last + RECORD_HEADER - 1],
+        "cut data": whole[:-1],
+        "zeros": whole[:last] + bytes(5000),
+        "garbage": whole[:last] + pattern(5000),
+        "flipped header": whole[: last + 9] + bytes([whole[last + 9] ^ 1]) + whole[last + 10 :],
+    }
+    path.write_bytes(torn[tail])
+    assert [blob for blob, _, _ in osd.scan_volume(volume)] == [ref.blob for ref in refs[:2]]
+
+
+def test_scan_of_what_is_no_volume(tmp_path: Path) -> None:
+    osd = initialised(tmp_path)
+    with pytest.raises(MissingError):
+        list(osd.scan_volume(bytes(8)))
+    Path(osd.volume_path(bytes(8))).write_bytes(pattern(VOLUME_HEADER))
+    with pytest.raises(CorruptError):
+        list(osd.scan_volume(bytes(8)))
+
+
+def test_sweep_removes_what_is_old_and_nobody_writes(tmp_path: Path) -> None:
+    osd = initialised(tmp_path)
+    names = ["dead", "alive", "young"]
+    for name in names:
+        Path(osd.incoming_path(name)).touch()
+        os.utime(osd.incoming_path(name), (1000, 2000 if name == "young" else 1000))
+    writer = osd.vfs.open(osd.incoming_path("alive"))
+    assert osd.vfs.lock(writer)
+    assert osd.sweep_incoming(500, now=2100) == 1
+    assert sorted(os.listdir(tmp_path / "incoming")) == ["alive", "young"]
+    osd.vfs.close(writer)
+    assert osd.sweep_incoming(500, now=3000) == 2
+    assert os.listdir(tmp_path / "incoming") == []
+
+
+def test_usage_is_that_of_the_file_system(tmp_path: Path) -> None:
+    usage = initialised(tmp_path).usage()
+    found = os.statvfs(tmp_path)
+    assert usage.total == found.f_blocks * found.f_frsize
+    assert 0 <= usage.free <= usage.total
