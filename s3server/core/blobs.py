@@ -8,14 +8,17 @@ works those off, so no request ever waits for bytes to be freed.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from s3server.core import records
 from s3server.core.clock import Clock, Ids
-from s3server.core.commit import Plan, commit
+from s3server.core.commit import Commits, Plan
 from s3server.core.records import BlobPart, BlobRecord, GarbageRecord, decode, encode
-from s3server.data.base import Pool
+from s3server.data.base import DataError, Pool
+from s3server.errors import SlowDown
 from s3server.meta.base import (
     Append,
     Check,
@@ -29,7 +32,11 @@ from s3server.model import DataRef, Source
 
 T = TypeVar("T")
 
-_CACHED_COMPOSITES = 256
+# Compaction and sweep take bytes that no row refers to for rubbish after a time; a commit that
+# was held up for long must not begin to refer to them any more. Their leases are longer.
+ADOPT_WITHIN_MS = 15 * 60_000
+
+_CACHED_PARTS = 100_000  # of composite blobs; some 250 bytes each
 
 
 class Blobs:
@@ -39,7 +46,9 @@ class Blobs:
         self, meta: MetadataStore, pools: Mapping[str, Pool], *, clock: Clock, ids: Ids
     ) -> None:
         self._meta, self._pools, self._clock, self.ids = meta, pools, clock, ids
+        self._commit = Commits(meta)
         self._composites: dict[bytes, BlobRecord] = {}
+        self._cached_parts = 0
 
     async def write(self, pool: str, source: Source) -> DataRef | None:
         """Store the bytes durably; None where there are none. Nothing refers to them yet."""
@@ -49,9 +58,10 @@ class Blobs:
         return await self._pools[pool].write(source)
 
     async def discard(self, ref: DataRef | None) -> None:
-        """Free bytes that no record came to refer to."""
+        """Free bytes that no record came to refer to; what an OSD refuses is left to the sweep."""
         if ref is not None:
-            await self._pools[ref.pool].delete(ref)
+            with suppress(DataError):
+                await self._pools[ref.pool].delete(ref)
 
     async def commit_or_discard(
         self, ref: DataRef | None, make_plan: Callable[[], Awaitable[Plan[T]]]
@@ -59,18 +69,22 @@ class Blobs:
         """Commit a plan that adopts freshly written bytes; free them where it failed for certain.
 
         Where the outcome is unknown the bytes stay: the sweep frees them if nothing refers to them.
+        Raises SlowDown after ADOPT_WITHIN_MS.
         """
+        deadline_ms = self._clock.now_ms() + ADOPT_WITHIN_MS
+
+        async def plan_in_time() -> Plan[T]:
+            if self._clock.now_ms() > deadline_ms:
+                raise SlowDown
+            return await make_plan()
+
         try:
-            return await commit(self._meta, make_plan)
+            return await self._commit(plan_in_time)
         except UnavailableError:
             raise
         except Exception:
             await self.discard(ref)
             raise
-
-    async def free(self, ref: DataRef) -> None:
-        """Free the bytes of a blob whose last use was given up. Idempotent."""
-        await self._pools[ref.pool].delete(ref)
 
     def adopt(self, ref: DataRef | None) -> list[Write]:
         """Return the writes that make freshly written bytes a blob with one use."""
@@ -95,10 +109,7 @@ class Blobs:
         if row is None:
             return None
         record = decode(BlobRecord, row)
-        more = BlobRecord(
-            size=record.size, uses=record.uses + 1, ref=record.ref, parts=record.parts
-        )
-        return [Put(key, encode(more))], [Unchanged(key, row)]
+        return [Put(key, encode(replace(record, uses=record.uses + 1)))], [Unchanged(key, row)]
 
     async def load(self, blob: bytes) -> BlobRecord | None:
         """Return a blob's record, or None.
@@ -114,8 +125,10 @@ class Blobs:
             return None
         record = decode(BlobRecord, row)
         if record.parts:
-            if len(self._composites) >= _CACHED_COMPOSITES:
+            self._cached_parts += len(record.parts)
+            if self._cached_parts > _CACHED_PARTS:
                 self._composites.clear()
+                self._cached_parts = len(record.parts)
             self._composites[blob] = record
         return record
 

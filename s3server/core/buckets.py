@@ -7,7 +7,7 @@ import re
 
 from s3server.core import records
 from s3server.core.clock import Clock, Ids
-from s3server.core.commit import Plan, commit
+from s3server.core.commit import Commits, Plan
 from s3server.core.records import BucketRecord, decode, encode
 from s3server.errors import (
     BucketAlreadyExists,
@@ -31,6 +31,7 @@ class Buckets:
 
     def __init__(self, meta: MetadataStore, *, clock: Clock, ids: Ids, region: str, pool: str):
         self._meta, self._clock, self._ids = meta, clock, ids
+        self._commit = Commits(meta)
         self._region, self._pool = region, pool
         self._decoded: dict[bytes, BucketRecord] = {}
 
@@ -95,7 +96,7 @@ class Buckets:
                 checks=[Unchanged(key, None), Empty(objects, after_prefix(objects))],
             )
 
-        return await commit(self._meta, plan)
+        return await self._commit(plan)
 
     async def delete(self, bucket: BucketRecord) -> None:
         """Delete an empty bucket. Raises NoSuchBucket, BucketNotEmpty.
@@ -114,14 +115,15 @@ class Buckets:
             if await self._meta.scan(*uploads, limit=1):
                 raise BucketNotEmpty(BucketName=bucket.name)
             spaces = [uploads, *(_range_of(table, bucket) for table in _CONTENT_TABLES)]
-            counters = records.COUNTER + bucket.id
-            rows = await self._meta.scan(counters, after_prefix(counters), limit=100)
             return Plan(
                 result=None,
                 writes=[
                     Delete(key),
                     Delete(records.bucket_of_key(bucket.owner, bucket.name)),
-                    *(Delete(row) for row, _ in rows),
+                    *(
+                        Delete(records.counter_key(bucket.id, name))
+                        for name in records.BUCKET_COUNTERS
+                    ),
                 ],
                 checks=[
                     Unchanged(key, found[1]),
@@ -129,7 +131,7 @@ class Buckets:
                 ],
             )
 
-        await commit(self._meta, plan)
+        await self._commit(plan)
 
     async def check_empty(self, bucket: BucketRecord) -> None:
         """Raise BucketNotEmpty where the bucket has an object or a version."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+from weakref import WeakValueDictionary
 
 from s3server.errors import OperationAborted
-from s3server.meta.base import Check, ConflictError, MetadataStore, Write
+from s3server.meta.base import Check, ConflictError, MetadataStore, Unchanged, Write
 
 T = TypeVar("T")
 
-# A conflict means that somebody else got through, so many writers of one key are served one
-# after the other; the bound is for the case that they never stop.
+# A conflict means that somebody else got through, so writers of one key are served one after the
+# other; the bound is for the case that those of other processes never stop.
 MAX_ATTEMPTS = 100
 
 
@@ -25,19 +27,49 @@ class Plan(Generic[T]):
     checks: list[Check] = field(default_factory=list)
 
 
-async def commit(meta: MetadataStore, make_plan: Callable[[], Awaitable[Plan[T]]]) -> T:
-    """Read, decide and commit, again from the start when what was read has changed since.
+class Commits:
+    """Makes commits on one store.
 
-    `make_plan` must read everything it decides on, and name it in its checks. A plan without
-    writes is not committed. Raises OperationAborted when others were always faster.
+    Whoever meets a conflict waits in line, with the others of this process that met one on the
+    same key: a thousand writers of one key then cost two thousand attempts, not half a million.
     """
-    for _ in range(MAX_ATTEMPTS):
-        plan = await make_plan()
-        if not plan.writes:
-            return plan.result
+
+    def __init__(self, meta: MetadataStore) -> None:
+        self._meta = meta
+        self._lines: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+
+    async def __call__(self, make_plan: Callable[[], Awaitable[Plan[T]]]) -> T:
+        """Read, decide and commit, again from the start when what was read has changed since.
+
+        `make_plan` must read everything it decides on, and name it in its checks; it may raise
+        ConflictError itself where what it read does not fit together. A plan without writes is
+        not committed. Raises OperationAborted when others were always faster.
+        """
+        turn: asyncio.Lock | None = None
         try:
-            await meta.commit(plan.writes, plan.checks)
-        except ConflictError:
-            continue
-        return plan.result
-    raise OperationAborted
+            for _ in range(MAX_ATTEMPTS):
+                try:
+                    plan = await make_plan()
+                    if plan.writes:
+                        await self._meta.commit(plan.writes, plan.checks)
+                except ConflictError as conflict:
+                    line = self._line(conflict.args[0])
+                    if line is not turn:
+                        if turn is not None:  # never two at a time: nobody waits in a circle
+                            turn.release()
+                            turn = None
+                        await line.acquire()
+                        turn = line
+                else:
+                    return plan.result
+        finally:
+            if turn is not None:
+                turn.release()
+        raise OperationAborted
+
+    def _line(self, check: Check) -> asyncio.Lock:
+        key = check.key if isinstance(check, Unchanged) else check.start
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = asyncio.Lock()
+        return line

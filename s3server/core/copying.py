@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Protocol
 
 from s3server.core.blobs import Blobs
-from s3server.core.commit import Plan, commit
-from s3server.core.objects import Attributes, NewVersion, Objects, WriteCondition
-from s3server.core.records import BlobRecord, BucketRecord, ObjectRecord, decode, object_key
+from s3server.core.commit import Commits, Plan
+from s3server.core.objects import Attributes, NewVersion, Objects, Pairs, WriteCondition
+from s3server.core.records import BucketRecord, ObjectRecord, decode, object_key
 from s3server.errors import NoSuchKey
-from s3server.meta.base import MetadataStore, Unchanged
+from s3server.meta.base import ConflictError, MetadataStore, Unchanged
 from s3server.model import DataRef
 
-HASH_INLINE_BYTES = 65_536
+HASH_INLINE_BYTES = 65_536  # hashing less takes no longer than handing it to a thread
 
 # Given the version to copy: what the copy will say of itself. Raises where the source does not
 # meet the conditions of the request.
 Describe = Callable[[ObjectRecord], Attributes]
+
+
+class Digests(Protocol):
+    """Computes what S3 stores of bytes, while they are copied."""
+
+    def update(self, data: memoryview) -> None:
+        """Go on over `data`; runs in a thread where that is long."""
+        ...
+
+    @property
+    def etag(self) -> str: ...
+
+    @property
+    def checksums(self) -> Pairs: ...
 
 
 class Copying:
@@ -26,6 +41,7 @@ class Copying:
 
     def __init__(self, meta: MetadataStore, blobs: Blobs, objects: Objects) -> None:
         self._meta, self._blobs, self._objects = meta, blobs, objects
+        self._commit = Commits(meta)
 
     async def copy(
         self,
@@ -51,13 +67,13 @@ class Copying:
             new = _version_like(record, describe(record), condition)
             shared = await self._blobs.share(record.blob)
             if shared is None:  # the source was replaced and collected since it was read
-                raise NoSuchKey(Key=source[1])
+                raise ConflictError(Unchanged(row_key, row))
             new.blob, new.writes, new.checks = record.blob, *shared
             made = await self._objects.plan_version(*target, new)
             made.checks.append(Unchanged(row_key, row))
             return made
 
-        return await commit(self._meta, plan)
+        return await self._commit(plan)
 
     async def _copy_between_pools(
         self,
@@ -68,18 +84,27 @@ class Copying:
     ) -> ObjectRecord:
         record = await self._objects.get(*source)
         new = _version_like(record, describe(record), condition)
-        ref, _ = await self.copy_bytes(record, 0, record.size, target[0].pool)
+        new.part_count = 0  # the copy is one blob, its parts are no longer known
+        ref = await self.copy_bytes(record, 0, record.size, target[0].pool)
         return await self._objects.commit_bytes(*target, ref, new)
 
     async def copy_bytes(
-        self, record: ObjectRecord, start: int, stop: int, pool: str
-    ) -> tuple[DataRef | None, str]:
-        """Write bytes [start, stop) of a version as a new blob; return it and its MD5."""
+        self,
+        record: ObjectRecord,
+        start: int,
+        stop: int,
+        pool: str,
+        digests: Digests | None = None,
+    ) -> DataRef | None:
+        """Write bytes [start, stop) of a version as a new blob, over which `digests` goes.
+
+        None where these are no bytes. Raises NoSuchKey where the version is gone.
+        """
         if start == stop:
-            return None, hashlib.md5(b"", usedforsecurity=False).hexdigest()
+            return None
         blob = await self._objects.blob_of(record)
-        source = BlobSource(self._blobs, blob, start, stop)
-        return await self._blobs.write(pool, source), source.etag
+        async with aclosing(self._blobs.stream(blob, start, stop)) as stream:
+            return await self._blobs.write(pool, _StreamSource(stream, stop - start, digests))
 
 
 def _version_like(
@@ -96,19 +121,15 @@ def _version_like(
     )
 
 
-class BlobSource:
-    """Bytes [start, stop) of a stored blob, as the source of a write."""
+class _StreamSource:
+    """Stored bytes as the source of a write."""
 
-    def __init__(self, blobs: Blobs, blob: BlobRecord, start: int, stop: int) -> None:
-        self.size = stop - start
-        self._stream = blobs.stream(blob, start, stop)
+    def __init__(
+        self, stream: AsyncGenerator[bytes, None], size: int, digests: Digests | None
+    ) -> None:
+        self.size = size
+        self._stream, self._digests = stream, digests
         self._rest = memoryview(b"")
-        self._md5 = hashlib.md5(usedforsecurity=False)
-
-    @property
-    def etag(self) -> str:
-        """MD5 of all bytes read, in hexadecimal."""
-        return self._md5.hexdigest()
 
     async def readinto(self, buffer: memoryview) -> int:
         """Fill the buffer with the next bytes; see `model.Source`."""
@@ -122,8 +143,9 @@ class BlobSource:
             count = min(len(buffer) - filled, len(self._rest))
             buffer[filled : filled + count] = self._rest[:count]
             self._rest, filled = self._rest[count:], filled + count
-        if filled > HASH_INLINE_BYTES:
-            await asyncio.to_thread(self._md5.update, buffer[:filled])
-        else:
-            self._md5.update(buffer[:filled])
+        if self._digests is not None:
+            if filled > HASH_INLINE_BYTES:
+                await asyncio.to_thread(self._digests.update, buffer[:filled])
+            else:
+                self._digests.update(buffer[:filled])
         return filled

@@ -10,10 +10,12 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from s3server.core import records
 from s3server.core.blobs import Blobs
 from s3server.core.clock import Clock
-from s3server.core.commit import Plan, commit
+from s3server.core.commit import Commits, Plan
 from s3server.core.objects import (
     Attributes,
     NewVersion,
@@ -69,6 +71,7 @@ class Multipart:
         self, meta: MetadataStore, blobs: Blobs, objects: Objects, *, clock: Clock
     ) -> None:
         self._meta, self._blobs, self._objects, self._clock = meta, blobs, objects, clock
+        self._commit = Commits(meta)
 
     async def create(
         self,
@@ -104,7 +107,7 @@ class Multipart:
                 checks=[Unchanged(bucket_key, bucket_row)],
             )
 
-        return await commit(self._meta, plan)
+        return await self._commit(plan)
 
     async def get(self, bucket: BucketRecord, key: str, upload_id: str) -> UploadRecord:
         """Return an upload in progress. Raises NoSuchUpload."""
@@ -144,14 +147,7 @@ class Multipart:
         part: PartRecord,
     ) -> PartRecord:
         """Commit a part whose bytes were just written; they are freed if that fails."""
-        part = PartRecord(
-            number=part.number,
-            size=part.size,
-            etag=part.etag,
-            modified_ms=part.modified_ms,
-            blob=b"" if ref is None else ref.blob,
-            checksums=part.checksums,
-        )
+        part = replace(part, blob=b"" if ref is None else ref.blob)
 
         async def plan() -> Plan[PartRecord]:
             upload, row_key, row = await self._load(bucket, key, upload_id)
@@ -175,7 +171,7 @@ class Multipart:
         self, upload_id: bytes, *, after: int = 0, limit: int = MAX_PARTS
     ) -> list[PartRecord]:
         """Return the parts with numbers above `after`, in their order."""
-        start = records.part_key(upload_id, after + 1)
+        start = records.part_key(upload_id, min(max(after, 0), MAX_PARTS) + 1)
         rows = await self._meta.scan(start, after_prefix(records.PART + upload_id), limit=limit)
         return [decode(PartRecord, row) for _, row in rows]
 
@@ -199,7 +195,7 @@ class Multipart:
                 ],
             )
 
-        await commit(self._meta, plan)
+        await self._commit(plan)
 
     async def complete(
         self,
@@ -243,7 +239,7 @@ class Multipart:
             ]
             return await self._objects.plan_version(bucket, key, version)
 
-        return await commit(self._meta, plan)
+        return await self._commit(plan)
 
     def _version(
         self,

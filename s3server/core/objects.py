@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from s3server.core import records
 from s3server.core.blobs import Blobs
 from s3server.core.clock import Clock
-from s3server.core.commit import Plan, commit
+from s3server.core.commit import Commits, Plan
 from s3server.core.records import BlobRecord, BucketRecord, ObjectRecord, decode, encode
 from s3server.errors import NoSuchBucket, NoSuchKey, PreconditionFailed
 from s3server.meta.base import Add, Check, Delete, MetadataStore, Put, Unchanged, Write
@@ -70,6 +70,7 @@ class Objects:
 
     def __init__(self, meta: MetadataStore, blobs: Blobs, *, clock: Clock) -> None:
         self._meta, self._blobs, self._clock = meta, blobs, clock
+        self._commit = Commits(meta)
 
     async def put(
         self,
@@ -190,7 +191,7 @@ class Objects:
                 checks=[Unchanged(object_key, row)],
             )
 
-        return await commit(self._meta, plan)
+        return await self._commit(plan)
 
     async def blob_of(self, record: ObjectRecord) -> BlobRecord:
         """Return the blob of a version that has bytes.

@@ -7,7 +7,7 @@ Fields are positional: new ones are added at the end with a default; anything el
 Keys begin with a byte that names their table:
 
     B name                          bucket
-    A account NUL name              buckets of an account, in listing order
+    A owner NUL name                buckets of a user, in listing order
     O bucket-id key                 current version of a key, in listing order
     V bucket-id key NUL ~sequence   older versions, newest first
     U bucket-id key NUL upload-id   multipart upload
@@ -18,7 +18,7 @@ Keys begin with a byte that names their table:
     N bucket-id name                counters of a bucket
     I user-id / J account NUL name  user / its name
     K access-key-id / L user-id access-key-id    access key / keys of a user
-    S name                          what the whole store agrees on (format, cluster map)
+    S name                          what the whole store agrees on (cluster, leases)
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ from s3server.model import DataRef
 BUCKET, BUCKET_OF, OBJECT, VERSION = b"B", b"A", b"O", b"V"
 UPLOAD, PART, BLOB, GARBAGE, EVENT = b"U", b"P", b"D", b"G", b"E"
 COUNTER, USER, USER_NAME, ACCESS_KEY, KEY_OF, STORE = b"N", b"I", b"J", b"K", b"L", b"S"
+
+BUCKET_COUNTERS = ("objects", "bytes")  # all that is counted per bucket: current versions
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -186,6 +188,13 @@ class AccessKeyRecord(Record, frozen=True, array_like=True, kw_only=True):
     tags: tuple[tuple[str, str], ...] = ()
 
 
+class LeaseRecord(Record, frozen=True, array_like=True, kw_only=True):
+    """Who does some background work at present, and until when nobody else may."""
+
+    holder: bytes
+    until_ms: int
+
+
 R = TypeVar("R", bound=Record)
 
 # (record type, version found) -> what turns its decoded fields into those of the next version
@@ -236,8 +245,8 @@ def bucket_key(name: str) -> bytes:
     return BUCKET + name.encode()
 
 
-def bucket_of_key(account: str, name: str) -> bytes:
-    return BUCKET_OF + account.encode() + b"\0" + name.encode()
+def bucket_of_key(owner: str, name: str) -> bytes:
+    return BUCKET_OF + owner.encode() + b"\0" + name.encode()
 
 
 def object_key(bucket_id: bytes, key: str) -> bytes:

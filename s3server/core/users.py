@@ -6,10 +6,18 @@ from typing import Protocol
 
 from s3server.core import records
 from s3server.core.clock import Clock, Ids
-from s3server.core.commit import Plan, commit
+from s3server.core.commit import Commits, Plan
 from s3server.core.records import AccessKeyRecord, UserRecord, decode, encode
 from s3server.errors import EntityAlreadyExists, InvalidArgument, NoSuchEntity
-from s3server.meta.base import Delete, MetadataStore, Put, Unchanged, after_prefix
+from s3server.meta.base import (
+    Check,
+    Delete,
+    Empty,
+    MetadataStore,
+    Put,
+    Unchanged,
+    after_prefix,
+)
 
 DEFAULT_ACCOUNT = "default"
 _PAGE_ROWS = 1_000
@@ -40,6 +48,7 @@ class Users:
     ) -> None:
         self._meta, self._clock, self._ids, self._secrets = meta, clock, ids, secrets
         self._reserved = reserved_key_ids
+        self._commit = Commits(meta)
 
     async def create_user(
         self, name: str, *, email: str = "", display_name: str = "", account: str = DEFAULT_ACCOUNT
@@ -68,7 +77,7 @@ class Users:
                 checks=[Unchanged(name_key, None)],
             )
 
-        return await commit(self._meta, plan)
+        return await self._commit(plan)
 
     async def list_users(self) -> list[UserRecord]:
         """Return all users, in the order of their accounts and names."""
@@ -109,10 +118,10 @@ class Users:
                     *(Delete(records.access_key_key(key)) for key in keys),
                     *(Delete(records.key_of_key(user.id, key)) for key in keys),
                 ],
-                checks=[Unchanged(_key(user), row)],
+                checks=[Unchanged(_key(user), row), *_exactly(user, keys)],
             )
 
-        await commit(self._meta, plan)
+        await self._commit(plan)
 
     async def create_key(
         self,
@@ -148,7 +157,7 @@ class Users:
                 checks=[Unchanged(row_key, None), Unchanged(_key(user), row)],
             )
 
-        return await commit(self._meta, plan), key_secret
+        return await self._commit(plan), key_secret
 
     async def list_keys(
         self, user_name: str, *, account: str = DEFAULT_ACCOUNT
@@ -170,15 +179,20 @@ class Users:
 
     async def delete_key(self, access_key_id: str) -> None:
         """Delete a key; the next request that is signed with it is refused. Raises NoSuchEntity."""
-        found = await self.find_key(access_key_id)
-        if found is None:
-            raise NoSuchEntity(f"There is no access key {access_key_id}.")
-        await self._meta.commit(
-            [
-                Delete(records.access_key_key(access_key_id)),
-                Delete(records.key_of_key(found[1].id, access_key_id)),
-            ]
-        )
+        row_key = records.access_key_key(access_key_id)
+
+        async def plan() -> Plan[None]:
+            row = await self._meta.get(row_key)
+            if row is None:
+                raise NoSuchEntity(f"There is no access key {access_key_id}.")
+            user = decode(AccessKeyRecord, row).user
+            return Plan(
+                result=None,
+                writes=[Delete(row_key), Delete(records.key_of_key(user, access_key_id))],
+                checks=[Unchanged(row_key, row)],
+            )
+
+        await self._commit(plan)
 
     async def _key_ids(self, user: UserRecord) -> list[str]:
         table = records.key_of_key(user.id, "")
@@ -195,6 +209,17 @@ class Users:
 
 def _key(user: UserRecord) -> bytes:
     return records.user_key(user.id)
+
+
+def _exactly(user: UserRecord, key_ids: list[str]) -> list[Check]:
+    """Return the checks that hold where the user has these keys, in order, and no other."""
+    table = records.key_of_key(user.id, "")
+    rows = [records.key_of_key(user.id, key_id) for key_id in key_ids]
+    starts = [table, *(row + b"\0" for row in rows)]
+    return [
+        *(Unchanged(row, b"") for row in rows),
+        *(Empty(*gap) for gap in zip(starts, [*rows, after_prefix(table)], strict=True)),
+    ]
 
 
 def _check_name(name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from s3server.ops.bucket_list import page_size
 from s3server.ops.multipart import MAX_PARTS
 from s3server.ops.object_copy import REFUSED, check_source_conditions, open_source
 from s3server.ops.refusals import ENCRYPTION, check_owner, refuse
+from s3server.wire.checksums import ALGORITHMS, DEFAULT_ALGORITHM, new_md5
 from s3server.wire.ranges import parse_copy_range
 
 MAX_PARTS_LISTED = 1_000
@@ -41,17 +43,48 @@ async def upload_part_copy(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     refuse(request, *ENCRYPTION, *REFUSED)
     number, services = _part_number(request), ctx.services
     target = (ctx.require_bucket(), request["Key"], request["UploadId"])
-    await services.multipart.get(*target)
+    upload = await services.multipart.get(*target)
     source = await open_source(ctx, request)
     record = await services.objects.get(*source)
     check_source_conditions(request, record)
     start, stop = parse_copy_range(request.get("CopySourceRange"), record.size)
     if stop - start > MAX_PART_BYTES:
         raise EntityTooLarge(ProposedSize=str(stop - start), MaxSizeAllowed=str(MAX_PART_BYTES))
-    ref, etag = await services.copying.copy_bytes(record, start, stop, target[0].pool)
-    part = services.multipart.part(number, stop - start, etag)
+    digests = PartDigests(upload.checksum_algorithm or DEFAULT_ALGORITHM)
+    ref = await services.copying.copy_bytes(record, start, stop, target[0].pool, digests)
+    part = services.multipart.part(number, stop - start, digests.etag, digests.checksums)
     part = await services.multipart.commit_part(*target, ref, part)
-    return {"CopyPartResult": {"ETag": quote_etag(part.etag), "LastModified": at(part.modified_ms)}}
+    return {
+        "CopyPartResult": {
+            "ETag": quote_etag(part.etag),
+            "LastModified": at(part.modified_ms),
+            **dict(part.checksums),
+        }
+    }
+
+
+class PartDigests:
+    """Computes over copied bytes what S3 stores of a part. Implements core's `Digests`."""
+
+    def __init__(self, algorithm: str) -> None:
+        self._md5 = new_md5()
+        self._algorithm = ALGORITHMS[algorithm]
+        self._checksum = self._algorithm.new()
+
+    def update(self, data: memoryview) -> None:
+        """Go on over `data`."""
+        self._md5.update(data)
+        self._checksum.update(data)
+
+    @property
+    def etag(self) -> str:
+        """MD5 of the bytes in hexadecimal."""
+        return self._md5.digest().hex()
+
+    @property
+    def checksums(self) -> tuple[tuple[str, str], ...]:
+        """The checksum as the model names it."""
+        return ((self._algorithm.member, b64encode(self._checksum.digest()).decode()),)
 
 
 @handles("ListParts")
