@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.served import DiskStore, Store, open_disk_store
 from tests.support.server_process import RunningServer, run_server
-from tests.support.stores import DiskStore, Store, open_disk_store
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ async def _delete_one(
             if len(key.encode()) > MAX_KEY_BYTES:
                 raise KeyTooLongError
             refuse_version(entry)
-            if any(entry.get(name) for name in ("ETag", "LastModifiedTime", "Size")):
+            if any(name in entry for name in ("ETag", "LastModifiedTime", "Size")):
                 raise errors.NotImplemented("Conditional deletes are not implemented yet.")
             await ctx.require("s3:DeleteObject", bucket.name, key)
             await ctx.services.objects.delete(bucket, key)

@@ -24,9 +24,10 @@ ON_NEW_OBJECTS = (*ENCRYPTION, *GRANTS, *OBJECT_LOCK, "Tagging", "WebsiteRedirec
 
 
 def refuse(request: Mapping[str, Any], *members: str) -> None:
-    """Raise NotImplemented if the request has one of these members."""
+    """Raise NotImplemented if the request has one of these members, be it 0 or empty."""
     for member in members:
-        if request.get(member):
+        value = request.get(member)
+        if value is not None and value is not False:
             raise errors.NotImplemented(
                 f"{member} asks for something that this server does not do yet.", Header=member
             )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.stores import Store, principal
+from tests.support.served import Store, credential
 
-ALICE = principal("alice").principal.id
+ALICE = credential("alice").principal.id
 
 
 async def test_created_bucket_is_there_and_private(store: Store) -> None:

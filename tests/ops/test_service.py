@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.stores import Store
+from tests.support.served import Store
 
 
 async def test_buckets_are_listed_in_the_order_of_their_names(store: Store) -> None:

@@ -89,7 +89,8 @@ class Client:
     ) -> Answer:
         """Send a request whose `target` is exactly what goes over the wire.
 
-        `unsigned` headers are added after signing; `payload` replaces the body's SHA-256.
+        `unsigned` headers are added after signing; `payload` replaces the body's SHA-256. Text
+        beyond ASCII in headers goes over the wire as UTF-8.
         """
         headers = {"host": self.host, **(headers or {})}
         at = at or self.now()
@@ -107,7 +108,10 @@ class Client:
             headers = sign_v2(method, url, headers, key=self.key, at=at).headers
         else:
             target = presign_v2(method, url, key=self.key, at=at, expires_s=expires_s).target
-        return await self.send(method, target, {**headers, **(unsigned or {})}, body)
+        headers = {**headers, **(unsigned or {})}
+        if method in {"PUT", "POST"} and not {"content-length", "transfer-encoding"} & set(headers):
+            headers["content-length"] = str(len(body))
+        return await self.send(method, target, headers, body)
 
     async def made(
         self,
@@ -132,15 +136,8 @@ class Client:
         pieces: list[bytes] | None = None,
         cut: bool = False,
     ) -> Answer:
-        """Send a request as it is. `pieces`: the body in messages; `cut`: then the client is gone.
-
-        A Content-Length is added where the headers have none and none is excluded by
-        Transfer-Encoding.
-        """
+        """Send a request as it is; after `pieces` of its body the client is gone if `cut`."""
         pairs = list(headers.items()) if isinstance(headers, Mapping) else list(headers)
-        names = {name.lower() for name, _ in pairs}
-        if body and not names & {"content-length", "transfer-encoding"}:
-            pairs.append(("content-length", str(len(body))))
         exchange = _Exchange([body] if pieces is None else pieces, cut=cut)
         await self.asgi(self._scope(method, target, pairs), exchange.receive, exchange.send)
         return exchange.answer()
@@ -155,7 +152,8 @@ class Client:
             "path": path,
             "query_string": query.encode("latin-1"),
             "headers": [
-                (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs
+                (name.lower().encode(), value.encode("utf-8", "surrogateescape"))
+                for name, value in pairs
             ],
             "client": (self.peer, 50_000),
             "server": ("127.0.0.1", 9000),

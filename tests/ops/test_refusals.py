@@ -1,0 +1,106 @@
+"""What this server does not do is refused by name, and never ignored."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.served import Store
+
+CUSTOMER_KEY = {
+    "x-amz-server-side-encryption-customer-algorithm": "AES256",
+    "x-amz-server-side-encryption-customer-key": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+    "x-amz-server-side-encryption-customer-key-md5": "hRasmdxgYDKV3nvbahU1MA==",
+}
+ON_WRITES = {
+    "encryption": {"x-amz-server-side-encryption": "AES256"},
+    "kms": {"x-amz-server-side-encryption": "aws:kms"},
+    "kms key": {"x-amz-server-side-encryption-aws-kms-key-id": "key"},
+    "kms context": {"x-amz-server-side-encryption-context": "e30="},
+    "bucket key": {"x-amz-server-side-encryption-bucket-key-enabled": "true"},
+    "customer key": CUSTOMER_KEY,
+    "tagging": {"x-amz-tagging": "a=b"},
+    "redirect": {"x-amz-website-redirect-location": "/elsewhere"},
+    "lock mode": {"x-amz-object-lock-mode": "GOVERNANCE"},
+    "lock until": {"x-amz-object-lock-retain-until-date": "2030-01-01T00:00:00Z"},
+    "legal hold": {"x-amz-object-lock-legal-hold": "ON"},
+    "legal hold off": {"x-amz-object-lock-legal-hold": "OFF"},
+    "grant read": {"x-amz-grant-read": 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'},
+    "grant full control": {"x-amz-grant-full-control": 'id="1"'},
+    "grant read acp": {"x-amz-grant-read-acp": 'id="1"'},
+    "grant write acp": {"x-amz-grant-write-acp": 'id="1"'},
+}
+WRITES = [("PUT", "/data/new", {}), ("POST", "/data/new?uploads", {})]
+WRITES += [("PUT", "/data/new", {"x-amz-copy-source": "data/key"})]
+
+
+@pytest.mark.parametrize("what", sorted(ON_WRITES))
+@pytest.mark.parametrize("write", WRITES, ids=["put", "create upload", "copy"])
+async def test_header_of_a_feature_that_is_missing_stores_nothing(
+    data: Store, write: tuple[str, str, dict[str, str]], what: str
+) -> None:
+    await data.alice.made("/data/key", body=b"x")
+    method, target, headers = write
+    with data.untouched():
+        answer = await data.alice(method, target, headers={**headers, **ON_WRITES[what]})
+    assert answer.outcome == (501, "NotImplemented")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_customer_key_on_a_read_is_not_ignored(data: Store, method: str) -> None:
+    await data.alice.made("/data/key", body=b"x")
+    assert (await data.alice(method, "/data/key", headers=CUSTOMER_KEY)).status == 501
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("GET", {}),
+        ("HEAD", {}),
+        ("DELETE", {}),
+        ("PUT", {"x-amz-copy-source": "data/key?versionId=3"}),
+    ],
+)
+@pytest.mark.parametrize("version", ["3", "NULL", "null2", "%00"])
+async def test_version_other_than_null_is_not_implemented(
+    data: Store, method: str, headers: dict[str, str], version: str
+) -> None:
+    await data.alice.made("/data/key", body=b"x")
+    target = "/data/copy" if headers else f"/data/key?versionId={version}"
+    with data.untouched():
+        answer = await data.alice(method, target, headers=headers)
+    assert answer.status == (400 if version == "%00" and not headers else 501)
+    assert (await data.alice("GET", "/data/key")).body == b"x"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
+async def test_null_version_is_the_object(data: Store, method: str) -> None:
+    await data.alice.made("/data/key", body=b"x")
+    answer = await data.alice(method, "/data/key?versionId=null")
+    assert answer.status == (204 if method == "DELETE" else 200)
+
+
+async def test_only_the_standard_storage_class_is_there(data: Store) -> None:
+    standard = {"x-amz-storage-class": "STANDARD"}
+    assert (await data.alice("PUT", "/data/key", headers=standard)).status == 200
+    for wanted in ("GLACIER", "REDUCED_REDUNDANCY", "SILK"):
+        answer = await data.alice("PUT", "/data/key", headers={"x-amz-storage-class": wanted})
+        assert answer.outcome == (400, "InvalidStorageClass")
+        assert answer.text("StorageClassRequested") == wanted
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"if-match": '"1"'},
+        {"if-match": ""},
+        {"x-amz-if-match-size": "3"},
+        {"x-amz-if-match-size": "0"},
+        {"x-amz-mfa": "123456"},
+        {"x-amz-if-match-last-modified-time": "Mon, 21 Sep 2026 14:13:20 GMT"},
+    ],
+)
+async def test_conditional_delete_deletes_nothing(data: Store, header: dict[str, str]) -> None:
+    await data.alice.made("/data/key", body=b"x")
+    with data.untouched():
+        answer = await data.alice("DELETE", "/data/key", headers=header)
+    assert answer.outcome == (501, "NotImplemented")

@@ -1,0 +1,237 @@
+"""Whole servers in one process: on dictionaries for most tests, on LMDB and OSDs for some."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from s3server.app import Application, build, initialise
+from s3server.auth.authenticate import AuthSettings
+from s3server.auth.credentials import Credential
+from s3server.config import quickstart_config
+from s3server.core.blobs import Blobs
+from s3server.core.buckets import Buckets
+from s3server.core.clock import Ids
+from s3server.core.copying import Copying
+from s3server.core.listing import Listing
+from s3server.core.multipart import Multipart
+from s3server.core.objects import Objects
+from s3server.core.services import Regions, Services
+from s3server.core.users import Users
+from s3server.data.memory import MemoryPool
+from s3server.meta.base import Check, Write
+from s3server.meta.memory import MemoryStore
+from s3server.model import DataRef, Principal, Source
+from s3server.operation import load_handlers
+from s3server.server import Edge, Server
+from s3server.wire.proxies import TrustedProxies
+from s3server.wire.routing import Router
+from s3server.wire.service_model import VERSIONS, load_model
+from tests.support.asgi_client import Client
+from tests.support.signing import REGION, Key
+
+NOW_MS = 1_790_000_000_000  # 2026-09-21
+ROUTER = Router([load_model(service) for service in VERSIONS])
+
+
+@dataclass(slots=True)
+class ManualClock:
+    """Time that stands still until a test moves it."""
+
+    ms: int = NOW_MS
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.ms / 1000, UTC)
+
+
+class WatchedStore(MemoryStore):
+    """Counts commits."""
+
+    commits = 0
+
+    async def commit(self, writes: Sequence[Write], checks: Sequence[Check] = ()) -> int:
+        self.commits += 1
+        return await super().commit(writes, checks)
+
+
+class WatchedPool(MemoryPool):
+    """Counts what is done to bytes."""
+
+    calls = 0
+
+    async def write(self, source: Source) -> DataRef:
+        self.calls += 1
+        return await super().write(source)
+
+    async def read(self, ref: DataRef, start: int, stop: int) -> bytes:
+        self.calls += 1
+        return await super().read(ref, start, stop)
+
+    async def delete(self, ref: DataRef) -> None:
+        self.calls += 1
+        await super().delete(ref)
+
+
+def credential(name: str) -> Credential:
+    """Return a credential whose key id, secret and user id follow from the name."""
+    user_id = hashlib.sha256(name.encode()).hexdigest()
+    kind: Any = "root" if name == "root" else "user"
+    key_id = f"AKIA{name.upper()}"
+    who = Principal(kind, user_id, name, account=f"{name}-project", access_key_id=key_id)
+    return Credential(key_id, f"secret-of-{name}", who)
+
+
+CREDENTIALS = {one.access_key_id: one for one in map(credential, ("root", "alice", "bob"))}
+
+
+async def lookup(access_key_id: str) -> Credential | None:
+    """Return what the server knows of an access key."""
+    return CREDENTIALS.get(access_key_id)
+
+
+@dataclass(slots=True)
+class Store:
+    """A server on dictionaries, and who talks to it."""
+
+    region: str = REGION
+    region_aliases: tuple[str, ...] = ()
+    external_urls: tuple[str, ...] = ()
+    base_domains: tuple[str, ...] = ("s3.test",)
+    proxies: tuple[str, ...] = ()
+    clock: ManualClock = field(default_factory=ManualClock)
+    meta: WatchedStore = field(default_factory=WatchedStore)
+    pool: WatchedPool = field(init=False)
+    asgi: Server = field(init=False)
+
+    def __post_init__(self) -> None:
+        ids = Ids(self.clock)
+        self.pool = WatchedPool("default", ids.blob_id)
+        self.asgi = Server(
+            edge=Edge(
+                auth=AuthSettings(
+                    region=self.region,
+                    region_aliases=frozenset(self.region_aliases),
+                    external_urls=self.external_urls,
+                ),
+                base_domains=self.base_domains,
+                proxies=TrustedProxies(self.proxies),
+                host_id="the-store",
+            ),
+            router=ROUTER,
+            handlers=load_handlers(),
+            services=self._services(ids),
+            lookup=lookup,
+            clock=self.clock,
+        )
+
+    def _services(self, ids: Ids) -> Services:
+        blobs = Blobs(self.meta, {"default": self.pool}, clock=self.clock, ids=ids)
+        objects = Objects(self.meta, blobs, clock=self.clock)
+        users: Any = Users(self.meta, clock=self.clock, ids=ids, secrets=_NoSecrets())
+        return Services(
+            buckets=Buckets(
+                self.meta, clock=self.clock, ids=ids, region=self.region, pool="default"
+            ),
+            objects=objects,
+            copying=Copying(self.meta, blobs, objects),
+            multipart=Multipart(self.meta, blobs, objects, clock=self.clock),
+            listing=Listing(self.meta),
+            users=users,
+            regions=Regions(self.region, self.region_aliases),
+        )
+
+    def client(self, name: str | None, **fields: Any) -> Client:
+        """Return a client who signs as root, alice or bob, or who is nobody."""
+        key = None
+        if name is not None:
+            known = credential(name)
+            key = Key(known.access_key_id, known.secret, self.region)
+        return Client(self.asgi, key, self.clock.now, **fields)
+
+    @property
+    def root(self) -> Client:
+        return self.client("root")
+
+    @property
+    def alice(self) -> Client:
+        return self.client("alice")
+
+    @property
+    def bob(self) -> Client:
+        return self.client("bob")
+
+    @property
+    def nobody(self) -> Client:
+        return self.client(None)
+
+    async def rows(self) -> list[tuple[bytes, bytes]]:
+        """Return all metadata."""
+        return await self.meta.scan(b"\x00", b"\xff" * 8, limit=1_000_000)
+
+    @contextmanager
+    def untouched(self) -> Iterator[None]:
+        """See that nothing in this block commits metadata or reaches for bytes."""
+        before = self.meta.commits, self.pool.calls
+        yield
+        assert before == (self.meta.commits, self.pool.calls), "storage was touched"
+
+
+class _NoSecrets:
+    """Keys are made in credentials of tests, not through the API."""
+
+    def new_access_key_id(self) -> str:
+        raise AssertionError
+
+    def new_secret(self) -> str:
+        raise AssertionError
+
+    def seal(self, access_key_id: str, secret: str) -> bytes:
+        raise AssertionError
+
+
+@dataclass(frozen=True, slots=True)
+class DiskStore:
+    """The real application of one worker, on LMDB and three OSD directories."""
+
+    directory: Path
+    application: Application
+
+    @property
+    def root(self) -> Client:
+        key = Key("AKIAROOT", "secret-of-root")
+        return Client(self.application.asgi, key, lambda: datetime.now(UTC))
+
+    @property
+    def nobody(self) -> Client:
+        return Client(self.application.asgi, None, lambda: datetime.now(UTC))
+
+    def files(self) -> dict[str, int]:
+        """Return all files below the OSDs with the bytes that they occupy."""
+        found = {}
+        for path in sorted(self.directory.glob("osd.*/**/*")):
+            if path.is_file():
+                found[str(path.relative_to(self.directory))] = path.stat().st_blocks * 512
+        return found
+
+
+@asynccontextmanager
+async def open_disk_store(directory: Path, *, codec: str = "replica:3") -> AsyncIterator[DiskStore]:
+    """Serve a new store in `directory`."""
+    config = quickstart_config(
+        directory, access_key="AKIAROOT", secret_key="secret-of-root", codec=codec
+    )
+    await initialise(config)
+    application = build(config, slot=0)
+    await application.open()
+    try:
+        yield DiskStore(directory, application)
+    finally:
+        await application.close()
