@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 HIGH_WATER = 1 << 20  # bytes of an upload that wait for the application before reading pauses
 DRAIN = 1 << 20  # bytes of an unread body that are worth more than a new connection
 PIECE = 1 << 16  # bytes: smaller pieces of a body are joined, larger ones passed on as they are
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 # Field values may hold HTAB, visible ASCII, space and obs-text (RFC 9110 section 5.5). CR and LF
 # are legal here because they end the lines; their count is what shows an injected one.
@@ -94,10 +95,10 @@ class S3Cycle(RequestResponseCycle):
 
     async def receive(self) -> dict[str, Any]:  # type: ignore[override]
         """Return the next event; `body` is bytes as received, up to 256 KiB at a time."""
-        if self.waiting_for_100_continue:
+        if self.waiting_for_100_continue and self.received == 0:
             self.waiting_for_100_continue = False
-            if self.received == 0 and not self.transport.is_closing():
-                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            if not self.transport.is_closing():
+                self.transport.write(CONTINUE)
         while not (self.disconnected or self.response_complete):
             if self.pieces:
                 return self._next_event()
@@ -125,7 +126,7 @@ class S3Cycle(RequestResponseCycle):
 
     def _leaves_much_unread(self) -> bool:
         """Whether closing the connection is cheaper than reading what the client still sends."""
-        if self.waiting_for_100_continue:
+        if self.waiting_for_100_continue and self.received == 0:
             return True  # the client may or may not send the body: the two cannot be told apart
         for name, value in self.scope["headers"]:
             if name == b"content-length":
@@ -143,7 +144,12 @@ class S3Cycle(RequestResponseCycle):
         if not self.response_started:
             if message["type"] != "http.response.start":
                 raise RuntimeError(f"expected http.response.start, got {message['type']}")
-            self._head = self._make_head(message["status"], message.get("headers", ()))
+            head = self._make_head(message["status"], message.get("headers", ()))
+            # RFC 9110 (10.1.1) lets us omit the 100 for a body that is empty or has come already.
+            # But boto3 before 1.44 takes a final answer that came without one for the answer to
+            # the connection's next request too, and hangs for a minute.
+            owed = self.waiting_for_100_continue and self.keep_alive
+            self._head = CONTINUE + head if owed else head
             self.response_started = True
             self.waiting_for_100_continue = False
         elif self.response_complete or message["type"] != "http.response.body":

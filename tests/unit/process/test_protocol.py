@@ -435,6 +435,23 @@ def test_expect_is_answered_with_100_once_the_body_is_wanted(server: Running) ->
     assert b"connection" not in headers
 
 
+@pytest.mark.parametrize("body", [b"", b"abcde"], ids=["empty", "already sent"])
+@pytest.mark.parametrize("path", [b"/read", b"/denied"])
+def test_expect_is_answered_with_100_even_where_the_body_needs_none(
+    server: Running, path: bytes, body: bytes
+) -> None:
+    with server.connect() as client:
+        client.send(put(path, body, b"Expect: 100-continue\r\n"))
+        while client.rest.count(b"\r\n\r\n") < 2:
+            client._more()
+        interim, found, client.rest = client.rest.partition(b"HTTP/1.1 100 Continue\r\n\r\n")
+        status, headers, _ = client.answer()
+
+    assert (b"", b"HTTP/1.1 100 Continue\r\n\r\n") == (interim, found)
+    assert {b"/read": 200, b"/denied": 403}[path] == status
+    assert b"connection" not in headers
+
+
 def test_final_answer_to_expect_without_reading_closes_the_connection(server: Running) -> None:
     with server.connect() as client:
         client.send(put(b"/denied", b"", b"Expect: 100-continue\r\n").replace(b": 0", b": 5"))
