@@ -91,6 +91,7 @@ class Application:
             services=services,
             lookup=credentials.lookup,
             clock=clock,
+            ids=ids,
         )
         self._tasks.append(loop.create_task(_tidy(self._meta)))
 

@@ -7,7 +7,6 @@ so that no handler can forget one of them.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from s3server import errors
 from s3server.auth.authenticate import AuthSettings, Lookup, authenticate, hoisted_headers
 from s3server.auth.authorise import BucketFacts, authorise
 from s3server.core.buckets import check_name
-from s3server.core.clock import Clock
+from s3server.core.clock import Clock, Ids
 from s3server.core.records import BucketRecord
 from s3server.core.services import Services
 from s3server.data import base as data
@@ -91,16 +90,18 @@ class Server:
         services: Services,
         lookup: Lookup,
         clock: Clock,
+        ids: Ids,
     ) -> None:
         self._edge, self._router, self._handlers = edge, router, handlers
-        self._services, self._lookup, self._clock = services, lookup, clock
+        self._services, self._lookup = services, lookup
+        self._clock, self._ids = clock, ids
         self._bindings: dict[str, _Binding] = {}
         self._log = structlog.get_logger("server")
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer one HTTP request; nothing that it holds can make this raise."""
         exchange = Exchange(
-            os.urandom(8).hex().upper(), scope["method"], scope["raw_path"].decode("latin-1")
+            self._ids.request_id(), scope["method"], scope["raw_path"].decode("latin-1")
         )
         try:
             response = await self._respond(scope, receive, exchange)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 
+from s3server.auth.hmac_key import HmacKey
 from s3server.auth.sigv4 import EMPTY_SHA256, Claim
 from s3server.errors import SignatureDoesNotMatch
 
@@ -15,7 +16,7 @@ from s3server.errors import SignatureDoesNotMatch
 class ChunkSignatures:
     """A ChunkVerifier: the chain begins with the signature of the request itself."""
 
-    def __init__(self, claim: Claim, signing_key: bytes) -> None:
+    def __init__(self, claim: Claim, signing_key: HmacKey) -> None:
         self._key = signing_key
         self._context = f"{claim.timestamp}\n{claim.scope}"
         self._previous = claim.signature
@@ -38,7 +39,7 @@ class ChunkSignatures:
         )
 
     def _verify(self, signature: str, text: str) -> None:
-        expected = hmac.digest(self._key, text.encode("latin-1", "replace"), "sha256").hex()
+        expected = self._key.hex(text.encode("latin-1", "replace"))
         if not hmac.compare_digest(expected.encode(), signature.encode("latin-1", "replace")):
             raise SignatureDoesNotMatch(StringToSign=text, SignatureProvided=signature)
         self._previous = expected

@@ -25,6 +25,7 @@ from s3server.auth.canonical import (
     iso_time,
     trimmed,
 )
+from s3server.auth.hmac_key import HmacKey
 from s3server.errors import (
     AccessDenied,
     AuthorizationHeaderMalformed,
@@ -192,7 +193,7 @@ def check(
 
 def verify(
     claim: Claim, request: HttpRequest, secret: str, payload: str, hosts: Iterable[Host]
-) -> bytes:
+) -> HmacKey:
     """Prove a claim under one of the hosts, tried in order, and return the signing key.
 
     `payload` is what stands for the body in the canonical request. Raises
@@ -204,7 +205,7 @@ def verify(
     for host in hosts:
         canonical = canonical_request(claim, request, payload, host)
         text = string_to_sign(claim, canonical)
-        if hmac.compare_digest(hmac.digest(key, text, "sha256").hex().encode(), given):
+        if hmac.compare_digest(key.hex(text).encode(), given):
             return key
         first = first or (canonical, text)
     canonical, text = first or (b"", b"")
@@ -245,12 +246,12 @@ def string_to_sign(claim: Claim, canonical: bytes) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
+def signing_key(secret: str, date: str, region: str, service: str) -> HmacKey:
     """Derive the key that is good for one day, region and service."""
     key = ("AWS4" + secret).encode()
     for part in (date, region, service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
-    return key
+    return HmacKey(key)
 
 
 def too_skewed(request_time: str, now: float) -> RequestTimeTooSkewed:

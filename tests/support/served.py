@@ -130,6 +130,7 @@ class Store:
             services=self._services(ids),
             lookup=lookup,
             clock=self.clock,
+            ids=ids,
         )
 
     def _services(self, ids: Ids) -> Services:
