@@ -19,7 +19,6 @@ from s3server.wire.aws_chunked import SIGNATURE_TRAILER, ChunkEnd
 from s3server.wire.checksums import ALGORITHMS, decoded, mismatch, new_md5
 from s3server.wire.promises import Promises
 
-
 # hashlib lets go of the GIL from 2,048 bytes on. For a body of 4 KB that saves nothing and costs
 # a hand-over (40 us with a committer thread waiting), so small bodies are hashed in short pieces.
 _KEEPS_GIL = 2_047
