@@ -33,26 +33,24 @@ async def delete_objects(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     refuse(request, "MFA")
     bucket, wanted = ctx.require_bucket(), request["Delete"]
     entries = wanted.get("Objects") or []
-    if not 1 <= len(entries) <= MAX_KEYS:
+    if not 1 <= len(entries) <= MAX_KEYS or not all(entry["Key"] for entry in entries):
         raise MalformedXML
     limit = asyncio.Semaphore(CONCURRENT_DELETES)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_delete_one(ctx, bucket, entry, limit)) for entry in entries]
-    errors = [error for error in (task.result() for task in tasks) if error is not None]
-    failed = {error["Key"] for error in errors}
-    result: dict[str, Any] = {"Errors": errors}
+    outcomes = [task.result() for task in tasks]
+    result: dict[str, Any] = {"Errors": [outcome for outcome in outcomes if "Code" in outcome]}
     if not wanted.get("Quiet"):
-        result["Deleted"] = [
-            {"Key": entry["Key"]} for entry in entries if entry["Key"] not in failed
-        ]
+        result["Deleted"] = [outcome for outcome in outcomes if "Code" not in outcome]
     return result
 
 
 async def _delete_one(
     ctx: Ctx, bucket: BucketRecord, entry: dict[str, Any], limit: asyncio.Semaphore
-) -> dict[str, str] | None:
-    """Delete one key; return what the answer says of it where that failed."""
+) -> dict[str, str]:
+    """Delete one key; return what the answer says of it, with a Code where that failed."""
     key = entry["Key"]
+    named = {name: entry[name] for name in ("Key", "VersionId") if name in entry}
     try:
         async with limit:
             if len(key.encode()) > MAX_KEY_BYTES:
@@ -63,5 +61,5 @@ async def _delete_one(
             await ctx.require("s3:DeleteObject", bucket.name, key)
             await ctx.services.objects.delete(bucket, key)
     except S3Error as error:
-        return {"Key": key, "Code": error.code, "Message": error.message}
-    return None
+        return {**named, "Code": error.code, "Message": error.message}
+    return named

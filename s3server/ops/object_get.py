@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from s3server.core.records import ObjectRecord
@@ -13,6 +14,7 @@ from s3server.ops.object_ranges import PIECE_BYTES, MultiRange
 from s3server.ops.refusals import check_owner, refuse, refuse_version
 from s3server.wire.conditions import check_read_conditions
 from s3server.wire.ranges import parse_range
+from s3server.wire.timestamps import http_date
 
 OVERRIDES = {
     "ResponseCacheControl": "CacheControl",
@@ -132,4 +134,4 @@ def _override(ctx: Ctx, request: Mapping[str, Any], result: dict[str, Any]) -> N
             raise InvalidRequest(
                 "Request specific response headers cannot be used for anonymous GET requests."
             )
-        result[member] = value
+        result[member] = http_date(value) if isinstance(value, datetime) else value

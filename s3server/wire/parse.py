@@ -23,7 +23,7 @@ Parser = Callable[[HttpRequest, Target, Mapping[str, str], object], dict[str, An
 DEFAULT_BODY_BYTES = 1 << 20
 _BODY_BYTES = {
     "CompleteMultipartUpload": 8 << 20,  # 10,000 parts with every checksum
-    "DeleteObjects": 4 << 20,  # 1,000 keys, each escaped, with versions and conditions
+    "DeleteObjects": 8 << 20,  # 1,000 keys of 1,024 bytes, each escaped, with conditions
     "PutBucketPolicy": 20 << 10,  # AWS, "Bucket policies": 20 KB
 }
 _MAX_ITEMS = {

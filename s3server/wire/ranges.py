@@ -35,7 +35,11 @@ def parse_range(header: str, size: int) -> list[Span] | None:
         return None
     spans = [span for first, last in asked if (span := _span(first, last, size))]
     if not spans:
-        raise InvalidRange(RangeRequested=header, ActualObjectSize=str(size))
+        raise InvalidRange(
+            headers={"content-range": f"bytes */{size}"},  # RFC 9110, 15.5.17
+            RangeRequested=header,
+            ActualObjectSize=str(size),
+        )
     if len(spans) > 1 and sum(stop - start for start, stop in spans) > size:
         return None
     return spans
