@@ -1,42 +1,58 @@
 """Collects garbage: frees the bytes of blobs that nothing uses any more.
 
-A garbage row stands for one reference to each of its blobs. Bytes are freed before the row is
-worked off, and freeing is idempotent, so a crash at any point repeats work and loses nothing.
-Nobody can begin to use a blob whose only reference is its garbage row: sharing a blob checks
-that the object it was found through is still there.
+A garbage row stands for one reference to each of its blobs. One commit works off many rows: it
+lowers the blobs' counts of uses and removes the blobs that nobody uses. Only then their bytes
+are freed, so a conflict never costs a byte that is still referred to; what a crash or an OSD
+that refuses leaves behind is found by the sweep and by compaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from s3server.core import records
 from s3server.core.clock import Clock
 from s3server.core.records import BlobRecord, GarbageRecord, decode, encode
-from s3server.data.base import Pool
+from s3server.data.base import DataError, Pool
 from s3server.meta.base import (
     Check,
     ConflictError,
     Delete,
     MetadataStore,
     Put,
+    Row,
     Unchanged,
     Write,
     after_prefix,
 )
+from s3server.model import DataRef
 
-ROWS_PER_STEP = 64
-BLOBS_PER_COMMIT = 256
+ROWS_PER_STEP = 256
+BLOBS_PER_STEP = 1_024
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What one step did."""
+    """What one step did: references given up, bytes of blobs that went."""
 
     blobs: int = 0
     bytes: int = 0
     has_more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """A garbage row: what this step releases of it, and what is left for later ones."""
+
+    key: bytes
+    row: bytes
+    now: tuple[bytes, ...]
+    later: tuple[bytes, ...]
+    since_ms: int
 
 
 class Collect:
@@ -53,49 +69,76 @@ class Collect:
         """Work off the oldest garbage that is past its grace: requests may still be reading it."""
         garbage = records.GARBAGE
         rows = await self._meta.scan(garbage, after_prefix(garbage), limit=ROWS_PER_STEP)
-        blobs = freed = 0
+        due = self._due(rows)
+        if not due:
+            return Collected()
+        try:
+            return await self._work_off(due)
+        except ConflictError:  # a copy began to share one of them; the others need not wait
+            blobs = freed = 0
+            for each in due:
+                with suppress(ConflictError):
+                    done = await self._work_off([each])
+                    blobs, freed = blobs + done.blobs, freed + done.bytes
+            return Collected(blobs, freed, has_more=True)
+
+    def _due(self, rows: Sequence[Row]) -> list[_Due]:
+        due: list[_Due] = []
+        room, now_ms = BLOBS_PER_STEP, self._clock.now_ms()
         for key, row in rows:
             record = decode(GarbageRecord, row)
-            if record.since_ms + self._grace_ms > self._clock.now_ms():
-                return Collected(blobs, freed)
-            done = await self._work_off(key, row, record)
-            blobs, freed = blobs + done.blobs, freed + done.bytes
-        return Collected(blobs, freed, has_more=bool(rows))
+            if record.since_ms + self._grace_ms > now_ms or not room:
+                break
+            now, later = record.blobs[:room], record.blobs[room:]
+            due.append(_Due(key, row, now, later, record.since_ms))
+            room -= len(now)
+        return due
 
-    async def _work_off(self, key: bytes, row: bytes, garbage: GarbageRecord) -> Collected:
-        """Release the first blobs of one row; keep the others for later steps."""
-        now, later = garbage.blobs[:BLOBS_PER_COMMIT], list(garbage.blobs[BLOBS_PER_COMMIT:])
+    async def _work_off(self, due: Sequence[_Due]) -> Collected:
+        """Release the rows' references in one commit, and free what went. Raises ConflictError."""
+        keys = list(dict.fromkeys(records.blob_key(blob) for each in due for blob in each.now))
+        found = await self._meta.get_many(keys)
+        rows = {key: row for key, row in zip(keys, found, strict=True) if row is not None}
+        blobs = {key: decode(BlobRecord, row) for key, row in rows.items()}
+        checks: list[Check] = [Unchanged(each.key, each.row) for each in due]
+        checks += [Unchanged(key, row) for key, row in rows.items()]
         writes: list[Write] = []
-        checks: list[Check] = [Unchanged(key, row)]
-        freed = 0
-        # A blob may stand in one row twice, where a copy and its source went together.
-        for blob in dict.fromkeys(now):
-            blob_key = records.blob_key(blob)
-            blob_row = await self._meta.get(blob_key)
-            if blob_row is None:
-                continue
-            record = decode(BlobRecord, blob_row)
-            left = record.uses - now.count(blob)
-            checks.append(Unchanged(blob_key, blob_row))
-            if left > 0:
-                writes.append(Put(blob_key, encode(_with_uses(record, left))))
-                continue
-            if record.ref is not None:
-                await self._pools[record.ref.pool].delete(record.ref)
-            writes.append(Delete(blob_key))
-            later += [part.blob for part in record.parts if part.blob]
-            freed += 0 if record.parts else record.size
-        if later:
-            rest = GarbageRecord(blobs=tuple(later), since_ms=garbage.since_ms)
-            writes.append(Put(key, encode(rest)))
-        else:
-            writes.append(Delete(key))
-        try:
-            await self._meta.commit(writes, checks)
-        except ConflictError:  # a copy began to share one of them: the next step sees it
-            return Collected()
-        return Collected(len(now), freed)
+        gone: list[DataRef] = []
+        for each in due:
+            later = list(each.later)
+            for blob in each.now:  # one may stand in several rows, and twice in one
+                key = records.blob_key(blob)
+                record = blobs.get(key)
+                if record is None:
+                    continue
+                if record.uses > 1:
+                    blobs[key] = replace(record, uses=record.uses - 1)
+                    continue
+                del blobs[key]
+                writes.append(Delete(key))
+                later += [part.blob for part in record.parts if part.blob]
+                if record.ref is not None:
+                    gone.append(record.ref)
+            writes.append(_rest(each, later))
+        writes += [
+            Put(key, encode(record))
+            for key, record in blobs.items()
+            if record != decode(BlobRecord, rows[key])
+        ]
+        await self._meta.commit(writes, checks)
+        for ref in gone:
+            await self._free(ref)
+        released = sum(len(each.now) for each in due)
+        return Collected(released, sum(ref.size for ref in gone), has_more=True)
+
+    async def _free(self, ref: DataRef) -> None:
+        pool = self._pools.get(ref.pool)
+        if pool is not None:
+            with suppress(DataError):
+                await pool.delete(ref)
 
 
-def _with_uses(record: BlobRecord, uses: int) -> BlobRecord:
-    return BlobRecord(size=record.size, uses=uses, ref=record.ref, parts=record.parts)
+def _rest(due: _Due, later: Sequence[bytes]) -> Write:
+    if not later:
+        return Delete(due.key)
+    return Put(due.key, encode(GarbageRecord(blobs=tuple(later), since_ms=due.since_ms)))

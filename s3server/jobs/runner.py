@@ -46,9 +46,9 @@ class Runner:
         """Step every job once; tell whether one has more to do."""
         more = False
         for job in self._jobs:
-            if not await self._lease.hold():
-                return False
             try:
+                if not await self._lease.hold():
+                    return False
                 more |= (await job.step()).has_more
             except Exception:
                 self._log.exception("job failed", job=job.name)

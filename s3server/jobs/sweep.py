@@ -1,0 +1,115 @@
+"""Sweeps OSDs: removes shard files that no blob's row refers to, and unfinished files.
+
+They are what a crash leaves of an upload, an OSD that was away of a deletion, and the collector
+where it dies between a commit and freeing the bytes. Shards younger than a lease are left alone:
+the commit that refers to them may be under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from s3server.core.blobs import ADOPT_WITHIN_MS
+from s3server.core.clock import Clock
+from s3server.core.records import BlobRecord, blob_key, decode
+from s3server.data.osd_directory import DirectoryOsd, ShardFile
+from s3server.meta.base import MetadataStore
+
+SHARDS_PER_STEP = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one step did."""
+
+    shards: int = 0  # removed
+    unfinished: int = 0  # files in incoming/ removed
+    has_more: bool = False
+
+
+class Sweep:
+    """The sweep of one machine's OSDs: round after round, `rest_ms` from one's end to the next.
+
+    The place in a round is kept in memory only; a new process begins a new round.
+    """
+
+    name = "sweep"
+
+    def __init__(
+        self,
+        meta: MetadataStore,
+        osds: Mapping[int, DirectoryOsd],
+        *,
+        clock: Clock,
+        lease_ms: int = 3_600_000,
+        incoming_lease_ms: int = 24 * 3_600_000,
+        rest_ms: int = 24 * 3_600_000,
+    ) -> None:
+        if lease_ms < 2 * ADOPT_WITHIN_MS:
+            raise ValueError(f"a commit may be under way for longer than {lease_ms} ms")
+        self._meta, self._osds, self._clock = meta, osds, clock
+        self._lease_ms, self._incoming_lease_ms = lease_ms, incoming_lease_ms
+        self._rest_ms, self._next_round_ms = rest_ms, 0
+        self._waiting: deque[DirectoryOsd] = deque()
+        self._osd: DirectoryOsd | None = None
+        self._walk: Iterator[ShardFile] = iter(())
+
+    async def step(self) -> Swept:
+        """Look at the next shard files. Raises OSError for an OSD, which is then left out."""
+        if self._osd is None:
+            return await self._next_osd()
+        osd = self._osd
+        try:
+            files = await asyncio.to_thread(_take, self._walk)
+            removed = await self._sweep(osd, files)
+        except OSError:
+            self._osd = None
+            raise
+        if len(files) < SHARDS_PER_STEP:
+            self._osd = None
+        return Swept(shards=removed, has_more=True)
+
+    async def _next_osd(self) -> Swept:
+        """Begin with the next OSD, or a new round when it is time."""
+        now = self._clock.now_ms()
+        if not self._waiting:
+            if now < self._next_round_ms:
+                return Swept()
+            self._next_round_ms = now + self._rest_ms
+            self._waiting.extend(self._osds.values())
+            return Swept(has_more=bool(self._waiting))
+        osd = self._waiting.popleft()
+        lease_s = self._incoming_lease_ms / 1000
+        removed = await asyncio.to_thread(osd.sweep_incoming, lease_s, now / 1000)
+        self._osd, self._walk = osd, osd.list_shards()
+        return Swept(unfinished=removed, has_more=True)
+
+    async def _sweep(self, osd: DirectoryOsd, files: list[ShardFile]) -> int:
+        oldest_ms = self._clock.now_ms() - self._lease_ms
+        old = [file for file in files if file.modified_s * 1000 <= oldest_ms]
+        rows = await self._meta.get_many([blob_key(file.blob) for file in old])
+        removed = 0
+        for file, row in zip(old, rows, strict=True):
+            if _refers(row, osd, file):
+                continue
+            # Looked up once more, as others were unlinked since.
+            if not _refers(await self._meta.get(blob_key(file.blob)), osd, file):
+                await asyncio.to_thread(osd.remove_shard, file.blob, file.index)
+                removed += 1
+        return removed
+
+
+def _take(walk: Iterator[ShardFile]) -> list[ShardFile]:
+    return list(islice(walk, SHARDS_PER_STEP))
+
+
+def _refers(row: bytes | None, osd: DirectoryOsd, file: ShardFile) -> bool:
+    """Tell whether a blob's row says that this shard of it lies in a file on this OSD."""
+    ref = None if row is None else decode(BlobRecord, row).ref
+    if ref is None or not ref.stripe or file.index >= len(ref.shards):
+        return False
+    return ref.shards[file.index].osd == osd.id
