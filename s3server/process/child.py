@@ -21,6 +21,7 @@ import uvloop
 
 from s3server import config as settings
 from s3server import logs
+from s3server.process.shares import Shares
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -44,13 +45,16 @@ class Child:
         """Process id; 0 before the start."""
         return self._process.pid if self._process is not None else 0
 
-    async def start(self, config_json: str, listeners: list[int], lock: int) -> None:
+    async def start(
+        self, config_json: str, *, listeners: list[int], lock: int, shares: int
+    ) -> None:
         """Start the process. `lock` stays open in it: a store is locked while any process lives."""
         receiving, sending = os.pipe()
         os.set_blocking(sending, False)
         os.set_blocking(receiving, False)
         command = [self.kind, "--slot", str(self.slot), "--status", str(sending)]
         command += ["--listen", ",".join(map(str, listeners)), "--parent", str(os.getpid())]
+        command += ["--shares", str(shares)]
         try:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -58,7 +62,7 @@ class Child:
                 "s3server",
                 *command,
                 stdin=asyncio.subprocess.PIPE,
-                pass_fds=(sending, lock, *listeners),
+                pass_fds=(sending, lock, shares, *listeners),
             )
         finally:
             os.close(sending)
@@ -80,6 +84,20 @@ class Child:
         else:
             loop.remove_reader(receiving)
             os.close(receiving)
+
+    async def becomes_ready(self, stop: asyncio.Event, timeout_s: float) -> bool:
+        """Whether the child says that it is ready before it ends, `stop` is set or time is up."""
+        waits = [
+            asyncio.ensure_future(wait) for wait in (self.ready.wait(), self.wait(), stop.wait())
+        ]
+        await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        return self.ready.is_set() and not stop.is_set()
+
+    def silence_s(self) -> float:
+        """Seconds since the last sign of life; 0 before the first."""
+        return asyncio.get_running_loop().time() - self.last_beat if self.ready.is_set() else 0
 
     async def wait(self) -> int:
         """Return the exit status once the process has ended; negative: the signal."""
@@ -106,6 +124,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("kind", choices=("worker", "jobs"))
     parser.add_argument("--slot", type=int)
     parser.add_argument("--status", type=int)
+    parser.add_argument("--shares", type=int)
     parser.add_argument("--listen")
     parser.add_argument("--parent", type=int)
     options = parser.parse_args(arguments)
@@ -117,7 +136,7 @@ def main(arguments: list[str]) -> int:
     if options.kind == "jobs":
         return uvloop.run(_jobs(config, options.status))
     sockets = [socket.socket(fileno=int(number)) for number in options.listen.split(",")]
-    return uvloop.run(_work(config, sockets, options.slot, options.status))
+    return uvloop.run(_work(config, sockets, options))
 
 
 def _die_with(parent: int) -> None:
@@ -127,12 +146,18 @@ def _die_with(parent: int) -> None:
 
 
 async def _work(
-    config: settings.Config, sockets: list[socket.socket], slot: int, status: int
+    config: settings.Config, sockets: list[socket.socket], options: argparse.Namespace
 ) -> int:
     from s3server.app import build  # noqa: PLC0415 (what only a worker needs is not loaded elsewhere)
     from s3server.process import worker  # noqa: PLC0415
 
-    server = worker.WorkerServer(build(config, slot=slot), config, status)
+    server = worker.WorkerServer(
+        build(config, slot=options.slot),
+        config,
+        status=options.status,
+        shares=Shares(options.shares),
+        slot=options.slot,
+    )
     return await worker.serve(server, sockets)
 
 

@@ -45,8 +45,9 @@ def lock(meta_dir: Path) -> int:
         time.sleep(0.05)
 
 
-def write(meta_dir: Path, state: dict[str, Any]) -> None:
-    """Replace the state file."""
+def write(meta_dir: Path, *, url: str, workers: dict[int, int], jobs: int | None) -> None:
+    """Replace the state file by one that says what the calling supervisor runs."""
+    state = {"pid": os.getpid(), "url": url, "workers": workers, "jobs": jobs}
     file = _state_file(meta_dir)
     new = file.with_suffix(".new")
     new.write_text(json.dumps(state), encoding="utf-8")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine
@@ -21,6 +20,7 @@ import structlog
 from s3server.config import Config, ConfigError, to_json
 from s3server.process import listen, state, systemd
 from s3server.process.child import Child, Kind
+from s3server.process.shares import ABSENT, Shares
 
 log = structlog.get_logger()
 
@@ -52,6 +52,7 @@ class Supervisor:
         self._listeners = listeners
         self._lock = lock
         self._on_ready = on_ready
+        self._shares = Shares.create()
         self._children: list[Child] = []
         self._failures: dict[Kind, int] = {"worker": 0, "jobs": 0}
         self._stop = asyncio.Event()
@@ -66,7 +67,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._on_reload)
         try:
             workers = [await self._spawn("worker") for _ in range(self._config.server.worker_count)]
-            if not all([await self._becomes_ready(worker) for worker in workers]):
+            if not all([await worker.becomes_ready(self._stop, START_S) for worker in workers]):
                 return 0 if self._stop.is_set() else 1
             await self._spawn("jobs")
             self._on_ready()
@@ -90,15 +91,18 @@ class Supervisor:
                 child.kill()
         self._stop.set()
 
-    # --- children ---------------------------------------------------------------------------------
-
     async def _spawn(self, kind: Kind) -> Child:
         used = {child.slot for child in self._children if child.kind == kind}
         child = Child(kind, next(slot for slot in itertools.count() if slot not in used))
         self._children.append(child)
         descriptors = [listener.fileno() for listener in self._listeners]
         try:
-            await child.start(to_json(self._config), descriptors, self._lock)
+            await child.start(
+                to_json(self._config),
+                listeners=descriptors,
+                lock=self._lock,
+                shares=self._shares.descriptor,
+            )
         except OSError:
             self._children.remove(child)
             raise
@@ -110,6 +114,8 @@ class Supervisor:
         """Wait for the end of a child and replace it, unless it was meant."""
         status = await child.wait()
         self._children.remove(child)
+        if child.kind == "worker":
+            self._shares.put(child.slot, ABSENT)
         if self._stop.is_set():
             return
         self._write_state()
@@ -138,27 +144,13 @@ class Supervisor:
     def _active(self, kind: Kind) -> list[Child]:
         return [child for child in self._children if child.kind == kind and not child.is_stopping]
 
-    async def _becomes_ready(self, child: Child) -> bool:
-        """Whether the child says that it is ready before it ends, the server stops, or START_S."""
-        waits = [
-            asyncio.ensure_future(wait)
-            for wait in (child.ready.wait(), child.wait(), self._stop.wait())
-        ]
-        await asyncio.wait(waits, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
-        return child.ready.is_set() and not self._stop.is_set()
-
     async def _watch_beats(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(CHECK_S)
             for child in self._children:
-                if child.ready.is_set() and loop.time() - child.last_beat > SILENT_S:
+                if child.silence_s() > SILENT_S:
                     log.error("process hangs", kind=child.kind, slot=child.slot, pid=child.pid)
                     child.kill()
-
-    # --- reload and end --------------------------------------------------------------------------
 
     def _on_reload(self) -> None:
         if self._reloading is None or self._reloading.done():
@@ -178,7 +170,7 @@ class Supervisor:
         for kind in ("worker", "jobs"):
             for old in self._active(kind):
                 new = await self._spawn(kind)
-                if not await self._becomes_ready(new):
+                if not await new.becomes_ready(self._stop, START_S):
                     new.stop()
                     log.error("replacement did not start; the old process goes on", kind=kind)
                     return
@@ -205,10 +197,7 @@ class Supervisor:
         state.remove(self._config.storage.meta_dir)
 
     def _write_state(self) -> None:
-        found = {
-            "pid": os.getpid(),
-            "url": listen.url(self._listeners[0]),
-            "workers": {child.slot: child.pid for child in self._active("worker") if child.pid},
-            "jobs": next((child.pid for child in self._active("jobs") if child.pid), None),
-        }
-        state.write(self._config.storage.meta_dir, found)
+        workers = {child.slot: child.pid for child in self._active("worker") if child.pid}
+        jobs = next((child.pid for child in self._active("jobs") if child.pid), None)
+        url = listen.url(self._listeners[0])
+        state.write(self._config.storage.meta_dir, url=url, workers=workers, jobs=jobs)

@@ -1,7 +1,7 @@
 """One worker process: the event loop, the connections and the application.
 
-All workers share one listening socket. Each takes one connection per readiness event, so that the
-kernel spreads connections over those that are free; uvloop's own server takes all there are.
+All workers share one listening socket. Each takes one connection per readiness event, and lets
+others go first where it has more than they; uvloop's own server takes all there are.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ import uvicorn
 
 from s3server.config import Config
 from s3server.process.protocol import S3Protocol, silence_uvicorn
+from s3server.process.shares import ABSENT, Shares
 
 log = structlog.get_logger()
 
 ACCEPT_PAUSE_S = 0.5  # after descriptors ran out
+YIELD_S = 0.003  # for a worker with fewer connections to take the next one
 SWEEP_S = 0.5  # between looks for connections that are too slow
 BEAT_S = 1.0  # between signs of life to the supervisor
 
@@ -50,7 +52,15 @@ class Application(Protocol):
 class WorkerServer(uvicorn.Server):
     """uvicorn's server with our way to accept, and to stop: SIGTERM drains and returns."""
 
-    def __init__(self, application: Application, config: Config, status: int | None = None) -> None:
+    def __init__(
+        self,
+        application: Application,
+        config: Config,
+        *,
+        status: int | None = None,
+        shares: Shares | None = None,
+        slot: int = 0,
+    ) -> None:
         header = config.server.server_header
         settings = uvicorn.Config(
             application.asgi,
@@ -69,6 +79,7 @@ class WorkerServer(uvicorn.Server):
         super().__init__(settings)
         self.application = application
         self._status = status
+        self._shares, self._slot = shares or Shares.create(), slot
         self._listeners: list[socket.socket] = []
         self._opening: set[asyncio.Task[Any]] = set()
         silence_uvicorn()
@@ -80,11 +91,24 @@ class WorkerServer(uvicorn.Server):
         self.servers = []
         self._listeners = sockets
         for listener in sockets:
-            loop.add_reader(listener.fileno(), self._accept, listener)
+            loop.add_reader(listener.fileno(), self._on_connection, listener)
         await self.on_tick(0)
         self.started = True
         self._beat()
         self._sweep()
+
+    def _on_connection(self, listener: socket.socket) -> None:
+        self._report()
+        if self._shares.is_ahead(self._slot):
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(listener.fileno())
+            loop.call_later(YIELD_S, self._resume_and_accept, listener)
+        else:
+            self._accept(listener)
+
+    def _report(self) -> None:
+        count = len(self.server_state.connections) + len(self._opening)
+        self._shares.put(self._slot, count if self._listeners else ABSENT)
 
     def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -105,7 +129,12 @@ class WorkerServer(uvicorn.Server):
 
     def _resume(self, listener: socket.socket) -> None:
         if listener in self._listeners:
-            asyncio.get_running_loop().add_reader(listener.fileno(), self._accept, listener)
+            asyncio.get_running_loop().add_reader(listener.fileno(), self._on_connection, listener)
+
+    def _resume_and_accept(self, listener: socket.socket) -> None:
+        if listener in self._listeners:
+            self._resume(listener)
+            self._accept(listener)
 
     def _opened(self, task: asyncio.Task[Any]) -> None:
         self._opening.discard(task)
@@ -131,12 +160,14 @@ class WorkerServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Stop, too, once the application cannot go on."""
+        self._report()
         return await super().on_tick(counter) or self.application.failed.is_set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, let requests end for `drain_s` at most, close."""
         loop = asyncio.get_running_loop()
         listeners, self._listeners = self._listeners, []
+        self._report()
         for listener in listeners:
             loop.remove_reader(listener.fileno())
         if self._opening:
