@@ -46,6 +46,9 @@ Send = Callable[[Any], Awaitable[None]]
 # Their x-amz-checksum-* speak of the whole object, not of the XML that they send.
 _CHECKSUM_OF_OBJECT = frozenset({"CompleteMultipartUpload"})
 
+# Nobody's by their headers: they would be denied, where the answer is that we lack them.
+_SIGNED_IN_BODY = frozenset({"PostObject"})
+
 
 @dataclass(slots=True)
 class Exchange:
@@ -126,6 +129,8 @@ class Server:
         operation = self._router.find(http.method, target.level, query, http.headers)
         exchange.operation = operation
         identity = await self._authenticate(http, target, is_trusted)
+        if identity.principal.is_anonymous and operation.name in _SIGNED_IN_BODY:
+            self._bind(operation)
         if hoisted := hoisted_headers(http, identity):
             # Parameters of a signed URL that stand for headers count like the headers.
             http = replace(http, headers={**hoisted, **http.headers})
