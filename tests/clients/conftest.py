@@ -1,0 +1,109 @@
+"""What the tests of real clients share: site A's server, its environment variables, buckets."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from tests.support.client_tools import (
+    BASE_DOMAIN,
+    REGION,
+    environment_of,
+    program,
+    run,
+    run_failing,
+)
+from tests.support.server_process import RunningServer, run_server
+
+COUNTER = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A real server with site A's region and a domain for virtual-host addresses."""
+    directory = tmp_path_factory.mktemp("site-a")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("S3SERVER_SERVER__BASE_DOMAINS", f'["{BASE_DOMAIN}"]')
+        with run_server(directory / "store", "--region", REGION) as running:
+            yield running
+    shutil.rmtree(directory)  # gigabytes that pytest would keep
+
+
+@pytest.fixture
+def environment(
+    server: RunningServer, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """The variables of site A's slides, also set in this process for boto3."""
+    variables = environment_of(server, tmp_path_factory.mktemp("home"))
+    for name, value in variables.items():
+        if name.startswith("AWS_") or name == "HOME":
+            monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    return variables
+
+
+class Aws:
+    """Runs aws cli: aws("s3", "ls")."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._path, self._environment = program("aws"), environment
+
+    def __call__(self, *arguments: str, stdin: bytes = b"") -> bytes:
+        return run([self._path, *arguments], self._environment, stdin=stdin)
+
+    def fails(self, *arguments: str) -> str:
+        return run_failing([self._path, *arguments], self._environment)
+
+
+@pytest.fixture
+def aws(environment: dict[str, str]) -> Aws:
+    """The aws cli of root."""
+    return Aws(environment)
+
+
+@pytest.fixture
+def connect(environment: dict[str, str]) -> Iterator[Callable[..., Any]]:
+    """Make boto3 clients that do not retry: connect("s3", Config(...), **options)."""
+    opened = []
+
+    def make(service: str = "s3", config: Config | None = None, **options: Any) -> Any:
+        base = Config(retries={"total_max_attempts": 1}, read_timeout=20)
+        client = boto3.client(service, config=base.merge(config or Config()), **options)
+        opened.append(client)
+        return client
+
+    yield make
+    for client in opened:
+        client.close()
+
+
+@pytest.fixture
+def s3(connect: Callable[..., Any]) -> Any:
+    """A boto3 client of root."""
+    return connect()
+
+
+@pytest.fixture
+def bucket(s3: Any) -> str:
+    """A new, empty, private bucket."""
+    name = f"bucket-{next(COUNTER)}"
+    s3.create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def large_file(tmp_path: Path) -> Iterator[Path]:
+    """A file of 200 MB in which no two blocks are alike."""
+    file = tmp_path / "E0033.tif"
+    with file.open("wb") as stream:
+        for number in range(200):
+            stream.write((b"%08d" % number) * 125_000)
+    yield file
+    file.unlink()
