@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -181,9 +182,21 @@ class WorkerServer(uvicorn.Server):
         yield
 
 
+def _rest_the_collector() -> None:
+    """Keep Python's garbage collector from walking over what lives as long as the process.
+
+    Requests leave next to no cycles behind; at the default thresholds a worker under load spent
+    7 % of its time looking for them among service models and handlers.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
 async def serve(server: WorkerServer, sockets: list[socket.socket]) -> int:
     """Run until SIGTERM or until the application fails; return the exit status."""
     await server.application.open()
+    _rest_the_collector()
     try:
         await server.serve(sockets)
     finally:
