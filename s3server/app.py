@@ -31,8 +31,10 @@ from s3server.core.services import Regions, Services
 from s3server.core.users import Users
 from s3server.health import health_application
 from s3server.jobs.collect import Collect
+from s3server.jobs.compact import Compact
 from s3server.jobs.lease import Lease
-from s3server.jobs.runner import Runner
+from s3server.jobs.runner import Job, Runner
+from s3server.jobs.sweep import Sweep
 from s3server.meta.lmdb import LmdbStore
 from s3server.model import Principal
 from s3server.operation import load_handlers
@@ -155,13 +157,16 @@ async def run_jobs(config: Config) -> None:
 
     meta = _open_meta(config, on_failure)
     cluster = await open_cluster(config, meta)
-    collect = Collect(
-        meta, cluster.pools, clock=clock, grace_ms=round(config.storage.gc_grace_s * 1000)
-    )
+    grace_ms = round(config.storage.gc_grace_s * 1000)
+    jobs: list[Job] = [
+        Collect(meta, cluster.pools, clock=clock, grace_ms=grace_ms),
+        Compact(meta, cluster.pools, cluster.osds, clock=clock),
+        Sweep(meta, cluster.osds, clock=clock),
+    ]
     lease = Lease(meta, "jobs", holder=ids.blob_id(), clock=clock, duration_ms=LEASE_MS)
     tidying = loop.create_task(_tidy(meta))
     try:
-        await Runner([collect], lease, interval_s=JOB_INTERVAL_S).run(stop)
+        await Runner(jobs, lease, interval_s=JOB_INTERVAL_S).run(stop)
     finally:
         await _cancel([tidying])
         for pool in cluster.pools.values():
