@@ -118,6 +118,8 @@ def _enum(name: str, shape: Shape) -> Convert:
     def convert(text: str) -> str | None:
         if text in values:
             return text
+        if shape.name == "ChecksumMode" and text.upper() in values:
+            return text.upper()  # the C++ SDK, and so pyarrow, says "enabled"
         if shape.name == "StorageClass":
             raise InvalidStorageClass(StorageClassRequested=text)
         if shape.name == "ChecksumAlgorithm":

@@ -83,6 +83,13 @@ def test_bad_header_is_refused(name: str, headers: dict[str, str], expected: str
     assert refusal(name, headers=headers)[0] == expected
 
 
+def test_checksum_mode_is_read_as_the_sdk_for_c_plus_plus_writes_it() -> None:
+    assert parse("GetObject", headers={"x-amz-checksum-mode": "enabled"}) == {
+        "ChecksumMode": "ENABLED"
+    }
+    assert refusal("GetObject", headers={"x-amz-checksum-mode": "on"})[0] == "InvalidArgument"
+
+
 @pytest.mark.parametrize("name", ["content-type", "content-disposition", "cache-control"])
 def test_response_override_cannot_split_the_response(name: str) -> None:
     assert refusal("GetObject", query=f"response-{name}=a%0D%0Ab")[0] == "InvalidArgument"
