@@ -182,7 +182,9 @@ class _Exchange:
     def answer(self) -> Answer:
         start, *bodies = self._sent
         assert start["type"] == "http.response.start"
-        assert [body["more_body"] for body in bodies] == [True] * (len(bodies) - 1) + [False]
+        assert [body.get("more_body", False) for body in bodies] == [True] * (len(bodies) - 1) + [
+            False
+        ]
         headers = tuple((name.decode(), value.decode()) for name, value in start["headers"])
         body = b"".join(body["body"] for body in bodies)
         return Answer(start["status"], headers, body)

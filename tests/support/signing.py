@@ -127,9 +127,12 @@ def unsigned_chunks(body: bytes, *, sizes: Iterable[int], trailer: str = "") -> 
 class _Header(S3SigV4Auth):
     """botocore's signer, without its clock and its choice of what stands for the body.
 
-    botocore encodes queries before it signs them; targets of tests are as they are, so what is
+    botocore encodes targets before it signs them; those of tests are as they are, so what is
     signed is encoded here, by the rule of "Create a signed AWS API request".
     """
+
+    def _normalize_url_path(self, path: str) -> str:
+        return _canonical(path)
 
     def apply(self, request: AWSRequest) -> None:
         request.headers["X-Amz-Date"] = request.context["timestamp"]
@@ -146,6 +149,9 @@ class _Header(S3SigV4Auth):
 
 class _Query(S3SigV4QueryAuth):
     """botocore's signer of links, without its clock."""
+
+    def _normalize_url_path(self, path: str) -> str:
+        return _canonical(path)
 
     def apply(self, request: AWSRequest) -> None:
         self._modify_request_before_signing(request)
@@ -165,6 +171,10 @@ class _Version2(HmacV1Auth):
 
     def of(self, method: str, url: str, request: AWSRequest) -> str:
         return str(self.get_signature(method, urlsplit(url), request.headers))
+
+
+def _canonical(path: str) -> str:
+    return quote(unquote_to_bytes(path), safe="/-_.~")
 
 
 def _encoded(text: str) -> str:
