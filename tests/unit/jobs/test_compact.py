@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -29,13 +29,17 @@ LEASE_MS, COMPACT_GRACE_MS, REST_MS = 3_600_000, 600_000, 6 * 3_600_000
 
 
 class FailingStore(MemoryStore):
-    """Refuses commits while told to."""
+    """Refuses commits while told to; awaits `before_next` before the next one takes place."""
 
     is_away = False
+    before_next: Callable[[], Awaitable[object]] | None = None
 
     async def commit(self, writes: Sequence[Write], checks: Sequence[Check] = ()) -> int:
         if self.is_away:
             raise UnavailableError("away")
+        before, self.before_next = self.before_next, None
+        if before is not None:
+            await before()
         return await super().commit(writes, checks)
 
 
@@ -231,6 +235,21 @@ async def test_blob_that_is_deleted_while_it_moves_is_not_brought_back(
     assert 1 == (await site.run()).moved
     monkeypatch.undo()
     await site.verify(bucket, [9])
+
+
+async def test_blob_that_is_deleted_just_before_its_move_is_committed_stays_deleted(
+    site: Site,
+) -> None:
+    bucket = await site.fill(10, live=1)
+
+    async def delete() -> None:
+        await site.store.objects.delete(bucket, "k009")
+        await site.store.collect_all()
+
+    site.meta.before_next = delete
+    assert Compacted() == await site.run()
+    assert [] == await site.store.rows(records.BLOB)
+    await site.verify(bucket, [])
 
 
 async def test_blob_that_is_copied_while_it_moves_keeps_its_uses(
