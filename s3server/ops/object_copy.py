@@ -86,10 +86,13 @@ def check_source_conditions(request: Mapping[str, Any], record: ObjectRecord) ->
 
 
 def parse_copy_source(header: str) -> tuple[str, str]:
-    """Return bucket and key of an x-amz-copy-source header. Raises InvalidArgument."""
+    """Return bucket and key of an x-amz-copy-source header. Raises InvalidArgument.
+
+    A "+" is a space, as S3 reads it and s5cmd writes it; a plus sign is "%2B".
+    """
     path, _, query = header.partition("?")
     try:
-        decoded = unquote_to_bytes(path).decode()
+        decoded = unquote_to_bytes(path.replace("+", " ")).decode()
     except UnicodeDecodeError:
         decoded = ""
     bucket, slash, key = decoded.removeprefix("/").partition("/")

@@ -227,3 +227,4 @@ async def test_copy_of_an_empty_object_is_empty(data: Store) -> None:
 def test_source_is_a_bucket_and_a_key() -> None:
     assert parse_copy_source("/bucket//key/") == ("bucket", "/key/")
     assert parse_copy_source("bucket%2Fkey") == ("bucket", "key")
+    assert parse_copy_source("bucket/a+key%2Bb%20c") == ("bucket", "a key+b c")
