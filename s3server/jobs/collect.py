@@ -59,6 +59,7 @@ class Collect:
     """The garbage collector of one store."""
 
     name = "collect"
+    pause_s = 0.5
 
     def __init__(
         self, meta: MetadataStore, pools: Mapping[str, Pool], *, clock: Clock, grace_ms: int

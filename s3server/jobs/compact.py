@@ -65,6 +65,7 @@ class Compact:
     """
 
     name = "compact"
+    pause_s = 60.0
 
     def __init__(
         self,

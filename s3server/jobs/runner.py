@@ -22,6 +22,7 @@ class Job(Protocol):
     """Background work. A step is bounded, and safe to repeat after a crash at any point."""
 
     name: str
+    pause_s: float  # of rest after a step that left nothing to do, or failed
 
     async def step(self) -> StepResult: ...
 
@@ -31,6 +32,7 @@ class Runner:
 
     def __init__(self, jobs: Sequence[Job], lease: Lease, *, interval_s: float) -> None:
         self._jobs, self._lease, self._interval_s = jobs, lease, interval_s
+        self._due: dict[str, float] = {}  # loop time of each job's next step
         self._log = structlog.get_logger("jobs")
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -43,15 +45,21 @@ class Runner:
             await self._lease.release()
 
     async def _round(self) -> bool:
-        """Step every job once; tell whether one has more to do."""
-        more = False
+        """Step every job that is due once; tell whether one has more to do."""
+        more, now = False, asyncio.get_running_loop().time
         for job in self._jobs:
+            if self._due.get(job.name, 0.0) > now():
+                continue
+            has_more = False
             try:
                 if not await self._lease.hold():
                     return False
-                more |= (await job.step()).has_more
+                has_more = (await job.step()).has_more
             except Exception:
                 self._log.exception("job failed", job=job.name)
+            if not has_more:
+                self._due[job.name] = now() + job.pause_s
+            more |= has_more
         return more
 
 

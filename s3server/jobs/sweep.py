@@ -38,6 +38,7 @@ class Sweep:
     """
 
     name = "sweep"
+    pause_s = 60.0
 
     def __init__(
         self,

@@ -24,8 +24,15 @@ class Result:
 class Job:
     """Has as much to do as `steps` says; fails once for each step in `failing`."""
 
-    def __init__(self, name: str, steps: int, *, failing: frozenset[int] = frozenset()) -> None:
-        self.name, self.done = name, 0
+    def __init__(
+        self,
+        name: str,
+        steps: int,
+        *,
+        failing: frozenset[int] = frozenset(),
+        pause_s: float = 0.0,
+    ) -> None:
+        self.name, self.done, self.pause_s = name, 0, pause_s
         self._steps, self._failing = steps, failing
 
     async def step(self) -> Result:
@@ -39,6 +46,7 @@ class Stopper:
     """A job that ends the test after some rounds."""
 
     name = "stopper"
+    pause_s = 0.0
 
     def __init__(self, stop: asyncio.Event, rounds: int) -> None:
         self._stop, self._rounds = stop, rounds
@@ -111,6 +119,16 @@ async def test_jobs_are_stepped_while_they_have_more(meta: MemoryStore, clock: M
         await runner.run(stop)
     assert 5 == busy.done
     assert await meta.get(store_key("lease/jobs")) is None
+
+
+async def test_job_with_nothing_to_do_rests_for_its_pause(
+    meta: MemoryStore, clock: ManualClock
+) -> None:
+    stop, idle = asyncio.Event(), Job("idle", 1, pause_s=3600)
+    runner = Runner([idle, Stopper(stop, 5)], lease_of(meta, clock, b"1"), interval_s=3600)
+    async with asyncio.timeout(10):
+        await runner.run(stop)
+    assert 1 == idle.done
 
 
 async def test_job_that_fails_does_not_stop_the_others(
