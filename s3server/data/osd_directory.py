@@ -34,6 +34,7 @@ _IDENTITY = "osd.json"
 _OURS_TO_IGNORE = frozenset({"lost+found"})  # mkfs makes it
 _SEARCH_BYTES = 1 << 20
 _FAN_OUT = [f"{number:02x}" for number in range(256)]
+_DIRECTORIES = ("incoming", "volumes", "shards", *(f"shards/{each}" for each in _FAN_OUT))
 
 
 class IdentityError(DataError):
@@ -86,16 +87,21 @@ class DirectoryOsd:
     def initialise(
         cls, path: str, *, cluster: str, osd: int, vfs: Vfs | None = None
     ) -> DirectoryOsd:
-        """Make an empty or absent directory an OSD, durably; IdentityError if it is not empty."""
+        """Make an empty or absent directory an OSD, durably; IdentityError if it is not empty.
+
+        What an initialisation that died has left is taken up where it is: empty directories.
+        """
         vfs = vfs or Vfs()
         with contextlib.suppress(FileExistsError):
             vfs.mkdir(path)
-        if found := [name for name in vfs.names(path) if name not in _OURS_TO_IGNORE]:
-            raise IdentityError(f"{path} is not empty: it holds {found[0]}")
-        for name in ("incoming", "volumes", "shards", *(f"shards/{each}" for each in _FAN_OUT)):
-            vfs.mkdir(f"{path}/{name}")
+        _check_unused(vfs, path)
+        for name in _DIRECTORIES:
+            with contextlib.suppress(FileExistsError):
+                vfs.mkdir(f"{path}/{name}")
         sync_directory(vfs, f"{path}/shards")
         identity = _Identity(FORMAT_VERSION, cluster, osd, str(uuid.uuid4()))
+        with contextlib.suppress(FileNotFoundError):
+            vfs.unlink(f"{path}/incoming/{_IDENTITY}")
         handle = Handle(vfs, vfs.create(f"{path}/incoming/{_IDENTITY}"))
         vfs.pwrite(handle.fd, msgspec.json.encode(identity) + b"\n", 0)
         vfs.fsync(handle.fd)
@@ -226,6 +232,19 @@ class DirectoryOsd:
 
     def _open(self, path: str) -> Handle:
         return Handle(self.vfs, self.vfs.open(path))
+
+
+def _check_unused(vfs: Vfs, path: str) -> None:
+    """Raise IdentityError where a directory holds more than a half-made OSD: its directories."""
+    ours = {name for name in vfs.names(path) if name not in _OURS_TO_IGNORE}
+    found = sorted(ours.difference(_DIRECTORIES))
+    for name in _DIRECTORIES:
+        if name.partition("/")[0] in ours:
+            with contextlib.suppress(FileNotFoundError):
+                inner = {f"{name}/{each}" for each in vfs.names(f"{path}/{name}")}
+                found += sorted(inner.difference(_DIRECTORIES, {f"incoming/{_IDENTITY}"}))
+    if found:
+        raise IdentityError(f"{path} is not empty: it holds {found[0]}")
 
 
 def _read_identity(vfs: Vfs, path: str) -> _Identity:

@@ -130,7 +130,8 @@ async def test_killed_jobs_process_fails_no_request_and_is_replaced(server: Cras
         for _ in range(3):
             killed = server.state["jobs"]
             os.kill(killed, signal.SIGKILL)
-            await until(lambda killed=killed: server.state["jobs"] not in (None, killed))
+            gone = (None, killed)
+            await until(lambda gone=gone: server.state["jobs"] not in gone)  # type: ignore[misc]
     assert 0 == load.lost_connections
     await check_everything(load)
     assert [] == load.problems

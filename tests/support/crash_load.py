@@ -270,9 +270,9 @@ class Load:
         kinds = (("small", KEYS), ("large", LARGE_KEYS), ("copy", KEYS), ("upload", LARGE_KEYS))
         return self._pick(*self.chance.choice(kinds))
 
-    def _absent(self, refusal: Refused, what: str) -> None:
-        if refusal.code != "NoSuchKey":
-            self.problems.append(f"{what}: {refusal}")
+    def _absent(self, refusal: Refused, what: str) -> Value:
+        self._expect(refusal.code == "NoSuchKey", f"{what}: {refusal}")
+        return None
 
     def _expect(self, holds: bool, what: str) -> None:
         if not holds:

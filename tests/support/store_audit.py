@@ -26,6 +26,7 @@ from s3server.core.records import (
 from s3server.data.layout import RECORD_HEADER
 from s3server.jobs.collect import Collect
 from s3server.jobs.compact import Compact
+from s3server.jobs.runner import Job
 from s3server.jobs.sweep import Sweep
 from s3server.meta.base import MetadataStore, after_prefix, decode_counter
 from s3server.meta.lmdb import LmdbStore
@@ -69,7 +70,7 @@ class Audit:
 class StoppedStore:
     """The parts of a store, opened by nobody else."""
 
-    meta: LmdbStore
+    meta: MetadataStore
     cluster: Cluster
 
 
@@ -90,17 +91,17 @@ async def stopped_store(settings: Path) -> AsyncIterator[StoppedStore]:
 async def clean(store: StoppedStore, now_ms: int) -> None:
     """Collect, sweep and compact until there is nothing to do, days later."""
     meta, cluster = store.meta, store.cluster
-    clock = LateClock(now_ms)
-    jobs = [
+    clock = LateClock(now_ms + 2 * DAY_MS)
+    compact = Compact(meta, cluster.pools, cluster.osds, clock=clock)
+    jobs: list[Job] = [
         Collect(meta, cluster.pools, clock=clock, grace_ms=1_000),
         Sweep(meta, cluster.osds, clock=clock),
-        Compact(meta, cluster.pools, cluster.osds, clock=clock),
+        *(compact, compact, compact),  # a volume is emptied, found dead, and unlinked
     ]
-    for _ in range(3):  # a dead volume goes at the second look, after its bytes were moved
-        clock.ms += 2 * DAY_MS
-        for job in jobs:
-            while (await job.step()).has_more:
-                pass
+    for job in jobs:
+        clock.ms += DAY_MS
+        while (await job.step()).has_more:
+            pass
 
 
 async def audit(store: StoppedStore) -> Audit:
