@@ -22,7 +22,10 @@ _START_S = 60.0
 _STOP_S = 30.0
 
 # {dir} {port} {access} {secret} are filled in; the keys also go into the environment.
-OURS = f"{sys.executable} -m s3server quickstart {{dir}} --listen 127.0.0.1:{{port}} --pool replica:3 --workers 2"
+OURS = (
+    f"{sys.executable} -m s3server quickstart {{dir}} --listen 127.0.0.1:{{port}}"
+    " --pool replica:3 --workers 2"
+)
 RCLONE = (
     f"{Path(sys.executable).parent / 'rclone'} serve s3 --auth-key {{access}},{{secret}}"
     " --addr 127.0.0.1:{port} {dir}"

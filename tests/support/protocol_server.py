@@ -1,0 +1,159 @@
+"""A real server of our HTTP protocol, around a tiny application, and raw clients for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import socket
+import threading
+from pathlib import Path
+
+import uvloop
+
+from s3server.config import quickstart_config
+from s3server.process import listen, protocol
+from s3server.process.worker import WorkerServer
+
+HOST = b"Host: s3.example\r\n"
+
+
+class App:
+    """Answers by path, and remembers what it saw."""
+
+    def __init__(self) -> None:
+        self.failed = threading.Event()
+        self.scopes: list[dict] = []
+        self.bodies: list[bytes] = []
+        self.events: list[str] = []
+        self.release: asyncio.Event = asyncio.Event()
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def asgi(self, scope, receive, send) -> None:
+        self.scopes.append(scope)
+        path = scope["path"]
+        status, headers, body = 200, [], path.encode()
+        if path.startswith("/read"):
+            parts = []
+            while True:
+                event = await receive()
+                self.events.append(event["type"])
+                parts.append(event.get("body", b""))
+                if not event.get("more_body", False):
+                    break
+            self.bodies.append(b"".join(parts))
+            if self.events[-1] == "http.disconnect":
+                status = 400
+            body = b"%d" % len(self.bodies[-1])
+        elif path == "/denied":
+            status, body = 403, b"no"
+        elif path == "/wait":
+            await self.release.wait()
+        elif path == "/injected":
+            headers = [(b"x-a", b"1\r\nx-b: 2")]
+        elif path == "/large":
+            body = b"x" * (32 << 20)
+        if path != "/stream":
+            headers = [*headers, (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+class Running:
+    """A worker's server in a thread, over one listening socket."""
+
+    def __init__(self, directory: Path) -> None:
+        self.app = App()
+        self.listener = listen.bind("127.0.0.1", 0)
+        self.address = self.listener.getsockname()
+        config = quickstart_config(
+            directory, access_key="AKIATEST", secret_key="x" * 20, server={"drain_s": 2}
+        )
+        self.server = WorkerServer(self.app, config)
+        self.started = threading.Event()
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+        assert self.started.wait(10)
+
+    def _run(self) -> None:
+        async def serve() -> None:
+            self.loop = asyncio.get_running_loop()
+            self.loop.call_soon(self.started.set)
+            await self.server._serve([self.listener])
+
+        uvloop.run(serve())
+
+    def connections(self) -> list[protocol.S3Protocol]:
+        return list(self.server.server_state.connections)
+
+    def stop(self) -> None:
+        self.loop.call_soon_threadsafe(self.app.release.set)
+        self.server.should_exit = True
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+
+    def connect(self) -> Client:
+        return Client(self.address)
+
+    def ask(self, data: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
+        with self.connect() as client:
+            client.send(data)
+            return client.answer()
+
+
+class Client:
+    """A raw connection."""
+
+    def __init__(self, address) -> None:
+        self.socket = socket.create_connection(address, timeout=10)
+        self.rest = b""
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def _more(self) -> None:
+        data = self.socket.recv(1 << 20)
+        if not data:
+            raise EOFError(self.rest)
+        self.rest += data
+
+    def answer(self, *, has_body: bool = True) -> tuple[int, dict[bytes, bytes], bytes]:
+        while b"\r\n\r\n" not in self.rest:
+            self._more()
+        head, _, self.rest = self.rest.partition(b"\r\n\r\n")
+        status, *lines = head.split(b"\r\n")
+        headers = dict(line.split(b": ", 1) for line in lines)
+        length = int(headers.get(b"content-length", 0)) if has_body else 0
+        while len(self.rest) < length:
+            self._more()
+        body, self.rest = self.rest[:length], self.rest[length:]
+        return int(status.split()[1]), headers, body
+
+    def is_closed(self) -> bool:
+        """Wait for the server to close its side, dropping what comes before."""
+        with contextlib.suppress(ConnectionResetError):
+            while self.socket.recv(1 << 20):
+                pass
+        return True
+
+
+def code(body: bytes) -> bytes:
+    return re.search(rb"<Code>(\w+)</Code>", body)[1]
+
+
+def get(path: bytes = b"/", extra: bytes = b"") -> bytes:
+    return b"GET " + path + b" HTTP/1.1\r\n" + HOST + extra + b"\r\n"
+
+
+def put(path: bytes, body: bytes, extra: bytes = b"") -> bytes:
+    head = b"PUT " + path + b" HTTP/1.1\r\n" + HOST + extra
+    return head + b"Content-Length: %d\r\n\r\n" % len(body) + body

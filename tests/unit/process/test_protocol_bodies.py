@@ -1,0 +1,237 @@
+"""Contract tests of the HTTP protocol: unread bodies, deadlines, and the end."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from s3server.process import protocol
+from tests.support.protocol_server import HOST, Running, code, get, put
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Running]:
+    running = Running(tmp_path)
+    yield running
+    running.stop()
+
+
+# --- bodies that nobody reads -------------------------------------------------------------------
+
+
+def test_expect_is_answered_with_100_once_the_body_is_wanted(server: Running) -> None:
+    with server.connect() as client:
+        client.send(put(b"/read", b"", b"Expect: 100-continue\r\n").replace(b": 0", b": 5"))
+        while b"\r\n\r\n" not in client.rest:
+            client._more()
+        interim, client.rest = client.rest, b""
+        client.send(b"abcde")
+        status, headers, _ = client.answer()
+
+    assert interim == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert (status, server.app.bodies) == (200, [b"abcde"])
+    assert b"connection" not in headers
+
+
+@pytest.mark.parametrize("body", [b"", b"abcde"], ids=["empty", "already sent"])
+@pytest.mark.parametrize("path", [b"/read", b"/denied"])
+def test_expect_is_answered_with_100_even_where_the_body_needs_none(
+    server: Running, path: bytes, body: bytes
+) -> None:
+    with server.connect() as client:
+        client.send(put(path, body, b"Expect: 100-continue\r\n"))
+        while client.rest.count(b"\r\n\r\n") < 2:
+            client._more()
+        interim, found, client.rest = client.rest.partition(b"HTTP/1.1 100 Continue\r\n\r\n")
+        status, headers, _ = client.answer()
+
+    assert (b"", b"HTTP/1.1 100 Continue\r\n\r\n") == (interim, found)
+    assert {b"/read": 200, b"/denied": 403}[path] == status
+    assert b"connection" not in headers
+
+
+def test_final_answer_to_expect_without_reading_closes_the_connection(server: Running) -> None:
+    with server.connect() as client:
+        client.send(put(b"/denied", b"", b"Expect: 100-continue\r\n").replace(b": 0", b": 5"))
+        status, headers, _ = client.answer()
+        assert client.is_closed()
+
+    assert (status, headers[b"connection"]) == (403, b"close")
+
+
+def test_small_unread_body_is_dropped_and_the_connection_kept(server: Running) -> None:
+    with server.connect() as client:
+        client.send(put(b"/denied", b"x" * 500_000)[:1000])
+        status, headers, _ = client.answer()
+        client.send(put(b"/denied", b"x" * 500_000)[1000:])
+        client.send(get(b"/next"))
+        after = client.answer()
+
+    assert (status, after[2]) == (403, b"/next")
+    assert b"connection" not in headers
+
+
+def test_client_that_sends_a_large_body_first_still_reads_the_early_answer(
+    server: Running,
+) -> None:
+    with server.connect() as client:
+        client.send(put(b"/denied", b"x" * (40 << 20)))
+        status, headers, body = client.answer()
+
+    assert (status, headers[b"connection"], body) == (403, b"close", b"no")
+
+
+def test_unread_chunked_body_closes_the_connection(server: Running) -> None:
+    status, headers, _ = server.ask(
+        b"PUT /denied HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+    )
+
+    assert (status, headers[b"connection"]) == (403, b"close")
+
+
+def test_body_that_ends_early_is_a_disconnect_that_can_still_be_answered(server: Running) -> None:
+    with server.connect() as client:
+        client.send(put(b"/read", b"abcdef")[:-3])
+        client.socket.shutdown(socket.SHUT_WR)
+        status, _, _ = client.answer()
+        assert client.is_closed()
+
+    assert (status, server.app.events[-1]) == (400, "http.disconnect")
+
+
+def test_half_closed_connection_is_still_answered(server: Running) -> None:
+    with server.connect() as client:
+        client.send(get(b"/a"))
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.answer()[2] == b"/a"
+        assert client.is_closed()
+
+
+def test_upload_that_is_not_read_stops_being_received(server: Running) -> None:
+    with server.connect() as client:
+        client.socket.setblocking(False)
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
+        request = put(b"/wait", b"").replace(b": 0", b": 1000000000")
+        sent = client.socket.send(request)
+        client.socket.settimeout(0.5)
+        with contextlib.suppress(TimeoutError):
+            while sent < 64 << 20:
+                sent += client.socket.send(b"x" * (1 << 16))
+        cycle = server.connections()[0].cycle
+
+        assert protocol.WRITE_BUFFER <= cycle.buffered <= 2 * protocol.WRITE_BUFFER
+        assert sent < 32 << 20
+
+
+# --- deadlines ----------------------------------------------------------------------------------
+
+
+def expire(server: Running, seconds: float) -> None:
+    """Let the server believe that so much time has passed."""
+    done = threading.Event()
+
+    def sweep() -> None:
+        for connection in server.connections():
+            connection.expire(server.loop.time() + seconds)
+        done.set()
+
+    server.loop.call_soon_threadsafe(sweep)
+    assert done.wait(5)
+
+
+def until_connected(server: Running, check=lambda connection: True) -> None:
+    """Return once the server's only connection is as wanted."""
+    for _ in range(1000):
+        found = server.connections()
+        if found and check(found[0]):
+            return
+        threading.Event().wait(0.005)
+    raise AssertionError("the server did not get that far")
+
+
+def test_connection_that_sends_nothing_is_closed(server: Running) -> None:
+    with server.connect() as client:
+        until_connected(server)
+        expire(server, protocol.HEADER_S - 1)
+        assert len(server.connections()) == 1
+        expire(server, protocol.HEADER_S)
+        assert client.is_closed()
+
+
+def test_half_sent_header_is_answered_with_request_timeout(server: Running) -> None:
+    with server.connect() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: ")
+        until_connected(server, lambda connection: connection._in_message)
+        expire(server, protocol.HEADER_S)
+        status, _, body = client.answer()
+
+    assert (status, code(body)) == (400, b"RequestTimeout")
+
+
+def test_stalled_body_is_answered_with_request_timeout(server: Running) -> None:
+    with server.connect() as client:
+        client.send(put(b"/read", b"abcdef")[:-3])
+        until_connected(server, lambda connection: connection._served is not None)
+        expire(server, protocol.STALL_S - 1)
+        assert len(server.connections()) == 1
+        expire(server, protocol.STALL_S)
+        status, _, body = client.answer()
+
+    assert (status, code(body)) == (400, b"RequestTimeout")
+
+
+def test_idle_connection_is_kept_for_75_seconds(server: Running) -> None:
+    with server.connect() as client:
+        client.send(get(b"/1"))
+        client.answer()
+        expire(server, protocol.KEEP_ALIVE_S - 1)
+        client.send(get(b"/2"))
+        assert client.answer()[2] == b"/2"
+        expire(server, protocol.KEEP_ALIVE_S)
+        assert client.is_closed()
+
+
+def test_request_that_takes_long_in_the_application_has_no_deadline(server: Running) -> None:
+    with server.connect() as client:
+        client.send(get(b"/wait"))
+        until_connected(server, lambda connection: connection._deadline == math.inf)
+        expire(server, 10_000)
+        server.loop.call_soon_threadsafe(server.app.release.set)
+        assert client.answer()[2] == b"/wait"
+
+
+def test_client_that_does_not_take_its_response_is_cut_off(server: Running) -> None:
+    with server.connect() as client:
+        client.send(get(b"/large"))
+        until_connected(server, lambda connection: connection.flow.write_paused)
+        expire(server, protocol.STALL_S)
+        received = 0
+        with contextlib.suppress(ConnectionResetError):
+            while data := client.socket.recv(1 << 20):
+                received += len(data)
+
+    assert received < 32 << 20
+
+
+# --- the end ------------------------------------------------------------------------------------
+
+
+def test_stop_serves_what_has_begun_and_closes(server: Running) -> None:
+    with server.connect() as client, server.connect() as idle:
+        idle.send(get(b"/1"))
+        idle.answer()
+        client.send(get(b"/wait"))
+        until_connected(server, lambda connection: len(server.app.scopes) == 2)
+        server.server.should_exit = True
+        assert idle.is_closed()
+        server.loop.call_soon_threadsafe(server.app.release.set)
+        _, headers, body = client.answer()
+        assert client.is_closed()
+
+    assert (body, headers[b"connection"]) == (b"/wait", b"close")
