@@ -50,7 +50,7 @@ async def _delete_one(
 ) -> dict[str, str]:
     """Delete one key; return what the answer says of it, with a Code where that failed."""
     key = entry["Key"]
-    named = {name: entry[name] for name in ("Key", "VersionId") if name in entry}
+    named: dict[str, str] = {n: entry[n] for n in ("Key", "VersionId") if n in entry}
     try:
         async with limit:
             if len(key.encode()) > MAX_KEY_BYTES:

@@ -134,7 +134,6 @@ async def test_list_of_parts_has_ten_thousand_at_most(data: Store) -> None:
     assert (await complete(data.alice, PATH, upload, many)).outcome == (400, "MalformedXML")
 
 
-@pytest.mark.slow
 async def test_ten_thousand_tiny_parts_are_too_small(data: Store) -> None:
     upload = await begin(data.alice, PATH)
     parts = [await send_part(data.alice, PATH, upload, n, b"x") for n in range(1, 10_001)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 
@@ -156,4 +157,18 @@ async def test_bytes_that_a_failed_commit_leaves_are_freed(data: Store) -> None:
     assert answer.status == 200
     assert data.pool.blob_count == 1
     await data.alice("PUT", "/data/key", body=b"two", headers=only_new)
+    assert data.pool.blob_count == 1
+
+
+async def test_of_many_at_once_one_creates(data: Store) -> None:
+    only_new = {"if-none-match": "*"}
+    answers = await asyncio.gather(
+        *(
+            data.alice("PUT", "/data/key", body=b"%d" % number, headers=only_new)
+            for number in range(20)
+        )
+    )
+    assert sorted(answer.status for answer in answers) == [200] + [412] * 19
+    (winner,) = [number for number, answer in enumerate(answers) if answer.status == 200]
+    assert (await data.alice("GET", "/data/key")).body == b"%d" % winner
     assert data.pool.blob_count == 1
