@@ -30,7 +30,10 @@ def configure(*, stream: TextIO | None = None, human: bool | None = None) -> Non
     ]
     last: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if human:
-        last += [escape_controls, structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        # Not structlog's default, which prints local variables, secrets and signatures among them.
+        plain = structlog.dev.plain_traceback
+        console = structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)
+        last += [escape_controls, console]
     else:
         last += [
             structlog.processors.format_exc_info,

@@ -5,11 +5,21 @@ Source: hardening reference, section 5 (overload, disk full); a 507 is not retri
 
 from __future__ import annotations
 
+import io
+import logging
+import re
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
+from s3server import logs
+from s3server.core.objects import Objects
 from s3server.data import base as data_errors
 from s3server.meta import base as meta_errors
+from tests.support.asgi_client import How
 from tests.support.served import Store
 
 FAULTS = {
@@ -34,13 +44,13 @@ async def test_fault_becomes_an_answer(
 
     target = data.pool if place == "pool" else data.meta
     monkeypatch.setattr(target, "write" if place == "pool" else "commit", fail)
-    with capture_logs() as logs:
+    with capture_logs() as events:
         answer = await data.alice("PUT", "/data/key", body=b"content")
     assert answer.outcome == outcome
     assert str(fault).encode() not in answer.body
     assert b"Traceback" not in answer.body
     assert answer.header("retry-after") == ("1" if outcome[0] == 503 else None)
-    assert any(log["log_level"] == "error" for log in logs) == (outcome[0] != 507)
+    assert any(log["log_level"] == "error" for log in events) == (outcome[0] != 507)
     monkeypatch.undo()
     assert (await data.alice("GET", "/data/key")).outcome == (404, "NoSuchKey")
 
@@ -74,3 +84,41 @@ async def test_read_that_fails_on_its_way_ends_the_connection(
     monkeypatch.setattr(data.pool, "stream", fail)
     with pytest.raises(data_errors.UnavailableError):
         await data.alice("GET", "/data/key")
+
+
+@pytest.fixture
+def log_restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@pytest.mark.parametrize("human", [True, False])
+@pytest.mark.parametrize("how", ["header", "query", "v2-header", "v2-query"])
+async def test_log_of_a_fault_holds_no_secret_and_no_signature(
+    data: Store, monkeypatch: pytest.MonkeyPatch, log_restored: None, how: How, human: bool
+) -> None:
+    """CVE-2017-8761, CVE-2018-16889: secrets in logs."""
+    stream = io.StringIO()
+    logs.configure(stream=stream, human=human)
+    seen: list[str] = []
+
+    async def fail(self: Objects, bucket: object, key: str) -> None:
+        raise ZeroDivisionError("a bug")
+
+    async def watch(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(str(scope["headers"]) + str(scope["query_string"]))
+        await data.asgi(scope, receive, send)
+
+    monkeypatch.setattr(Objects, "get", fail)
+    answer = await data.alice.changed(asgi=watch)("GET", "/data/key", how=how)
+    assert answer.outcome == (500, "InternalError")
+    log = stream.getvalue()
+    assert "a bug" in log
+    assert (answer.header("x-amz-request-id") or "?") in log
+    signature = re.findall(r"ignature=([^&']{20,})|AWS \w+:([^']{20,})", seen[0])[-1]
+    assert "".join(signature) not in log
+    assert "secret-of-alice" not in log
