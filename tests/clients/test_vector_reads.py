@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from boto3.s3.transfer import TransferConfig
 
+from tests.support.client_tools import run_python
 from tests.support.server_process import RunningServer
 
 pytestmark = pytest.mark.clients
@@ -103,3 +104,27 @@ def test_head_and_single_ranges_are_those_of_a_file(
     connection.request("GET", path, headers={"Range": f"bytes={SIZE}-"})
     assert 416 == connection.getresponse().status
     connection.close()
+
+
+UPROOT = """
+import sys
+import numpy, s3fs, uproot
+
+bucket = sys.argv[1]
+values = numpy.arange(200_000, dtype="float64")
+with uproot.recreate(sys.argv[2]) as file:
+    tree = file.mktree("events", {name: "float64" for name in "abcdefgh"})
+    for part in numpy.array_split(values, 20):
+        tree.extend({name: part + number for number, name in enumerate("abcdefgh")})
+s3fs.S3FileSystem().put(sys.argv[2], bucket + "/events.root")
+with uproot.open("s3://" + bucket + "/events.root") as file:
+    arrays = file["events"].arrays(["b", "g"], library="np")
+print(len(arrays["b"]), (arrays["b"] == values + 1).all(), (arrays["g"] == values + 6).all())
+"""
+
+
+def test_uproot_reads_branches_of_a_tree(environment, bucket: str, tmp_path: Path) -> None:
+    """Site B's physicists read ROOT files in place."""
+    assert "200000 True True" == run_python(
+        UPROOT, environment, bucket, str(tmp_path / "events.root")
+    )
