@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -148,7 +149,6 @@ async def open_users(config: Config) -> AsyncIterator[Users]:
 async def run_jobs(config: Config) -> None:
     """Do the background work until cancelled."""
     clock = SystemClock()
-    ids = Ids(clock)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -163,7 +163,7 @@ async def run_jobs(config: Config) -> None:
         Compact(meta, cluster.pools, cluster.osds, clock=clock),
         Sweep(meta, cluster.osds, clock=clock),
     ]
-    lease = Lease(meta, "jobs", holder=ids.blob_id(), clock=clock, duration_ms=LEASE_MS)
+    lease = Lease(meta, "jobs", holder=_gateway(config), clock=clock, duration_ms=LEASE_MS)
     tidying = loop.create_task(_tidy(meta))
     try:
         await Runner(jobs, lease, interval_s=JOB_INTERVAL_S).run(stop)
@@ -172,6 +172,16 @@ async def run_jobs(config: Config) -> None:
         for pool in cluster.pools.values():
             await pool.close()
         await meta.close()
+
+
+def _gateway(config: Config) -> bytes:
+    """Return what this machine's server is known by in leases: 16 bytes.
+
+    After a crash it is the same again, so that the work goes on at once and not when the lease of
+    the dead process ends. The store's lock keeps a second server from being known by it.
+    """
+    name = f"{socket.gethostname()}:{config.storage.meta_dir}"
+    return hashlib.sha256(name.encode()).digest()[:16]
 
 
 def _open_meta(config: Config, on_failure: Callable[[], None] = lambda: None) -> LmdbStore:

@@ -8,15 +8,18 @@ import os
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from s3server.app import LEASE_MS
 from s3server.core.clock import SystemClock
 from tests.support.crash_check import check_everything, check_round
+from tests.support.crash_client import CrashClient
 from tests.support.crash_load import Load
-from tests.support.crash_server import KEY, CrashServer
+from tests.support.crash_server import KEY, CrashServer, until
 from tests.support.store_audit import audit, clean, stopped_store
 
 CLIENTS = 16
@@ -69,8 +72,17 @@ async def working(load: Load) -> AsyncIterator[None]:
 
 
 async def is_whole_and_tight(server: CrashServer, load: Load) -> None:
-    """See that all counts are exact, and that the jobs free all that nothing refers to."""
+    """Stop the server, let the jobs free all they can, and see that all is there after that."""
     assert 0 == await server.stop()
+    await is_tight(server)
+    await server.start()
+    await check_everything(load)
+    assert [] == load.problems, f"after compaction, seed {load.seed}"
+    assert 0 == await server.stop()
+
+
+async def is_tight(server: CrashServer) -> None:
+    """See that all counts are exact, and that the jobs free all that nothing refers to."""
     async with stopped_store(server.directory / "s3server.toml") as store:
         before = await audit(store)
         assert [] == before.problems
@@ -80,10 +92,6 @@ async def is_whole_and_tight(server: CrashServer, load: Load) -> None:
     assert (0, 0, 0) == (after.garbage, after.dead_shard_files, after.unfinished_files)
     assert (0, 0) == (after.dead_volumes, after.sparse_volumes)
     assert before.objects == after.objects
-    await server.start()
-    await check_everything(load)
-    assert [] == load.problems, f"after compaction, seed {load.seed}"
-    assert 0 == await server.stop()
 
 
 async def test_kills_under_load_lose_nothing_and_leak_nothing(server: CrashServer) -> None:
@@ -118,7 +126,8 @@ async def test_killed_worker_takes_only_its_own_requests_with_it(server: CrashSe
     await server.start()
     await check_everything(load)
     assert [] == load.problems
-    await is_whole_and_tight(server, load)
+    assert 0 == await server.stop()
+    await is_tight(server)
 
 
 async def test_killed_jobs_process_fails_no_request_and_is_replaced(server: CrashServer) -> None:
@@ -130,12 +139,29 @@ async def test_killed_jobs_process_fails_no_request_and_is_replaced(server: Cras
         for _ in range(3):
             killed = server.state["jobs"]
             os.kill(killed, signal.SIGKILL)
-            gone = (None, killed)
-            await until(lambda gone=gone: server.state["jobs"] not in gone)  # type: ignore[misc]
+            await until(partial(_is_replaced, server, killed))
     assert 0 == load.lost_connections
     await check_everything(load)
     assert [] == load.problems
-    await is_whole_and_tight(server, load)
+    assert 0 == await server.stop()
+    await is_tight(server)
+
+
+async def test_replacement_of_a_killed_jobs_process_goes_on_at_once(server: CrashServer) -> None:
+    await server.start()
+    async with contextlib.aclosing(CrashClient(server.port, KEY)) as client:
+        await client.send("PUT", "bucket")
+        for kills in (0, 1):
+            await client.send("PUT", "bucket", "large", body=bytes(200_000))
+            assert 3 == len(shard_files(server))
+            await client.send("DELETE", "bucket", "large")
+            if kills:
+                os.kill(server.state["jobs"], signal.SIGKILL)
+            await until(lambda: not shard_files(server), LEASE_MS / 2_000)
+
+
+def shard_files(server: CrashServer) -> list[Path]:
+    return list(server.directory.glob("osd.*/shards/*/*"))
 
 
 async def test_sigterm_under_load_ends_with_0_and_every_answered_write_is_there(
@@ -151,7 +177,8 @@ async def test_sigterm_under_load_ends_with_0_and_every_answered_write_is_there(
     await server.start()
     await check_everything(load)
     assert [] == load.problems
-    await is_whole_and_tight(server, load)
+    assert 0 == await server.stop()
+    await is_tight(server)
 
 
 async def test_reload_under_load_fails_no_request(server: CrashServer) -> None:
@@ -168,11 +195,9 @@ async def test_reload_under_load_fails_no_request(server: CrashServer) -> None:
     assert 0 == load.lost_connections
     await check_everything(load)
     assert [] == load.problems
-    await is_whole_and_tight(server, load)
+    assert 0 == await server.stop()
+    await is_tight(server)
 
 
-async def until(holds: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait for what a server process does by itself."""
-    async with asyncio.timeout(seconds):
-        while not holds():
-            await asyncio.sleep(0.02)
+def _is_replaced(server: CrashServer, killed: int) -> bool:
+    return server.state["jobs"] not in (None, killed)

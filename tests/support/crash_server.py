@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -108,3 +109,10 @@ class CrashServer:
         """Leave no process behind."""
         if self._process is not None:
             await self.kill()
+
+
+async def until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for what a server process does by itself."""
+    async with asyncio.timeout(seconds):
+        while not holds():
+            await asyncio.sleep(0.02)
