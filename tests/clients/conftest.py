@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,7 +34,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         patch.setenv("S3SERVER_SERVER__BASE_DOMAINS", f'["{BASE_DOMAIN}"]')
         with run_server(directory / "store", "--region", REGION) as running:
             yield running
+    log = (directory / "store.log").read_text()
     shutil.rmtree(directory)  # gigabytes that pytest would keep
+    events = [json.loads(line)["event"] for line in log.splitlines()]
+    assert ["ready"] == events, log  # nothing that a client did was an error of ours
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    """A directory whose files, of megabytes here, are gone after the test."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
 
 
 @pytest.fixture
@@ -99,11 +110,10 @@ def bucket(s3: Any) -> str:
 
 
 @pytest.fixture
-def large_file(tmp_path: Path) -> Iterator[Path]:
+def large_file(tmp_path: Path) -> Path:
     """A file of 200 MB in which no two blocks are alike."""
     file = tmp_path / "E0033.tif"
     with file.open("wb") as stream:
         for number in range(200):
             stream.write((b"%08d" % number) * 125_000)
-    yield file
-    file.unlink()
+    return file

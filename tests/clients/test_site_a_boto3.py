@@ -80,7 +80,6 @@ def test_200_mb_come_back_byte_for_byte(s3, bucket: str, large_file: Path, tmp_p
     assert {"fairease.catalog.mediatype": "COG"} == head["Metadata"]
     assert 200_000_000 == head["ContentLength"]
     assert filecmp.cmp(large_file, copy, shallow=False)
-    copy.unlink()
     s3.delete_object(Bucket=bucket, Key="toto/E0033.tif")
 
 

@@ -42,6 +42,8 @@ class AwsCli:
 class S3cmd:
     """s3cmd, configured as `s3server client-config s3cmd` says."""
 
+    signature_v2 = False
+
     def __init__(self, environment: dict[str, str], home: Path) -> None:
         self._path, self._environment = program("s3cmd"), environment
         host = environment["AWS_S3_ENDPOINT"]
@@ -52,6 +54,7 @@ class S3cmd:
             f"secret_key = {environment['AWS_SECRET_ACCESS_KEY']}\n"
             f"host_base = {host}\nhost_bucket = {host}\nuse_https = False\n"
             f"bucket_location = {environment['AWS_REGION']}\nmultipart_chunk_size_mb = 5\n"
+            f"signature_v2 = {self.signature_v2}\n"
         )
 
     def _run(self, *arguments: str) -> str:
@@ -78,6 +81,12 @@ class S3cmd:
 
     def delete_all(self, bucket: str) -> None:
         self._run("del", "--recursive", "--force", f"s3://{bucket}/")
+
+
+class S3cmdVersion2(S3cmd):
+    """s3cmd with signatures of version 2."""
+
+    signature_v2 = True
 
 
 class S5cmd:
