@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from s3server.core.records import ObjectRecord
+from s3server.core.records import BlobRecord, ObjectRecord
 from s3server.errors import InvalidArgument, InvalidPartNumber, InvalidRequest
 from s3server.operation import Ctx, handles
 from s3server.ops.attributes import at, checksums_of, describe, quote_etag
@@ -34,8 +34,7 @@ async def get_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     objects = ctx.services.objects
     if len(spans) > 1:
         blob = await objects.blob_of(record)
-        answer = MultiRange(objects, blob, spans, record.size, result["ContentType"])
-        return result | answer.describe()
+        return result | _several(ctx, blob, spans, record, result)
     start, stop = spans[0]
     if start == stop:
         result["Body"] = b""
@@ -55,12 +54,28 @@ async def head_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     spans = result.pop("@spans")
     if len(spans) > 1:
         blob = await ctx.services.objects.blob_of(record)
-        answer = MultiRange(
-            ctx.services.objects, blob, spans, record.size, result["ContentType"]
-        ).describe()
+        answer = _several(ctx, blob, spans, record, result)
         answer.pop("Body")
         return result | answer
     return result
+
+
+def _several(
+    ctx: Ctx,
+    blob: BlobRecord,
+    spans: Sequence[tuple[int, int]],
+    record: ObjectRecord,
+    result: Mapping[str, Any],
+) -> dict[str, Any]:
+    answer = MultiRange(
+        ctx.services.objects,
+        blob,
+        spans,
+        record.size,
+        result["ContentType"],
+        boundary=ctx.request_id,
+    )
+    return answer.describe()
 
 
 async def _open(ctx: Ctx, request: dict[str, Any]) -> tuple[ObjectRecord, dict[str, Any]]:

@@ -15,7 +15,6 @@ from s3server.core.records import BlobRecord
 
 PIECE_BYTES = 1_048_576  # what is read in one piece at most
 NEAR_BYTES = 16_384  # a gap that is cheaper to read than to seek over
-BOUNDARY = "s3server-byteranges-5f0e9d1c7a"
 
 Span = tuple[int, int]
 
@@ -30,16 +29,20 @@ class MultiRange:
         spans: Sequence[Span],
         size: int,
         content_type: str,
+        *,
+        boundary: str,
     ) -> None:
+        """Prepare the answer. `boundary` is of this answer alone: no object can contain it."""
+        self._boundary = boundary
         self._objects, self._blob, self._spans = objects, blob, spans
         self._heads = [
             (
-                f"\r\n--{BOUNDARY}\r\nContent-Type: {content_type}\r\n"
+                f"\r\n--{boundary}\r\nContent-Type: {content_type}\r\n"
                 f"Content-Range: bytes {start}-{stop - 1}/{size}\r\n\r\n"
             ).encode("latin-1")
             for start, stop in spans
         ]
-        self._end = f"\r\n--{BOUNDARY}--\r\n".encode()
+        self._end = f"\r\n--{boundary}--\r\n".encode()
 
     def describe(self) -> dict[str, Any]:
         """Return the members of the answer."""
@@ -47,7 +50,7 @@ class MultiRange:
         length += sum(len(head) for head in self._heads) + len(self._end)
         return {
             "@status": 206,
-            "ContentType": f"multipart/byteranges; boundary={BOUNDARY}",
+            "ContentType": f"multipart/byteranges; boundary={self._boundary}",
             "ContentLength": length,
             "Body": self._parts(),
         }
