@@ -1,8 +1,11 @@
-"""The nouns of the server: values that travel between layers, without behaviour of their own."""
+"""The nouns of the server: values that travel between layers, without behaviour of their own.
+
+Those of which every request makes one are msgspec structs: a frozen dataclass takes 1 us to make,
+a struct 0.15.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import msgspec
@@ -10,8 +13,7 @@ import msgspec
 PrincipalKind = Literal["anonymous", "root", "user", "role", "session"]
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
+class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     """One request as received: nothing decoded, nothing normalised."""
 
     method: str
@@ -22,8 +24,7 @@ class HttpRequest:
     client: str = ""  # address of the peer, after trusted proxies were resolved
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(msgspec.Struct, frozen=True, gc=False):
     """Who sent a request."""
 
     kind: PrincipalKind
@@ -105,8 +106,7 @@ class ChunkVerifier(Protocol):
     def verify_trailer(self, signature: str, sha256_hex: str) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True, gc=False):
     """What authentication found."""
 
     principal: Principal
@@ -115,8 +115,7 @@ class Identity:
     chunks: ChunkVerifier | None = None  # set where chunks of the body are signed
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True, gc=False):
     """What a URL points at."""
 
     bucket: str | None  # None: the service

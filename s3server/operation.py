@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from s3server.core.records import BucketRecord
 from s3server.core.services import Services
@@ -20,8 +21,7 @@ Permit = Callable[[Principal, str, str, str | None], Awaitable[None]]
 HANDLERS: dict[str, Handler] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Ctx:
+class Ctx(msgspec.Struct, frozen=True, gc=False):
     """All that a handler may touch besides its request.
 
     `bucket` is the bucket that the URL names, None for operations on the service and for the

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
+from msgspec.structs import replace
 
 from s3server import errors
 from s3server.auth.authenticate import AuthSettings, Lookup, authenticate, hoisted_headers

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from msgspec import structs
+
 from s3server.core.objects import Attributes
 from s3server.core.records import BucketRecord, ObjectRecord
 from s3server.errors import InvalidArgument, InvalidRequest, KeyTooLongError
@@ -74,7 +76,7 @@ async def open_source(ctx: Ctx, request: Mapping[str, Any]) -> tuple[BucketRecor
     await ctx.require("s3:GetObject", name, key)
     bucket = await ctx.services.buckets.get(name)
     expected = request.get("ExpectedSourceBucketOwner")
-    check_owner(replace(ctx, bucket=bucket), {"ExpectedBucketOwner": expected})
+    check_owner(structs.replace(ctx, bucket=bucket), {"ExpectedBucketOwner": expected})
     return bucket, key
 
 
