@@ -48,6 +48,10 @@ _QUERY_NAMES = (
     "x-amz-algorithm", "x-amz-credential", "x-amz-signature",
     "x-amz-date", "x-amz-signedheaders", "x-amz-expires",
 )  # fmt: skip
+_THREE_PARTS = (
+    "The authorization header is malformed; the authorization header requires three "
+    "components: Credential, SignedHeaders, and Signature."
+)
 _QUERY_MISSING = (
     "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, "
     "X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters."
@@ -76,11 +80,8 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     timestamp: str  # as signed
     moment: float  # POSIX time of `timestamp`
     payload: str  # what stands for the body in the canonical request; "" if nothing was sent
+    scope: str  # date/region/service/aws4_request
     expires_s: int = 0  # of a presigned URL
-
-    @property
-    def scope(self) -> str:
-        return f"{self.date}/{self.region}/{self.service}/aws4_request"
 
 
 def read_header(authorization: str, headers: Mapping[str, str]) -> Claim:
@@ -88,33 +89,24 @@ def read_header(authorization: str, headers: Mapping[str, str]) -> Claim:
 
     Raises AuthorizationHeaderMalformed; AccessDenied where no valid time was sent.
     """
-    fields = {}
-    for field in authorization[len(ALGORITHM) :].split(","):
-        name, _, value = field.strip(" \t").partition("=")
-        fields[name] = value
-    credential = fields.get("Credential", "").rsplit("/", 4)
-    signed, signature = fields.get("SignedHeaders", ""), fields.get("Signature", "")
-    if len(credential) != 5 or not credential[0] or credential[4] != "aws4_request":
-        raise AuthorizationHeaderMalformed(
-            "The authorization header is malformed; the Credential is mal-formed; "
-            'expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".'
-        )
-    if len(fields) != 3 or not signed or not signature:
-        raise AuthorizationHeaderMalformed(
-            "The authorization header is malformed; the authorization header requires three "
-            "components: Credential, SignedHeaders, and Signature."
-        )
+    # All but the signature, which comes last, is the same in most requests of a client and day.
+    front, _, signature = authorization.rpartition("Signature=")
+    if not front or "," in signature:
+        signature, front = _signature_and_rest(authorization)
+    credential = _read_front(front)
+    if not signature:
+        raise AuthorizationHeaderMalformed(_THREE_PARTS)
     timestamp = headers.get("x-amz-date")
-    if timestamp is None and "date" in signed.split(";"):
+    signed = credential.signed_headers
+    if timestamp is None and "date" in _names(signed):
         timestamp = _basic(headers.get("date", ""))
     moment = basic_time(timestamp or "")
     if timestamp is None or moment is None:
         raise AccessDenied("AWS authentication requires a valid Date or x-amz-date header")
-    access_key_id, date, region, service, _ = credential
-    payload = headers.get("x-amz-content-sha256", "")
     return Claim(
-        "header", access_key_id, date, region, service, signed, signature,
-        timestamp, moment, payload,
+        "header", credential.access_key_id, credential.date, credential.region,
+        credential.service, signed, signature, timestamp, moment,
+        headers.get("x-amz-content-sha256", ""), credential.scope,
     )  # fmt: skip
 
 
@@ -153,8 +145,52 @@ def read_query(parameters: Mapping[str, str], headers: Mapping[str, str]) -> Cla
     access_key_id, date, region, service, _ = parts
     return Claim(
         "query", access_key_id, date, region, service, signed, signature,
-        timestamp, moment, payload or "UNSIGNED-PAYLOAD", int(expires),
+        timestamp, moment, payload or "UNSIGNED-PAYLOAD",
+        f"{date}/{region}/{service}/aws4_request", int(expires),
     )  # fmt: skip
+
+
+class _Front(msgspec.Struct, frozen=True, gc=False):
+    """An Authorization header without its signature."""
+
+    access_key_id: str
+    date: str
+    region: str
+    service: str
+    scope: str
+    signed_headers: str
+
+
+@lru_cache(maxsize=4096)
+def _read_front(front: str) -> _Front:
+    """Parse "AWS4-HMAC-SHA256 Credential=..., SignedHeaders=...,"."""
+    fields = {}
+    for field in front[len(ALGORITHM) :].rstrip(" \t").removesuffix(",").split(","):
+        name, _, value = field.strip(" \t").partition("=")
+        fields[name] = value
+    credential = fields.get("Credential", "").rsplit("/", 4)
+    signed = fields.get("SignedHeaders", "")
+    if len(credential) != 5 or not credential[0] or credential[4] != "aws4_request":
+        raise AuthorizationHeaderMalformed(
+            "The authorization header is malformed; the Credential is mal-formed; "
+            'expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".'
+        )
+    if len(fields) != 2 or not signed:
+        raise AuthorizationHeaderMalformed(_THREE_PARTS)
+    access_key_id, date, region, service, _ = credential
+    scope = f"{date}/{region}/{service}/aws4_request"
+    return _Front(access_key_id, date, region, service, scope, signed)
+
+
+def _signature_and_rest(authorization: str) -> tuple[str, str]:
+    """Return the signature, wherever it stands in the header, and the header without it."""
+    signature, rest = "", []
+    for field in authorization[len(ALGORITHM) :].split(","):
+        if field.strip(" \t").startswith("Signature=") and not signature:
+            signature = field.strip(" \t").removeprefix("Signature=")
+        else:
+            rest.append(field)
+    return signature, ALGORITHM + ",".join(rest)
 
 
 def check(
@@ -181,7 +217,7 @@ def check(
     else:
         _check_expiry(claim, now)
     signed = _names(claim.signed_headers)
-    unsigned = [n for n in headers if n.startswith("x-amz-") and n not in signed]
+    unsigned = [n for n in headers if n not in signed and n.startswith("x-amz-")]
     if "host" not in signed:
         unsigned.append("host")
     if unsigned:
@@ -227,7 +263,7 @@ def canonical_request(claim: Claim, request: HttpRequest, payload: str, host: Ho
         host.prefix + canonical_path(request.raw_path),
         canonical_query(request.query, without="x-amz-signature" if claim.form == "query" else ""),
     ]
-    for name in claim.signed_headers.split(";"):
+    for name in _listed(claim.signed_headers):
         if name == "host":
             value = host.name
         else:
@@ -266,6 +302,11 @@ def too_skewed(request_time: str, now: float) -> RequestTimeTooSkewed:
 @lru_cache(maxsize=256)
 def _names(signed_headers: str) -> frozenset[str]:
     return frozenset(signed_headers.split(";"))
+
+
+@lru_cache(maxsize=256)
+def _listed(signed_headers: str) -> tuple[str, ...]:
+    return tuple(signed_headers.split(";"))
 
 
 def _basic(date: str) -> str | None:

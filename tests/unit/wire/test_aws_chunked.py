@@ -301,7 +301,7 @@ async def test_published_example_verifies_from_seed_to_last_chunk():
     claim = Claim(
         "header", "AKIAIOSFODNN7EXAMPLE", "20130524", "us-east-1", "s3", "host",
         "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9",
-        "20130524T000000Z", moment, SIGNED,
+        "20130524T000000Z", moment, SIGNED, "20130524/us-east-1/s3/aws4_request",
     )  # fmt: skip
     key = signing_key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "20130524", "us-east-1", "s3")
     stream = (
