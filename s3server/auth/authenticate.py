@@ -7,6 +7,7 @@ bypasses in other servers (CVE-2025-31489, CVE-2026-41145).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -48,7 +49,7 @@ _V4_QUERY = frozenset({
 })  # fmt: skip
 _V4_MARKS = frozenset({"x-amz-algorithm", "x-amz-credential", "x-amz-signature"})
 _V2_MARKS = frozenset({"AWSAccessKeyId", "Signature"})
-_HEXADECIMAL = frozenset("0123456789abcdef")
+_is_sha256 = re.compile(r"[0-9a-f]{64}").fullmatch
 # Stands in where the access key is unknown, so that the answer takes as long.
 _NO_SECRET = "0" * 40
 _DEFAULT_PORTS = (":80", ":443")
@@ -243,7 +244,7 @@ def _known(credential: Credential | None, access_key_id: str, token: str | None)
 
 def _check_payload(payload: str) -> bool:
     """Accept what may stand for a body; return whether its chunks are signed."""
-    if payload in UNSIGNED or (len(payload) == 64 and _HEXADECIMAL.issuperset(payload)):
+    if payload in UNSIGNED or _is_sha256(payload):
         return False
     if payload in SIGNED_CHUNKS:
         return True
