@@ -20,6 +20,7 @@ from s3server.meta.base import Delete, Empty, MetadataStore, Put, Unchanged, aft
 from s3server.model import Principal
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_MAX_NAME_CHARACTERS = 63
 _RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
 _RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 _CONTENT_TABLES = (records.OBJECT, records.VERSION)
@@ -49,6 +50,8 @@ class Buckets:
 
     async def find(self, name: str) -> tuple[BucketRecord, bytes] | None:
         """Return the bucket and its stored row, or None."""
+        if len(name) > _MAX_NAME_CHARACTERS:  # and perhaps longer than a stored key can be
+            return None
         row = await self._meta.get(records.bucket_key(name))
         return None if row is None else (self.decode(row), row)
 

@@ -22,6 +22,7 @@ from s3server.meta.base import (
 DEFAULT_ACCOUNT = "default"
 _PAGE_ROWS = 1_000
 _MAX_NAME_CHARACTERS = 64  # IAM's limit for user names
+_MAX_KEY_ID_CHARACTERS = 128  # IAM's limit for access key ids
 
 
 class Secrets(Protocol):
@@ -134,8 +135,11 @@ class Users:
     ) -> tuple[AccessKeyRecord, str]:
         """Create an access key; return its record and its secret, which is never shown again.
 
-        Keys of another store may be brought along. Raises NoSuchEntity, EntityAlreadyExists.
+        Keys of another store may be brought along. Raises NoSuchEntity, EntityAlreadyExists,
+        InvalidArgument.
         """
+        if access_key_id is not None:
+            _check_key_id(access_key_id)
         key_id = access_key_id or self._secrets.new_access_key_id()
         key_secret = secret or self._secrets.new_secret()
         row_key = records.access_key_key(key_id)
@@ -170,6 +174,8 @@ class Users:
 
     async def find_key(self, access_key_id: str) -> tuple[AccessKeyRecord, UserRecord] | None:
         """Return a key and its user, or None."""
+        if len(access_key_id) > _MAX_KEY_ID_CHARACTERS:  # perhaps longer than a stored key can be
+            return None
         row = await self._meta.get(records.access_key_key(access_key_id))
         if row is None:
             return None
@@ -229,4 +235,15 @@ def _check_name(name: str) -> None:
             "A user name has 1 to 64 characters of A-Z, a-z, 0-9 and +=,.@_- (as in IAM).",
             ArgumentName="UserName",
             ArgumentValue=name[:_MAX_NAME_CHARACTERS],
+        )
+
+
+def _check_key_id(access_key_id: str) -> None:
+    """Refuse what the Authorization header of a signature could not carry."""
+    legal = all(33 <= ord(c) <= 126 and c not in ",/" for c in access_key_id)
+    if not legal or not 1 <= len(access_key_id) <= _MAX_KEY_ID_CHARACTERS:
+        raise InvalidArgument(
+            "An access key id has 1 to 128 visible characters of ASCII, without comma and slash.",
+            ArgumentName="AccessKeyId",
+            ArgumentValue=access_key_id[:_MAX_KEY_ID_CHARACTERS],
         )

@@ -89,7 +89,7 @@ BAD_NAMES = [
     "ab", "a" * 64, "Upper", "under_score", "-lead", "trail-", ".lead", "trail.", "two..dots",
     "192.168.5.4", "xn--name", "sthree-name", "amzn-s3-demo-name", "name-s3alias", "name--ol-s3",
     "name.mrap", "name--x-s3", "space%20", "caf%C3%A9", "..", ".", "%2e%2e", "a%2Fb", "%0d%0aset",
-    "semi;colon", "quote'", "new%0aline", "-", "%3Cscript%3E",
+    "semi;colon", "quote'", "new%0aline", "-", "%3Cscript%3E", "a" * 2_000,
 ]  # fmt: skip
 
 
@@ -101,6 +101,13 @@ async def test_bad_name_is_no_bucket(store: Store, name: str) -> None:
     assert created.outcome == (400, "InvalidBucketName")
     assert created.text("BucketName") == unquote(name)
     assert read.outcome == (400, "InvalidBucketName")
+
+
+async def test_name_that_no_bucket_can_have_is_no_source_of_a_copy(data: Store) -> None:
+    source = {"x-amz-copy-source": f"{'a' * 2_000}/key"}
+    with data.untouched():
+        answer = await data.alice("PUT", "/data/key", headers=source)
+    assert answer.outcome == (404, "NoSuchBucket")
 
 
 @pytest.mark.parametrize("name", ["abc", "a" * 63, "a.b", "0-9", "192.168.5.4.5", "a--b", "1.2.3"])

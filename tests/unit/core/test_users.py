@@ -81,6 +81,18 @@ async def test_user_has_as_many_keys_as_wanted(users: Users) -> None:
     assert (made[7], user) == await users.find_key(made[7].id)
 
 
+async def test_id_that_no_key_can_have_finds_none(users: Users) -> None:
+    assert await users.find_key("A" * 5_000) is None
+
+
+@pytest.mark.parametrize("key_id", ["A" * 129, "AK,ID", "AK/ID", "AK ID", "AK\n", "\xc4KID"])
+async def test_id_that_no_signature_can_name_is_refused(users: Users, key_id: str) -> None:
+    await users.create_user("ada")
+    with pytest.raises(InvalidArgument):
+        await users.create_key("ada", access_key_id=key_id, secret="secret")
+    assert await users.list_keys("ada") == []
+
+
 async def test_keys_may_be_brought_along_but_not_twice(users: Users) -> None:
     await users.create_user("ada")
     await users.create_user("bob")
