@@ -22,12 +22,15 @@ _WORD_BYTES = 45  # 60 characters of base64: an encoded word has at most 75
 
 
 def unicode_value(text: str) -> str:
-    """Return what a header's bytes mean; `text` is their latin-1 decoding."""
+    """Return what a header's bytes mean; `text` is their latin-1 decoding.
+
+    Text that no bytes stand for comes from a signed URL, decoded already: it means itself.
+    """
     if text.isascii():
         return text
     try:
         return text.encode("latin-1").decode("utf-8")
-    except UnicodeDecodeError:
+    except UnicodeError:
         return text
 
 

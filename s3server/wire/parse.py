@@ -6,10 +6,17 @@ what was received. `Body` of a streaming operation is the object that the caller
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from s3server.errors import InvalidRequest, MalformedXML, MetadataTooLarge, MissingRequestBodyError
+from s3server.errors import (
+    InvalidArgument,
+    InvalidRequest,
+    MalformedXML,
+    MetadataTooLarge,
+    MissingRequestBodyError,
+)
 from s3server.model import HttpRequest, Target
 from s3server.wire import metadata
 from s3server.wire.query_protocol import compile_form_parser
@@ -19,6 +26,9 @@ from s3server.wire.xml_read import read_document
 from s3server.wire.xmldoc import read_xml
 
 Parser = Callable[[HttpRequest, Target, Mapping[str, str], object], dict[str, Any]]
+
+# HTTP lets no other name through in a header, but a signed URL carries any (RFC 9110, 5.6.2).
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 
 DEFAULT_BODY_BYTES = 1 << 20
 _BODY_BYTES = {
@@ -134,6 +144,12 @@ def _fill_metadata(result: dict[str, Any], headers: Mapping[str, str]) -> None:
     size = sum(len(name.encode()) + len(value.encode()) for name, value in found.items())
     if size > metadata.MAX_BYTES:
         raise MetadataTooLarge(Size=str(size), MaxSizeAllowed=str(metadata.MAX_BYTES))
+    for name in found:
+        if name and _TOKEN(name) is None:
+            raise InvalidArgument(
+                "A name of metadata is not one that a header can have.",
+                ArgumentName=metadata.PREFIX + name,
+            )
     result["Metadata"] = found
 
 

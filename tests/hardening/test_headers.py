@@ -145,6 +145,22 @@ async def test_encoded_words_never_split_an_answer(data: Store, text: str) -> No
     assert (answer.status, answer.body) == (200, b"x")
 
 
+@pytest.mark.parametrize("name", ["a%20b", "a%0d%0ab", "a%3Ab", "%C3%A9", "a%22"])
+async def test_metadata_name_of_a_link_that_no_header_can_have_is_refused(
+    data: Store, name: str
+) -> None:
+    """Stored, it would make every answer about the object a fault."""
+    with data.untouched():
+        answer = await data.alice("PUT", f"/data/key?x-amz-meta-{name}=1", body=b"x", how="query")
+    assert answer.outcome == (400, "InvalidArgument")
+
+
+async def test_metadata_of_a_link_is_unicode(data: Store) -> None:
+    target = "/data/key?x-amz-meta-price=10%20%E2%82%AC"
+    assert (await data.alice("PUT", target, body=b"x", how="query")).status == 200
+    assert (await data.alice("HEAD", "/data/key")).header("x-amz-meta-price") == "10 €"
+
+
 @pytest.mark.parametrize("text", BREAKS[:3])
 async def test_names_never_split_an_answer(data: Store, text: str) -> None:
     key = quote("key" + text, safe="")

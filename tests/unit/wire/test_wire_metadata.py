@@ -65,3 +65,8 @@ def test_other_text_is_utf8_or_latin1() -> None:
         "é",
         "e",
     ]
+
+
+def test_text_that_no_header_carried_is_itself() -> None:
+    """A parameter of a signed URL that stands for a header is decoded already."""
+    assert ["10 €", "10 €"] == [unicode_value("10 €"), read_value("10 €")]
