@@ -39,7 +39,7 @@ class MultiRange:
             (
                 f"\r\n--{boundary}\r\nContent-Type: {content_type}\r\n"
                 f"Content-Range: bytes {start}-{stop - 1}/{size}\r\n\r\n"
-            ).encode("latin-1")
+            ).encode()
             for start, stop in spans
         ]
         self._end = f"\r\n--{boundary}--\r\n".encode()

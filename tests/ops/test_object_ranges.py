@@ -215,3 +215,11 @@ def test_far_span_begins_a_group() -> None:
         [(0, 10), (10 + NEAR_BYTES, 20 + NEAR_BYTES)]
     ]
     assert len(near_groups([(0, 10), (11 + NEAR_BYTES, 20 + NEAR_BYTES)])) == 2
+
+
+async def test_parts_repeat_the_content_type_as_the_header_has_it(read: Store) -> None:
+    kind = "text/plain; title=10€"
+    await read.alice.made("/data/priced", body=b"0123456789", headers={"content-type": kind})
+    answer = await read.alice("GET", "/data/priced", headers={"range": "bytes=0-0,4-4"})
+    assert answer.status == 206
+    assert answer.body.count(f"\r\nContent-Type: {kind}\r\n".encode()) == 2
