@@ -95,15 +95,19 @@ def basic_time(text: str) -> float | None:
 
 
 def any_time(text: str) -> float | None:
-    """Return the POSIX time of an x-amz-date or Date header in any form that S3 accepts."""
+    """Return the POSIX time of an x-amz-date or Date header in any form that S3 accepts.
+
+    None where it is no time, or one outside the years 1 to 9999 in UTC.
+    """
     moment = basic_time(text)
     if moment is not None:
         return moment
     try:
         parsed = parsedate_to_datetime(text)
+        parsed = parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+    return parsed.timestamp()
 
 
 def iso_time(moment: float) -> str:

@@ -190,6 +190,12 @@ async def test_time_is_required():
         await refusal(AccessDenied, HttpRequest("GET", "/bucket/key", "", headers | date))
 
 
+async def test_signed_date_beyond_the_calendar_is_none():
+    request = by_header(leave=["x-amz-date"], extra={"date": "Fri, 31 Dec 9999 23:59:59 -1200"})
+    headers = {n: v for n, v in request.headers.items() if n != "x-amz-date"}
+    await refusal(AccessDenied, HttpRequest("GET", "/bucket/key", "", headers))
+
+
 async def test_signed_date_header_will_do():
     request = by_header(leave=["x-amz-date"], extra={"date": "Sat, 21 Nov 2026 10:00:00 GMT"})
     headers = {n: v for n, v in request.headers.items() if n != "x-amz-date"}
