@@ -134,17 +134,20 @@ class Body:
         return count
 
     async def read_all(self, limit: int) -> bytes:
-        """Return the whole body, verified. Raises MaxMessageLengthExceeded above `limit` bytes."""
+        """Return the whole body, verified. Raises MaxMessageLengthExceeded above `limit` bytes.
+
+        Memory is taken as the bytes come: a promised length costs a client nothing.
+        """
         size = self._promises.size
         if size is None and self._promises.is_empty:
             self._digests.verify({})
             return b""
         if size is not None and size > limit:
             raise MaxMessageLengthExceeded(MaxMessageLengthBytes=str(limit))
-        content = bytearray(self.size)
-        with memoryview(content) as view:
-            await self.readinto(view)
-            await self.readinto(view[:0])
+        content = bytearray()
+        piece = memoryview(bytearray(min(self.size, INLINE_BYTES) or 1))
+        while count := await self.readinto(piece):  # hashed at once: the piece can be used again
+            content += piece[:count]
         return bytes(content)
 
     async def _fill(self, target: memoryview) -> int:

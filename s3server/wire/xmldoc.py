@@ -6,16 +6,22 @@ from lxml import etree
 
 from s3server.errors import MalformedXML
 
+# An element takes 100 bytes of memory, whatever it takes in the document. 10,000 parts of an
+# upload, each with its number, its ETag and eleven checksums, have 280,000 tags.
+MAX_TAGS = 300_000
+
 
 def read_xml(body: bytes, *, max_bytes: int) -> etree._Element:
     """Return the root element of a document in UTF-8, without comments and instructions.
 
-    Raises MalformedXML for everything else: more than `max_bytes`, another encoding (whatever
-    the document declares), a DOCTYPE, an entity of its own, or more than 256 levels (libxml2's
-    limit without huge_tree). The DOCTYPE is looked for before parsing, because a parser that
-    does not resolve entities drops them silently.
+    Raises MalformedXML for everything else: more than `max_bytes` or MAX_TAGS, another encoding
+    (whatever the document declares), a DOCTYPE, an entity of its own, or more than 256 levels
+    (libxml2's limit without huge_tree). The DOCTYPE is looked for before parsing, because a
+    parser that does not resolve entities drops them silently.
     """
-    if len(body) > max_bytes or b"\0" in body or b"<!doctype" in body.lower():
+    if len(body) > max_bytes or body.count(b"<") > MAX_TAGS:
+        raise MalformedXML
+    if b"\0" in body or b"<!doctype" in body.lower():
         raise MalformedXML
     parser = etree.XMLParser(
         encoding="utf-8",

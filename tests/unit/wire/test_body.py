@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import tracemalloc
 from base64 import b64encode
 
 import pytest
@@ -155,6 +156,31 @@ def test_more_than_five_gibibytes_are_too_large():
     with pytest.raises(EntityTooLarge) as error:
         _ = body_of(b"", size=5 * 1024**3 + 1).size
     assert error.value.fields["ProposedSize"] == str(5 * 1024**3 + 1)
+
+
+async def test_memory_is_taken_for_what_came_not_for_what_was_promised():
+    large = 64 << 20
+    held = []
+
+    async def receive():
+        held.append(tracemalloc.get_traced_memory()[0])
+        return {"type": "http.disconnect"}
+
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        with pytest.raises(IncompleteBody):
+            await Body(receive, {"content-length": str(large)}).read_all(large)
+    finally:
+        tracemalloc.stop()
+    assert held[0] - before < 1 << 20
+
+
+async def test_document_of_many_pieces_is_read_whole():
+    document = CONTENT * 100
+    body = body_of(*(document[at : at + 999] for at in range(0, len(document), 999)))
+    assert await body.read_all(1 << 20) == document
+    assert body.etag == hashlib.md5(document).hexdigest()
 
 
 async def test_documents_are_read_whole_up_to_the_limit():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from s3server.errors import MalformedXML
-from s3server.wire.xmldoc import local_name, read_xml
+from s3server.wire.xmldoc import MAX_TAGS, local_name, read_xml
 
 XXE = b'<!DOCTYPE d [<!ENTITY x SYSTEM "file:///etc/hostname">]><Delete><Key>&x;</Key></Delete>'
 LAUGHS = (
@@ -53,6 +53,14 @@ def test_document_above_the_limit_is_refused() -> None:
     assert read_xml(body, max_bytes=100).text == "x" * 93
     with pytest.raises(MalformedXML):
         read_xml(body, max_bytes=99)
+
+
+def test_document_of_tags_and_nothing_else_is_refused() -> None:
+    """Four bytes of it would take a hundred of memory."""
+    most = b"<a>" + b"<b/>" * (MAX_TAGS - 2) + b"</a>"
+    assert len(read_xml(most, max_bytes=len(most))) == MAX_TAGS - 2
+    with pytest.raises(MalformedXML):
+        read_xml(most.replace(b"</a>", b"<b/></a>"), max_bytes=8 << 20)
 
 
 @pytest.mark.parametrize(
