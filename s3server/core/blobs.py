@@ -22,6 +22,7 @@ from s3server.errors import SlowDown
 from s3server.meta.base import (
     Append,
     Check,
+    FullError,
     MetadataStore,
     Put,
     UnavailableError,
@@ -51,10 +52,16 @@ class Blobs:
         self._cached_parts = 0
 
     async def write(self, pool: str, source: Source) -> DataRef | None:
-        """Store the bytes durably; None where there are none. Nothing refers to them yet."""
+        """Store the bytes durably; None where there are none. Nothing refers to them yet.
+
+        Raises FullError before the first byte where no commit could refer to them: on a disk that
+        holds bytes and metadata, what is held back for deletes would go to uploads.
+        """
         if source.size == 0:
             await source.readinto(memoryview(bytearray(1)))  # verifies what was promised
             return None
+        if self._meta.is_full:
+            raise FullError("no space for metadata")
         return await self._pools[pool].write(source)
 
     async def discard(self, ref: DataRef | None) -> None:

@@ -132,7 +132,12 @@ class Compact:
                     self._dead.discard(volume)
                     self._rest(volume)
                     return Compacted()
-        return await self._empty(volume) if live else await self._remove(volume)
+        if not live:
+            return await self._remove(volume)
+        if self._meta.is_full:  # what was moved could not be committed, and would only take space
+            self._not_before[volume] = self._clock.now_ms() + self._grace_ms
+            return Compacted()
+        return await self._empty(volume)
 
     async def _remove(self, volume: _Volume) -> Compacted:
         """Unlink a volume that an earlier look found dead too; else remember that it is."""

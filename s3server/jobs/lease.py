@@ -6,9 +6,11 @@ that jumps can bring about.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from s3server.core.clock import Clock
 from s3server.core.records import LeaseRecord, decode, encode, store_key
-from s3server.meta.base import ConflictError, Delete, MetadataStore, Put, Unchanged
+from s3server.meta.base import ConflictError, Delete, FullError, MetadataStore, Put, Unchanged
 
 
 class Lease:
@@ -21,7 +23,11 @@ class Lease:
         self._key, self._duration_ms = store_key(f"lease/{name}"), duration_ms
 
     async def hold(self) -> bool:
-        """Take or renew the lease; tell whether it is held now."""
+        """Take or renew the lease; tell whether it is held now.
+
+        On a full disk, where it cannot be written, whoever finds it free holds it: the work that
+        it is for makes space.
+        """
         row, now = await self._meta.get(self._key), self._clock.now_ms()
         if row is not None:
             lease = decode(LeaseRecord, row)
@@ -34,7 +40,8 @@ class Lease:
                 return False
         mine = LeaseRecord(holder=self._holder, until_ms=now + self._duration_ms)
         try:
-            await self._meta.commit([Put(self._key, encode(mine))], [Unchanged(self._key, row)])
+            with suppress(FullError):
+                await self._meta.commit([Put(self._key, encode(mine))], [Unchanged(self._key, row)])
         except ConflictError:
             return False
         return True

@@ -15,20 +15,26 @@ from s3server.meta.base import Delete, Put, Write
 
 
 class Ballast:
-    """A file of really allocated bytes; size 0 holds nothing back."""
+    """A file of really allocated bytes; size 0 holds nothing back.
+
+    `was_released` is what the last look found; reading it costs no system call.
+    """
 
     def __init__(self, path: Path, size: int) -> None:
         self._path = str(path)
         self._size = size
+        self.was_released = False
 
     def is_released(self) -> bool:
-        """Return whether the disk was found full and the ballast is not back yet. About 2 us."""
-        return self._size > 0 and not os.path.exists(self._path)
+        """Look whether the disk was found full and the ballast is not back yet. About 2 us."""
+        self.was_released = self._size > 0 and not os.path.exists(self._path)
+        return self.was_released
 
     def release(self) -> None:
         """Give the space back to the file system. Idempotent."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._path)
+        self.was_released = self._size > 0
 
     def restore(self) -> None:
         """Allocate the ballast again where there is room for it, or for half of it.
@@ -44,15 +50,19 @@ class Ballast:
                 return
 
     def _allocate(self, size: int) -> bool:
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Make the file, whole or not at all: one of no size would look like a ballast."""
+        new = f"{self._path}.new"
         try:
-            os.posix_fallocate(file, 0, size)
-        except OSError:
-            self.release()
-            return False
-        finally:
-            os.close(file)
-        return True
+            file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(file, 0, size)
+            finally:
+                os.close(file)
+            os.rename(new, self._path)
+        except OSError:  # no space, no inode, no descriptor; or another process was faster
+            with contextlib.suppress(OSError):
+                os.unlink(new)
+        return not self.is_released()
 
 
 def frees_space(writes: Sequence[Write]) -> bool:

@@ -101,6 +101,14 @@ class MetadataStore(Protocol):
     1 to MAX_KEY_BYTES bytes, others raise ValueError; the bounds of a range may be any bytes.
     """
 
+    @property
+    def is_full(self) -> bool:
+        """Whether only commits that free space would be taken, as far as this process knows.
+
+        Asking costs nothing. Whoever is about to use up space for a commit asks first.
+        """
+        ...
+
     async def get(self, key: bytes) -> bytes | None: ...
 
     async def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:

@@ -79,8 +79,8 @@ class LmdbStore:
 
     @property
     def is_full(self) -> bool:
-        """Whether only commits that free space are accepted, until tidy() finds space again."""
-        return self._ballast.is_released()
+        """Whether the last commit, or tidy(), found that only commits that free space are taken."""
+        return self._ballast.was_released
 
     async def get(self, key: bytes) -> bytes | None:
         check_key(key)

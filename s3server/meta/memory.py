@@ -29,6 +29,8 @@ from s3server.meta.base import (
 class MemoryStore:
     """A MetadataStore that forgets everything when the process ends."""
 
+    is_full = False
+
     def __init__(self) -> None:
         self._values: dict[bytes, bytes] = {}
         self._keys: list[bytes] = []  # of _values, sorted

@@ -104,6 +104,10 @@ class CrashMeta:
         self._countdown = countdown
         self._meta = meta
 
+    @property
+    def is_full(self) -> bool:
+        return self._meta.is_full
+
     async def get(self, key: bytes) -> bytes | None:
         return await self._meta.get(key)
 

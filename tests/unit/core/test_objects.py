@@ -13,7 +13,8 @@ from s3server.data.memory import MemoryPool
 from s3server.errors import BadDigest, NoSuchBucket, NoSuchKey, PreconditionFailed, SlowDown
 from s3server.meta.base import FullError, Put, UnavailableError, Unchanged
 from s3server.meta.memory import MemoryStore
-from tests.support.blobs import pattern
+from s3server.model import DataRef, Source
+from tests.support.blobs import numbered_ids, pattern
 from tests.support.core_store import ATTRIBUTES, Bytes, TestStore
 
 IF_ABSENT = WriteCondition(if_none_match=True)
@@ -28,6 +29,16 @@ class FailingStore(MemoryStore):
         if self.failure is not None:
             raise self.failure
         return await super().commit(*arguments, **options)  # type: ignore[arg-type]
+
+
+class CountingPool(MemoryPool):
+    """Counts the blobs that it was asked to write."""
+
+    writes = 0
+
+    async def write(self, source: Source) -> DataRef:
+        self.writes += 1
+        return await super().write(source)
 
 
 def blob_count(store: TestStore, pool: str = "main") -> int:
@@ -59,6 +70,20 @@ async def test_empty_object_whose_digest_is_wrong_is_refused(store: TestStore) -
     with pytest.raises(BadDigest):
         await store.objects.put(bucket, "key", Bytes(b"", fail_at=0), ATTRIBUTES)
     assert await store.objects.find(bucket, "key") is None
+
+
+async def test_no_bytes_are_written_where_only_deletes_would_be_committed() -> None:
+    """Else retried uploads would take the space that is held back for the deletes."""
+    meta, pool = FailingStore(), CountingPool("main", numbered_ids())
+    store = TestStore(meta, {"main": pool})
+    bucket = await store.bucket()
+    meta.is_full = True
+    with pytest.raises(FullError):
+        await store.put(bucket, "key", b"data")
+    assert 0 == pool.writes
+    meta.is_full = False
+    await store.put(bucket, "key", b"data")
+    assert 1 == pool.writes
 
 
 async def test_refused_body_leaves_nothing(store: TestStore) -> None:

@@ -170,6 +170,17 @@ async def test_volume_less_than_half_live_is_emptied_and_removed(site: Site) -> 
     await site.verify(bucket, range(6, 10))
 
 
+async def test_nothing_is_moved_where_metadata_is_full(site: Site) -> None:
+    """The row of what was moved could not be changed: its new copies would only take space."""
+    await site.fill(10, live=4)
+    old = site.volumes()
+    site.meta.is_full = True
+    assert (Compacted(), old) == (await site.run(), site.volumes())
+    site.meta.is_full = False
+    site.clock.now += COMPACT_GRACE_MS
+    assert 4 == (await site.run()).moved
+
+
 async def test_emptied_volume_stays_for_readers_that_found_it_in_a_row(site: Site) -> None:
     bucket = await site.fill(3, live=1)
     record = await site.store.objects.get(bucket, "k002")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from s3server.core.records import LeaseRecord, encode, store_key
 from s3server.jobs.lease import Lease
 from s3server.jobs.runner import Runner
-from s3server.meta.base import Put, UnavailableError
+from s3server.meta.base import Check, FullError, Put, UnavailableError, Write
 from s3server.meta.memory import MemoryStore
 from tests.support.core_store import ManualClock
 
@@ -109,6 +110,20 @@ async def test_lease_from_a_clock_years_ahead_does_not_stand(
     record = LeaseRecord(holder=b"1", until_ms=clock.now + 10 * 365 * 86_400_000)
     await meta.commit([Put(store_key("lease/jobs"), encode(record))])
     assert await lease_of(meta, clock, b"2").hold()
+
+
+async def test_lease_needs_no_space_on_a_full_disk(clock: ManualClock) -> None:
+    """The collector is what makes space again."""
+
+    class Full(MemoryStore):
+        async def commit(self, writes: Sequence[Write], checks: Sequence[Check] = ()) -> int:
+            raise FullError("no space for metadata")
+
+    meta = Full()
+    assert await lease_of(meta, clock, b"1").hold()
+    record = LeaseRecord(holder=b"2", until_ms=clock.now + DURATION_MS)
+    await MemoryStore.commit(meta, [Put(store_key("lease/jobs"), encode(record))])
+    assert not await lease_of(meta, clock, b"1").hold()
 
 
 async def test_jobs_are_stepped_while_they_have_more(meta: MemoryStore, clock: ManualClock) -> None:

@@ -50,6 +50,19 @@ def test_release_gives_the_file_up_and_may_be_repeated(tmp_path: Path) -> None:
     assert [] == list(tmp_path.iterdir())
 
 
+def test_release_by_another_process_is_learnt_at_the_next_look(tmp_path: Path) -> None:
+    mine, other = (Ballast(tmp_path / "ballast", 1 << 20) for _ in range(2))
+    mine.restore()
+    other.restore()
+    assert (False, False) == (mine.was_released, other.was_released)
+    other.release()
+    assert (False, True) == (mine.was_released, other.was_released)
+    assert (True, True) == (mine.is_released(), mine.was_released)
+    mine.restore()
+    assert (False, True) == (mine.was_released, other.was_released)
+    assert (False, False) == (other.is_released(), other.was_released)
+
+
 def test_ballast_beyond_the_disk_stays_released(tmp_path: Path) -> None:
     ballast = Ballast(tmp_path / "ballast", 1 << 60)
     ballast.restore()
