@@ -22,6 +22,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from s3server import errors
+from s3server.process import eager
 from s3server.process.cycle import S3Cycle
 
 MAX_HEADERS = 8 << 10  # bytes of the request target and all fields but Range
@@ -34,6 +35,7 @@ HEADER_S = 10  # from the first byte of a request, or the start of a connection,
 KEEP_ALIVE_S = 75  # between requests; longer than nginx keeps its side (60 s)
 STALL_S = 60  # without a byte of a body that is due, or without the client taking any
 LINGER_S = 5  # reading on after an early answer, so that a reset does not destroy it (RFC 9112 9.6)
+_BODILESS = frozenset({"GET", "HEAD"})
 DRAIN_S = 0.5  # for requests already under way to an idle connection, at a stop
 
 
@@ -52,6 +54,7 @@ class S3Protocol(HttpToolsProtocol):
     _lingers = False  # answered for the last time; what still comes is dropped
     _draining = False
     _served: S3Cycle | None = None
+    _waits_for_end = False  # a request without a body is served once it is whole
     _refusal: errors.S3Error | None = None
 
     # --- the connection ---------------------------------------------------------------------------
@@ -213,7 +216,10 @@ class S3Protocol(HttpToolsProtocol):
             self,
             scope,
             expects=self.expect_100_continue and version == "1.1",
-            keep_alive=version == "1.1" and self.parser.should_keep_alive() and not self._draining,
+            keep_alive=version == "1.1"
+            and self.parser.should_keep_alive()
+            and not self.parser.should_upgrade()  # what follows would be another protocol
+            and not self._draining,
         )
         self._in_headers = False
         self._silent = 0
@@ -221,6 +227,8 @@ class S3Protocol(HttpToolsProtocol):
         if is_behind:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
+        elif scope["method"] in _BODILESS and not scope["raw_path"].startswith(b"/-/"):
+            self._waits_for_end = True  # which follows at once, unless there is a body all the same
         else:
             self._serve(self.cycle)
 
@@ -229,6 +237,9 @@ class S3Protocol(HttpToolsProtocol):
         self._silent = 0
         self._deadline = self.loop.time() + STALL_S
         self.cycle.add(body)
+        if self._waits_for_end:
+            self._waits_for_end = False
+            self._serve(self.cycle)
 
     def on_message_complete(self) -> None:
         """The last byte of a request has come."""
@@ -238,6 +249,13 @@ class S3Protocol(HttpToolsProtocol):
         self.cycle.message_event.set()
         is_idle = self.cycle.response_complete  # answered already: its body was dropped
         self._deadline = self.loop.time() + KEEP_ALIVE_S if is_idle else math.inf
+        if self._waits_for_end:
+            self._waits_for_end = False
+            self._served = self.cycle
+            task = eager.start(self.cycle.run_asgi(self.app), self.loop.create_task)
+            if task is not None:
+                self.tasks.add(task)
+                task.add_done_callback(self.tasks.discard)
 
     def on_cycle_complete(self, cycle: S3Cycle) -> None:
         """A response has been written: go on with the next request, or close."""

@@ -90,7 +90,8 @@ class Running:
         return list(self.server.server_state.connections)
 
     def stop(self) -> None:
-        self.loop.call_soon_threadsafe(self.app.release.set)
+        with contextlib.suppress(RuntimeError):  # the loop has ended already
+            self.loop.call_soon_threadsafe(self.app.release.set)
         self.server.should_exit = True
         self.thread.join(10)
         assert not self.thread.is_alive()
