@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from s3server.admin.client_config import TOOLS, Access, render
-from s3server.admin.output import ConfigFile, Directory, Json, emit, settings_file, table
+from s3server.admin.output import (
+    ConfigFile,
+    Directory,
+    Json,
+    SecretFile,
+    emit,
+    read_secret,
+    settings_file,
+    table,
+)
 
 config = typer.Typer(no_args_is_help=True)
 
@@ -48,19 +57,20 @@ def client_config(
     directory: Directory = None,
     endpoint: Annotated[str | None, typer.Option(metavar="URL", help="Where it is.")] = None,
     access_key: Annotated[str | None, typer.Option(help="Whose access key.")] = None,
-    secret_key: Annotated[str | None, typer.Option(help="Its secret.")] = None,
+    secret_key_file: SecretFile = None,
     region: Annotated[str | None, typer.Option(help="Name of the region.")] = None,
     as_json: Json = False,
 ) -> None:
     """Print what to paste so that a client TOOL works with this server."""
     if tool not in TOOLS:
         raise typer.BadParameter(f"no such tool: {tool}. There are {', '.join(TOOLS)}.")
+    secret_key = read_secret(secret_key_file) if secret_key_file is not None else None
     if endpoint and access_key and secret_key:
         access = Access(endpoint.rstrip("/"), access_key, secret_key, region or "us-east-1")
     else:
         found = _root_access(settings_file(file, directory))
         if bool(access_key) != bool(secret_key):
-            raise typer.BadParameter("--access-key and --secret-key belong together")
+            raise typer.BadParameter("--access-key and --secret-key-file belong together")
         access = Access(
             (endpoint or found.endpoint).rstrip("/"),
             access_key or found.access_key,

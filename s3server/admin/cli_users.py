@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from s3server.admin.output import ConfigFile, Directory, Json, emit, settings_file, table
+from s3server.admin.output import (
+    ConfigFile,
+    Directory,
+    Json,
+    SecretFile,
+    emit,
+    read_secret,
+    settings_file,
+    table,
+)
 
 if TYPE_CHECKING:
     from s3server.core.records import AccessKeyRecord, UserRecord
@@ -94,9 +102,7 @@ def create_key(
     *,
     description: Annotated[str, typer.Option(help="What the key is for.")] = "",
     access_key: Annotated[str | None, typer.Option(help="Id of a key to bring along.")] = None,
-    secret_key_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="File with its secret; - for stdin.")
-    ] = None,
+    secret_key_file: SecretFile = None,
     config: ConfigFile = None,
     directory: Directory = None,
     as_json: Json = False,
@@ -104,7 +110,7 @@ def create_key(
     """Create an access key; its secret is shown now and never again."""
     if (access_key is None) != (secret_key_file is None):
         raise typer.BadParameter("--access-key and --secret-key-file belong together")
-    secret = _read_secret(secret_key_file) if secret_key_file is not None else None
+    secret = read_secret(secret_key_file) if secret_key_file is not None else None
 
     async def work(store: Users) -> tuple[AccessKeyRecord, str]:
         return await store.create_key(
@@ -159,10 +165,6 @@ def _run(work: Callable[[Users], Awaitable[T]], config: Path | None, directory: 
             return await work(store)
 
     return asyncio.run(open_and_work())
-
-
-def _read_secret(file: Path) -> str:
-    return sys.stdin.read().strip() if str(file) == "-" else file.read_text("utf-8").strip()
 
 
 def _time(milliseconds: int) -> str:

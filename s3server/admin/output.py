@@ -1,8 +1,9 @@
-"""What all commands share: the options that name a store, and how results are printed."""
+"""What commands share: options that name a store or a secret, and how results are printed."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +20,15 @@ ConfigFile = Annotated[
 Directory = Annotated[
     Path | None, typer.Option("--dir", metavar="DIR", help="Directory of quickstart; ./s3data.")
 ]
+SecretFile = Annotated[  # never the secret itself: everybody on the machine sees command lines
+    Path | None,
+    typer.Option("--secret-key-file", metavar="FILE", help="File with its secret; - for stdin."),
+]
+
+
+def read_secret(file: Path) -> str:
+    """Return the secret in a file, "-" being the standard input."""
+    return sys.stdin.read().strip() if str(file) == "-" else file.read_text("utf-8").strip()
 
 
 def settings_file(config: Path | None, directory: Path | None) -> Path:

@@ -34,7 +34,9 @@ def block(server: RunningServer, tmp_path: Path) -> Callable[[str], str]:
     def printed(tool: str) -> str:
         command = [sys.executable, "-m", "s3server", "client-config", tool]
         command += ["--endpoint", server.endpoint, "--access-key", server.access_key]
-        command += ["--secret-key", server.secret_key, "--region", server.region]
+        secret = tmp_path / "secret"
+        secret.write_text(server.secret_key, encoding="utf-8")
+        command += ["--secret-key-file", str(secret), "--region", server.region]
         return run(command, {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}).decode()
 
     return printed

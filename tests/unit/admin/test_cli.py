@@ -116,8 +116,10 @@ def test_client_config_fills_in_the_store(capsys, store: str, tool: str) -> None
     assert "********" not in text
 
 
-def test_client_config_takes_options_instead_of_a_store(capsys) -> None:
-    options = ["--endpoint", "https://s3.example/", "--access-key", "AK", "--secret-key", "SK"]
+def test_client_config_takes_options_instead_of_a_store(capsys, tmp_path) -> None:
+    (tmp_path / "secret").write_text("SK\n", encoding="utf-8")
+    options = ["--endpoint", "https://s3.example/", "--access-key", "AK"]
+    options += ["--secret-key-file", str(tmp_path / "secret")]
     _, out, _ = run(capsys, "client-config", "duckdb", *options, "--region", "lyon")
 
     assert "ENDPOINT 's3.example', URL_STYLE 'path', USE_SSL true" in out
