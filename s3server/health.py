@@ -32,9 +32,12 @@ def health_application(reasons: Reasons) -> Starlette:
             )
         return JSONResponse({"status": "ok"})
 
-    return Starlette(
+    application = Starlette(
         routes=[
             Route("/-/health/live", live, methods=["GET", "HEAD"]),
             Route("/-/health/ready", ready, methods=["GET", "HEAD"]),
         ]
     )
+    # A redirect would lead to whatever Host the client sent.
+    application.router.redirect_slashes = False
+    return application
