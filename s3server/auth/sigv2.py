@@ -9,6 +9,7 @@ which is not known to be harmless is refused, or it could be turned into another
 from __future__ import annotations
 
 import hmac
+import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from typing import Literal
@@ -37,6 +38,7 @@ HARMLESS = frozenset({
     "max-parts", "max-uploads", "part-number-marker", "prefix", "start-after",
     "upload-id-marker", "version-id-marker", "x-id",
 })  # fmt: skip
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]").search
 _HOISTED = ("content-type", "content-md5")  # besides x-amz-*: boto3 moves them into the URL
 
 
@@ -109,6 +111,19 @@ def check(claim: Claim, pairs: Pairs, *, now: float) -> None:
             "There were query parameters present in the request which were not signed",
             ParametersNotSigned=", ".join(sorted(unsigned)),
         )
+    if any(_is_ambiguous(name, value) for name, value in pairs):
+        raise AccessDenied("A query parameter of a signed URL can be read in two ways")
+
+
+def _is_ambiguous(name: str, value: str) -> bool:
+    """Whether the string to sign would be the same for other parameters: it escapes nothing.
+
+    "a=1&b=2" in one value is two sub-resources, "1\\nx-amz-b:2" in one header is two headers.
+    """
+    if is_hoisted(name):
+        return ":" in name or _CONTROL(name + value) is not None
+    parts = value.split("&")[1:] if name in SUB_RESOURCES else ()
+    return any(part.partition("=")[0] in SUB_RESOURCES for part in parts)
 
 
 def is_hoisted(name: str) -> bool:

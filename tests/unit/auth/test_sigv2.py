@@ -41,9 +41,12 @@ async def refusal(error, request, **options):
     return caught.value
 
 
-def by_version_2(*, expires="1795255260", query="", headers=None, method="GET", secret=SECRET):
+def by_version_2(
+    *, expires="1795255260", query="", headers=None, method="GET", secret=SECRET, amz="", sub=""
+):
+    """Sign a URL; `amz` and `sub` are lines and sub-resources that only the signature knows."""
     resource = "/bucket/key"
-    text = f"{method}\n\n\n{expires}\n{resource}"
+    text = f"{method}\n\n\n{expires}\n{amz}{resource}{sub}"
     digest = hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()
     signature = b64encode(digest).decode().replace("+", "%2B")
     url = f"AWSAccessKeyId={KEY_ID}&Expires={expires}&Signature={signature}{query}"
@@ -77,6 +80,51 @@ async def test_version_2_url_cannot_be_turned_into_another_operation(name):
 )
 async def test_version_2_url_covers_sub_resources_and_headers_it_carries(name):
     await refusal(SignatureDoesNotMatch, by_version_2(expires=str(EXPIRES), query="&" + name))
+
+
+AMBIGUOUS = {
+    # What was signed, as two parameters; then the one whose text is the same.
+    "two sub-resources": (
+        {"sub": "?response-content-type=a&versionId=b"},
+        ("&response-content-type=a&versionId=b", "&response-content-type=a%26versionId=b"),
+    ),
+    "two sub-resources, one without value": (
+        {"sub": "?response-content-type=a&torrent", "method": "GET"},
+        ("&response-content-type=a&torrent", "&response-content-type=a%26torrent"),
+    ),
+    "two headers": (
+        {"amz": "x-amz-meta-a:1\nx-amz-meta-b:2\n"},
+        ("&x-amz-meta-a=1&x-amz-meta-b=2", "&x-amz-meta-a=1%0Ax-amz-meta-b:2"),
+    ),
+    "two headers in a name": (
+        {"amz": "x-amz-meta-a:1\nx-amz-meta-b:2\n"},
+        ("&x-amz-meta-a=1&x-amz-meta-b=2", "&x-amz-meta-a%3A1%0Ax-amz-meta-b=2"),
+    ),
+    "a header and its name": (
+        {"amz": "x-amz-object-lock-retain-until-date:2030-01-01T10:00:00Z\n"},
+        (
+            "&x-amz-object-lock-retain-until-date=2030-01-01T10:00:00Z",
+            "&x-amz-object-lock-retain-until-date%3A2030-01-01T10=00:00Z",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", sorted(AMBIGUOUS))
+async def test_version_2_url_cannot_lose_a_parameter_in_another(what):
+    signed, (sent, merged) = AMBIGUOUS[what]
+    good = by_version_2(expires=str(EXPIRES), query=sent, **signed)
+    evil = by_version_2(expires=str(EXPIRES), query=merged, **signed)
+    assert (await prove(good)).mechanism == "v2-query"
+    error = await refusal(AccessDenied, evil)
+    assert error.message == "A query parameter of a signed URL can be read in two ways"
+
+
+async def test_version_2_url_may_name_a_file_with_an_ampersand():
+    sub = '?response-content-disposition=attachment; filename="q&a.txt"'
+    query = "&response-content-disposition=attachment%3B%20filename%3D%22q%26a.txt%22"
+    request = by_version_2(expires=str(EXPIRES), query=query, sub=sub)
+    assert (await prove(request)).mechanism == "v2-query"
 
 
 async def test_version_2_covers_every_amz_header():
