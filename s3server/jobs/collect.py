@@ -88,7 +88,8 @@ class Collect:
         room, now_ms = BLOBS_PER_STEP, self._clock.now_ms()
         for key, row in rows:
             record = decode(GarbageRecord, row)
-            if record.since_ms + self._grace_ms > now_ms or not room:
+            # What lies further ahead than a grace was written before the clock was set back.
+            if abs(now_ms - record.since_ms) < self._grace_ms or not room:
                 break
             now, later = record.blobs[:room], record.blobs[room:]
             due.append(_Due(key, row, now, later, record.since_ms))

@@ -95,6 +95,27 @@ async def test_young_garbage_behind_old_stays(store: TestStore, pool: MemoryPool
     assert (Collected(), 1) == (await store.collect.step(), pool.blob_count)
 
 
+async def test_clock_that_is_set_back_does_not_stop_collection(
+    store: TestStore, pool: MemoryPool
+) -> None:
+    """Rows lie in commit order: one from a year ahead would stand in the way of all others."""
+    bucket = await store.bucket()
+    await store.put(bucket, "a", b"x")
+    store.clock.now += 365 * 86_400_000
+    await store.objects.delete(bucket, "a")
+    store.clock.now -= 365 * 86_400_000
+    assert Collected(blobs=1, bytes=1, has_more=True) == await store.collect.step()
+    assert 0 == pool.blob_count
+
+
+async def test_garbage_of_a_clock_a_little_ahead_waits(store: TestStore) -> None:
+    bucket = await store.bucket()
+    await store.put(bucket, "a", b"x")
+    await store.objects.delete(bucket, "a")
+    store.clock.now -= GRACE_MS - 1
+    assert Collected() == await store.collect.step()
+
+
 async def test_step_is_bounded_and_the_rest_follows(
     store: TestStore, meta: CountingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
