@@ -18,6 +18,7 @@ from s3server.core.clock import Clock, Ids
 from s3server.core.commit import Commits, Plan
 from s3server.core.records import BlobPart, BlobRecord, GarbageRecord, decode, encode
 from s3server.data.base import DataError, Pool
+from s3server.data.base import UnavailableError as PoolUnavailableError
 from s3server.errors import SlowDown
 from s3server.meta.base import (
     Append,
@@ -62,7 +63,7 @@ class Blobs:
             return None
         if self._meta.is_full:
             raise FullError("no space for metadata")
-        return await self._pools[pool].write(source)
+        return await self._pool(pool).write(source)
 
     async def discard(self, ref: DataRef | None) -> None:
         """Free bytes that no record came to refer to; what an OSD refuses is left to the sweep."""
@@ -142,7 +143,7 @@ class Blobs:
     async def read(self, record: BlobRecord, start: int, stop: int) -> bytes:
         """Return bytes [start, stop), verified. For spans of up to some MiB."""
         if record.ref is not None:
-            return await self._pools[record.ref.pool].read(record.ref, start, stop)
+            return await self._pool(record.ref.pool).read(record.ref, start, stop)
         pieces = [
             await self.read(await self._part(part), first, last)
             for part, first, last in _pieces(record, start, stop)
@@ -154,9 +155,8 @@ class Blobs:
     ) -> AsyncGenerator[bytes, None]:
         """Yield bytes [start, stop), verified, in pieces of about 1 MiB."""
         if record.ref is not None:
-            async with aclosing(
-                self._pools[record.ref.pool].stream(record.ref, start, stop)
-            ) as data:
+            pool = self._pool(record.ref.pool)
+            async with aclosing(pool.stream(record.ref, start, stop)) as data:
                 async for chunk in data:
                     yield chunk
             return
@@ -164,6 +164,12 @@ class Blobs:
             async with aclosing(self.stream(await self._part(part), first, last)) as stream:
                 async for chunk in stream:
                     yield chunk
+
+    def _pool(self, name: str) -> Pool:
+        pool = self._pools.get(name)
+        if pool is None:
+            raise PoolUnavailableError(f"pool {name} is not in the settings")
+        return pool
 
     async def _part(self, part: BlobPart) -> BlobRecord:
         record = await self.load(part.blob)

@@ -9,6 +9,7 @@ import pytest
 from s3server.core.blobs import ADOPT_WITHIN_MS
 from s3server.core.commit import Plan
 from s3server.core.objects import WriteCondition
+from s3server.data.base import UnavailableError as PoolUnavailableError
 from s3server.data.memory import MemoryPool
 from s3server.errors import BadDigest, NoSuchBucket, NoSuchKey, PreconditionFailed, SlowDown
 from s3server.meta.base import FullError, Put, UnavailableError, Unchanged
@@ -84,6 +85,21 @@ async def test_no_bytes_are_written_where_only_deletes_would_be_committed() -> N
     meta.is_full = False
     await store.put(bucket, "key", b"data")
     assert 1 == pool.writes
+
+
+async def test_pool_that_is_not_in_the_settings_cannot_serve_now(store: TestStore) -> None:
+    bucket = await store.bucket()
+    record = await store.put(bucket, "key", b"data")
+    other = TestStore(store.meta, {})
+    blob = await other.objects.blob_of(record)
+    for attempt in (
+        other.put(bucket, "new", b"data"),
+        other.objects.read(blob, 0, 4),
+        anext(other.objects.stream(blob, 0, 4)),
+    ):
+        with pytest.raises(PoolUnavailableError):
+            await attempt
+    assert record == await other.objects.delete(bucket, "key")
 
 
 async def test_refused_body_leaves_nothing(store: TestStore) -> None:
