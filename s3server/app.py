@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from s3server.auth.authenticate import AuthSettings
 from s3server.auth.credentials import Credential, CredentialStore
 from s3server.auth.secrets import (
@@ -43,6 +45,8 @@ from s3server.server import Edge, Server
 from s3server.wire.proxies import TrustedProxies
 from s3server.wire.routing import Router
 from s3server.wire.service_model import VERSIONS, load_model
+
+_log = structlog.get_logger("app")
 
 TIDY_INTERVAL_S = 60
 JOB_INTERVAL_S = 1.0
@@ -257,7 +261,10 @@ def _edge(config: Config, cluster: str) -> Edge:
 async def _tidy(meta: LmdbStore) -> None:
     while True:
         await asyncio.sleep(TIDY_INTERVAL_S)
-        await meta.tidy()
+        try:
+            await meta.tidy()
+        except Exception:  # the next time may find a free descriptor, or a disk that answers
+            _log.exception("tidying failed")
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:

@@ -1,0 +1,39 @@
+"""The composition root: its own small tasks."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from s3server import app
+from s3server.meta.base import UnavailableError
+from s3server.meta.memory import MemoryStore
+
+
+class Untidy(MemoryStore):
+    """Fails the first time it is to tidy up; the second time lasts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attempts, self.is_tried_again = 0, asyncio.Event()
+
+    async def tidy(self) -> None:
+        self.attempts += 1
+        if self.attempts == 1:
+            raise UnavailableError("no descriptor is free")
+        self.is_tried_again.set()
+        await asyncio.Event().wait()
+
+
+async def test_tidying_that_fails_once_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else reader slots would fill up, and a disk once full would stay closed to uploads."""
+    monkeypatch.setattr(app, "TIDY_INTERVAL_S", 0)
+    meta = Untidy()
+    with capture_logs() as events:
+        tidying = asyncio.create_task(app._tidy(meta))  # type: ignore[arg-type]
+        async with asyncio.timeout(10):
+            await meta.is_tried_again.wait()
+    tidying.cancel()
+    assert ["tidying failed"] == [each["event"] for each in events]
