@@ -33,5 +33,7 @@ async def _serve(
 ) -> int:
     await initialise(config)
     url = listen.url(listeners[0])
-    supervisor = Supervisor(load, listeners, lock=lock, on_ready=lambda: on_ready(url))
+    supervisor = Supervisor(
+        load, listeners, lock=lock, prepare=initialise, on_ready=lambda: on_ready(url)
+    )
     return await supervisor.run()

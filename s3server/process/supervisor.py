@@ -12,7 +12,7 @@ import contextlib
 import itertools
 import signal
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -36,7 +36,9 @@ class Supervisor:
     """Runs a server until it is told to stop.
 
     `load` returns the settings, at first and at every SIGHUP; the listening address and the number
-    of workers stay what they were. `on_ready` is called once when all workers are.
+    of workers stay what they were. `prepare` is awaited before new settings are used, and may
+    refuse them by raising; so are those of another metadata directory, which is another store.
+    `on_ready` is called once when all workers are.
     """
 
     def __init__(
@@ -45,9 +47,11 @@ class Supervisor:
         listeners: list[socket.socket],
         *,
         lock: int,
+        prepare: Callable[[Config], Awaitable[None]],
         on_ready: Callable[[], None] = lambda: None,
     ) -> None:
         self._load = load
+        self._prepare = prepare
         self._config = load()
         self._listeners = listeners
         self._lock = lock
@@ -158,25 +162,42 @@ class Supervisor:
 
     async def _reload(self) -> None:
         systemd.notify("RELOADING=1")
+        before = self._config
         try:
-            server = self._config.server
-            kept = {"listen": server.listen, "workers": server.workers}
-            loaded = self._load()
-            self._config = loaded.model_copy(
-                update={"server": loaded.server.model_copy(update=kept)}
-            )
-        except ConfigError as error:
+            changed = self._loaded()
+            await self._prepare(changed)
+            self._config = changed
+        except Exception as error:  # settings, or devices that they name, cannot be used
             log.warning("settings not changed", error=str(error))
+        if await self._renew():
+            log.info("reloaded")
+        else:  # a process that dies later must not be replaced by one that cannot start
+            self._config = before
+        systemd.notify("READY=1")
+
+    def _loaded(self) -> Config:
+        """Return the settings as they are now. Raises ConfigError."""
+        loaded, server = self._load(), self._config.server
+        if loaded.storage.meta_dir != self._config.storage.meta_dir:
+            raise ConfigError(f"storage.meta_dir is {self._config.storage.meta_dir} until a stop")
+        kept = {"listen": server.listen, "workers": server.workers}
+        return loaded.model_copy(update={"server": loaded.server.model_copy(update=kept)})
+
+    async def _renew(self) -> bool:
+        """Replace all processes, one after the other; stop at the first that does not start."""
         for kind in ("worker", "jobs"):
             for old in self._active(kind):
-                new = await self._spawn(kind)
+                try:
+                    new = await self._spawn(kind)
+                except OSError as error:  # no memory, no process id
+                    log.warning("process cannot be started", kind=kind, error=str(error))
+                    return False
                 if not await new.becomes_ready(self._stop, START_S):
                     new.stop()
                     log.error("replacement did not start; the old process goes on", kind=kind)
-                    return
+                    return False
                 old.stop()
-        systemd.notify("READY=1")
-        log.info("reloaded")
+        return True
 
     async def _end(self) -> None:
         self._stop.set()

@@ -23,11 +23,11 @@ FAKE_APP = '''
 import asyncio, os, sys, time, types
 
 class Application:
-    def __init__(self, slot):
-        self.slot, self.failed = slot, asyncio.Event()
+    def __init__(self, config, slot):
+        self.config, self.slot, self.failed = config, slot, asyncio.Event()
 
     async def open(self):
-        if os.path.exists(os.environ["FAKE_DIR"] + "/no-start"):
+        if "no-start" in (self.config.server.region, *os.listdir(os.environ["FAKE_DIR"])):
             sys.exit(7)
 
     async def close(self):
@@ -44,13 +44,14 @@ class Application:
         if path == "/slow":
             open(os.environ["FAKE_DIR"] + "/slow", "w").close()
             await asyncio.sleep(1)
-        body = f"{os.getpid()} {self.slot}".encode()
+        settings = f"{self.config.server.region} {self.config.storage.meta_dir}"
+        body = f"{os.getpid()} {self.slot} {settings}".encode()
         headers = [(b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
 def build(config, *, slot):
-    return Application(slot)
+    return Application(config, slot)
 
 async def run_jobs(config):
     await asyncio.Event().wait()
@@ -71,12 +72,18 @@ supervisor.SILENT_S = 2
 logs.configure()
 directory = Path(sys.argv[1])
 def load():
-    return quickstart_config(directory, access_key="AKIATEST", secret_key="s" * 20,
-        server={"workers": int(sys.argv[2]), "drain_s": 3})
+    name = directory / "region"
+    region = name.read_text() if name.exists() else "here"
+    return quickstart_config(directory / ("" if region != "moved" else "elsewhere"),
+        access_key="AKIATEST", secret_key="s" * 20,
+        server={"workers": int(sys.argv[2]), "drain_s": 3, "region": region})
+async def prepare(config):
+    if config.server.region == "unprepared":
+        raise OSError("a device is not there")
 async def run():
     listener = listen.bind("127.0.0.1", 0)
     lock = state.lock(directory / "meta")
-    return await supervisor.Supervisor(load, [listener], lock=lock,
+    return await supervisor.Supervisor(load, [listener], lock=lock, prepare=prepare,
         on_ready=lambda: print("READY", flush=True)).run()
 try:
     sys.exit(asyncio.run(run()))
@@ -303,6 +310,34 @@ def test_replacement_that_cannot_start_leaves_the_old_worker(start, tmp_path: Pa
     until(lambda: "replacement did not start" in (tmp_path / "log").read_text())
 
     assert int(running.get().split()[0]) in before
+
+
+def test_settings_with_which_no_worker_starts_are_not_used_later(start, tmp_path: Path) -> None:
+    running = start(1)
+    (tmp_path / "region").write_text("no-start")
+    running.process.send_signal(signal.SIGHUP)
+    until(lambda: "replacement did not start" in (tmp_path / "log").read_text())
+    before = running.workers
+    with pytest.raises(http.client.RemoteDisconnected):
+        running.get("/die")
+    until(lambda: len(running.workers) == 1 and running.workers != before)
+
+    assert running.get().split()[2] == "here"
+
+
+@pytest.mark.parametrize("region", ["unprepared", "moved"])
+def test_settings_that_the_store_does_not_fit_are_not_used(
+    start, tmp_path: Path, region: str
+) -> None:
+    """Another metadata directory would be another store: empty, and locked by nobody."""
+    running = start(1)
+    before = running.workers
+    (tmp_path / "region").write_text(region)
+    running.process.send_signal(signal.SIGHUP)
+    until(lambda: len(running.workers) == 1 and running.workers != before)
+
+    assert running.get().split()[2:] == ["here", str(tmp_path / "meta")]
+    assert "settings not changed" in (tmp_path / "log").read_text()
 
 
 def test_second_interrupt_does_not_wait_for_requests(start, tmp_path: Path) -> None:
