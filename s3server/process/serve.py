@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from collections.abc import Callable
 
@@ -19,9 +20,19 @@ def serve(load: Callable[[], Config], *, on_ready: Callable[[str], None]) -> int
     requests are served. Raises ListenError, StoreBusyError, and what keeps the store from opening.
     """
     config = load()
+    allow_many_files()
     listeners = systemd.inherited_sockets() or [listen.bind(*config.server.address)]
     lock = state.lock(config.storage.meta_dir)
     return asyncio.run(_serve(config, load, listeners, lock, on_ready))
+
+
+def allow_many_files() -> None:
+    """Raise the soft limit of open files to the hard one; children inherit it (getrlimit(2)).
+
+    The soft limit is 1024 by custom, for programs that use select(2); none of ours does.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(
