@@ -55,7 +55,6 @@ async def initialise_osds(config: Config, meta: MetadataStore) -> None:
         known = store_key(f"osd/{osd.id}")
         if await meta.get(known) is not None:
             continue
-        osd.path.mkdir(parents=True, exist_ok=True)
         try:
             DirectoryOsd.open(str(osd.path), cluster=cluster, osd=osd.id)
         except DataError:

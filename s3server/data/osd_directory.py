@@ -92,8 +92,7 @@ class DirectoryOsd:
         What an initialisation that died has left is taken up where it is: empty directories.
         """
         vfs = vfs or Vfs()
-        with contextlib.suppress(FileExistsError):
-            vfs.mkdir(path)
+        _make_directory(vfs, path)
         _check_unused(vfs, path)
         for name in _DIRECTORIES:
             with contextlib.suppress(FileExistsError):
@@ -232,6 +231,19 @@ class DirectoryOsd:
 
     def _open(self, path: str) -> Handle:
         return Handle(self.vfs, self.vfs.open(path))
+
+
+def _make_directory(vfs: Vfs, path: str) -> None:
+    """Make a directory, and those above it that are missing, durably."""
+    above = path.rpartition("/")[0] or "/"
+    try:
+        vfs.mkdir(path)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        _make_directory(vfs, above)
+        vfs.mkdir(path)
+    sync_directory(vfs, above)
 
 
 def _check_unused(vfs: Vfs, path: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from s3server.data.base import CorruptError, MissingError, UnavailableError
 from s3server.data.layout import RECORD_HEADER, VOLUME_HEADER
 from s3server.data.osd_directory import DirectoryOsd, IdentityError
+from s3server.data.vfs import Vfs
 from tests.support.blobs import CLUSTER, BytesSource, make_osds, make_pool, pattern
 
 
@@ -24,6 +25,29 @@ def test_initialised_directory_opens(tmp_path: Path) -> None:
     assert osd.id == 4
     assert list(osd.list_shards()) == []
     assert list(osd.list_volumes()) == []
+
+
+def test_directories_that_are_made_on_the_way_are_durable(tmp_path: Path) -> None:
+    class Recorder(Vfs):
+        def __init__(self) -> None:
+            self.opened: dict[int, str] = {}
+            self.synced: list[str] = []
+
+        def open(self, path: str) -> int:
+            fd = super().open(path)
+            self.opened[fd] = path
+            return fd
+
+        def fsync(self, fd: int) -> None:
+            self.synced.append(self.opened.get(fd, ""))
+            super().fsync(fd)
+
+    vfs = Recorder()
+    path = tmp_path / "srv" / "disk0" / "osd"
+    DirectoryOsd.initialise(str(path), cluster=CLUSTER, osd=4, vfs=vfs)
+    made_in = [str(each) for each in (tmp_path, tmp_path / "srv", tmp_path / "srv" / "disk0")]
+    assert made_in == [each for each in vfs.synced if each in made_in]
+    assert 0o750 == path.stat().st_mode & 0o777
 
 
 def test_fresh_file_system_can_be_initialised(tmp_path: Path) -> None:
