@@ -16,7 +16,6 @@ print(resource.getrlimit(resource.RLIMIT_NOFILE))
 
 def test_all_descriptors_that_the_system_allows_may_be_used() -> None:
     """A download holds one per shard; the usual soft limit is 1024."""
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-c", SCRIPT]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "(300, 300)\n" == done.stdout
