@@ -246,13 +246,15 @@ def _root(config: Config, cluster: str) -> Credential:
 
 def _edge(config: Config, cluster: str) -> Edge:
     server = config.server
+    domains = tuple(domain.lower() for domain in server.base_domains)
     return Edge(
         auth=AuthSettings(
             region=server.region,
             region_aliases=frozenset(server.region_aliases),
             external_urls=tuple(server.external_urls),
+            base_domains=domains,
         ),
-        base_domains=tuple(domain.lower() for domain in server.base_domains),
+        base_domains=domains,
         proxies=TrustedProxies(server.trusted_proxies),
         host_id=cluster,
     )

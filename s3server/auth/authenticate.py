@@ -62,6 +62,7 @@ class AuthSettings:
     region: str
     region_aliases: frozenset[str] = field(default_factory=frozenset)  # "*": any region
     external_urls: tuple[str, ...] = ()  # under which clients know us: "https://s3.site.org"
+    base_domains: tuple[str, ...] = ()  # lower case; a host below one of them names a bucket
     allow_sigv2: bool = True
 
 
@@ -293,10 +294,22 @@ def _auth_parameters(pairs: Pairs) -> dict[str, str]:
 
 
 def _hosts(attempt: _Attempt) -> Iterator[Host]:
-    """Yield the hosts that the client may have signed for, the likeliest first."""
-    headers = attempt.request.headers
-    seen = headers.get("host", "")
+    """Yield the hosts that the client may have signed for, the likeliest first.
+
+    None that names another bucket than the Host seen does, or none at all where that one does:
+    what was signed for "/a/key" must never reach the key "a/key" of the bucket in the Host.
+    """
+    seen = attempt.request.headers.get("host", "")
     yield Host(seen)
+    domains = attempt.settings.base_domains
+    bucket = _bucket_label(seen, domains)
+    for host in _candidates(attempt, seen):
+        if _bucket_label(host.name, domains) == bucket:
+            yield host
+
+
+def _candidates(attempt: _Attempt, seen: str) -> Iterator[Host]:
+    headers = attempt.request.headers
     if attempt.trusted_peer:
         name = headers.get("x-forwarded-host", "").partition(",")[0].strip()
         prefix = headers.get("x-forwarded-prefix", "").partition(",")[0].strip().rstrip("/")
@@ -306,6 +319,15 @@ def _hosts(attempt: _Attempt) -> Iterator[Host]:
     for url in attempt.settings.external_urls:
         parts = urlsplit(url)
         yield from _with_ports(parts.netloc, parts.path.rstrip("/"))
+
+
+def _bucket_label(host: str, domains: tuple[str, ...]) -> str:
+    """Return what a host name says in front of a base domain; "" where it is in path style."""
+    name = host.lower().partition(":")[0]
+    if name in domains:
+        return ""
+    found = [name[: -len(domain) - 1] for domain in domains if name.endswith("." + domain)]
+    return min(found, key=len, default="")
 
 
 def _with_ports(name: str, prefix: str) -> Iterator[Host]:

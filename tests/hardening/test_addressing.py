@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.asgi_client import HOST
 from tests.support.served import Store, credential
-from tests.support.signing import Key, sign
+from tests.support.signing import Key, presign, sign
 from tests.support.uploads import begin, complete, send_part
 
 REGION = "fr-clermont-mesocentre"
@@ -179,6 +179,52 @@ async def test_external_url_may_have_a_path() -> None:
     )
     headers = {**request.headers, "host": "backend:9000"}
     assert (await store.nobody.send("GET", "/data", headers)).status == 200
+
+
+@pytest.fixture
+async def two_buckets() -> Store:
+    """A key that reads the same in path style and, in another bucket, in a host name."""
+    store = Store(external_urls=("https://s3.test",), proxies=(PROXY,))
+    await store.alice.made("/data")
+    await store.alice.made("/vault")
+    await store.alice.made("/data/key", body=b"shared")
+    await store.alice.made("/vault/data/key", body=b"secret")
+    return store
+
+
+@pytest.mark.parametrize("forwarded", [{}, {"x-forwarded-host": "s3.test"}])
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+async def test_link_in_path_style_never_reaches_the_bucket_of_another_host(
+    two_buckets: Store, method: str, forwarded: dict[str, str]
+) -> None:
+    link = presign(
+        method,
+        "http://s3.test/data/key",
+        {"host": "s3.test"},
+        key=key("us-east-1"),
+        at=two_buckets.clock.now(),
+    )
+    sender = two_buckets.nobody.changed(peer=PROXY)
+    headers = {"host": "vault.s3.test", "content-length": "0", **forwarded}
+    answer = await sender.send(method, link.target, headers)
+    assert answer.outcome == (403, "SignatureDoesNotMatch")
+    assert (await two_buckets.alice("GET", "/vault/data/key")).body == b"secret"
+
+
+async def test_link_to_the_bucket_of_a_host_never_reaches_another_in_path_style(
+    two_buckets: Store,
+) -> None:
+    link = presign(
+        "GET",
+        "http://vault.s3.test/data/key",
+        {"host": "vault.s3.test"},
+        key=key("us-east-1"),
+        at=two_buckets.clock.now(),
+    )
+    sender = two_buckets.nobody.changed(peer=PROXY)
+    headers = {"host": "backend:9000", "x-forwarded-host": "vault.s3.test"}
+    answer = await sender.send("GET", link.target, headers)
+    assert answer.outcome == (403, "SignatureDoesNotMatch")
 
 
 async def test_location_tells_the_scheme_before_the_proxy() -> None:

@@ -120,6 +120,7 @@ class Store:
                     region=self.region,
                     region_aliases=frozenset(self.region_aliases),
                     external_urls=self.external_urls,
+                    base_domains=self.base_domains,
                 ),
                 base_domains=self.base_domains,
                 proxies=TrustedProxies(self.proxies),
