@@ -109,29 +109,49 @@ class Appender:
     def _append(self, batch: list[_Waiting]) -> list[_Outcome]:
         """Append the batch and return each record's places, or why it has none.
 
-        A failed OSD fails its records; the copies that others took are left to compaction.
+        A record is written nowhere while one of its OSDs takes nothing: clients try again and
+        again, and each time the others would keep a dead copy. Only the batch in which an OSD
+        begins to fail leaves some to compaction.
         """
-        groups: dict[int, list[Record]] = {}
-        for waiting in batch:
-            for osd in waiting.osds:
-                groups.setdefault(osd, []).append(waiting.record)
+        groups = _by_osd(batch)
+        refused = self._open_volumes(groups)
+        if refused:
+            groups = _by_osd(each for each in batch if refused.keys().isdisjoint(each.osds))
         places: dict[int, list[ShardPlace]] = {}
         jobs = [(osd, partial(self._append_to, osd, groups[osd], places)) for osd in groups]
         failures = dict(zip(groups, self._fanout.run(jobs), strict=True))
         taken = {osd: iter(found) for osd, found in places.items()}
         outcomes: list[_Outcome] = []
         for waiting in batch:
-            errors = [error for osd in waiting.osds if (error := failures[osd])]
-            mine = tuple(next(taken[osd]) for osd in waiting.osds if osd in taken)
+            errors = [refused[osd] for osd in waiting.osds if osd in refused]
+            mine: tuple[ShardPlace, ...] = ()
+            if not errors:
+                mine = tuple(next(taken[osd]) for osd in waiting.osds if osd in taken)
+                errors = [error for osd in waiting.osds if (error := failures[osd])]
             outcomes.append(as_data_error(errors) if errors else mine)
         return outcomes
+
+    def _open_volumes(self, groups: Mapping[int, list[Record]]) -> dict[int, OSError]:
+        """Open volumes on the OSDs that have none with room; return the errors of those OSDs."""
+        due = [
+            osd
+            for osd in groups
+            if osd not in self._volumes or self._volumes[osd].end >= self._volume_limit
+        ]
+        jobs = [(osd, partial(self._open_volume, osd, groups[osd])) for osd in due]
+        found = zip(due, self._fanout.run(jobs), strict=True)
+        return {osd: error for osd, error in found if error}
+
+    def _open_volume(self, osd: int, records: list[Record]) -> None:
+        device = self._osds[osd]
+        if device.usage().free < sum(record.size for record in records):
+            raise OSError(errno.ENOSPC, f"{device.path}: no space left")
+        self._volumes[osd] = VolumeWriter(device, self._new_volume_id())
 
     def _append_to(
         self, osd: int, records: list[Record], places: dict[int, list[ShardPlace]]
     ) -> None:
-        volume = self._volumes.pop(osd, None)
-        if volume is None or volume.end >= self._volume_limit:
-            volume = VolumeWriter(self._osds[osd], self._new_volume_id())
+        volume = self._volumes.pop(osd)
         try:
             offsets = volume.append(records)
         except OSError:
@@ -139,6 +159,14 @@ class Appender:
             raise  # and the volume is not put back: it is sealed
         self._volumes[osd] = volume
         places[osd] = [ShardPlace(osd, volume.id, offset) for offset in offsets]
+
+
+def _by_osd(batch: Iterable[_Waiting]) -> dict[int, list[Record]]:
+    groups: dict[int, list[Record]] = {}
+    for waiting in batch:
+        for osd in waiting.osds:
+            groups.setdefault(osd, []).append(waiting.record)
+    return groups
 
 
 def _resolve(batch: list[_Waiting], outcomes: list[_Outcome]) -> None:

@@ -5,15 +5,28 @@ from __future__ import annotations
 import asyncio
 import errno
 import itertools
+import os
 from pathlib import Path
 
 import pytest
 
 from s3server.data.base import DataError, FullError, UnavailableError
+from s3server.data.codec import codec_from_name
 from s3server.data.layout import RECORD_HEADER, VOLUME_HEADER
 from s3server.data.osd_directory import DirectoryOsd
 from s3server.data.placed import PlacedPool
-from tests.support.blobs import BytesSource, collect, files_of, make_osds, make_pool, pattern
+from s3server.data.vfs import Vfs
+from s3server.model import DataRef
+from tests.support.blobs import (
+    CLUSTER,
+    BytesSource,
+    collect,
+    files_of,
+    make_osds,
+    make_pool,
+    numbered_ids,
+    pattern,
+)
 from tests.support.failing_vfs import FAULTS, FailingVfs, NoDirectVfs
 
 LARGE = 1_200_000
@@ -110,6 +123,64 @@ async def test_only_the_records_of_the_failed_osd_fail(tmp_path: Path) -> None:
     assert await whole.read(ref, 0, 3) == b"abc"
     await broken.close()
     await whole.close()
+
+
+class RefusingVfs(Vfs):
+    """Of an OSD that is read-only, or that has no space left."""
+
+    def __init__(self, code: int) -> None:
+        self.code: int | None = code
+
+    def create(self, path: str, *, direct: bool = False) -> int:
+        if self.code == errno.EROFS:
+            raise OSError(self.code, os.strerror(self.code))
+        return super().create(path, direct=direct)
+
+    def usage(self, path: str) -> os.statvfs_result:
+        found = list(super().usage(path))
+        found[4] = 0 if self.code == errno.ENOSPC else found[4]  # f_bavail
+        return os.statvfs_result(found)
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.ENOSPC])
+async def test_osd_that_takes_nothing_does_not_fill_the_others(tmp_path: Path, code: int) -> None:
+    """Clients try again and again; what the others took each time would be dead."""
+    vfs = RefusingVfs(code)
+    refusing = DirectoryOsd.initialise(str(tmp_path / "bad"), cluster=CLUSTER, osd=2)
+    osds = make_osds(tmp_path, 2) | {2: DirectoryOsd(refusing.path, 2, vfs)}
+    pool = make_pool(osds, "replica:3")
+    whole = make_pool(osds, "replica:2", seed=2)
+    for _ in range(5):
+        assert await attempt(pool, 5000) is expected_of(code)
+    sizes = {volume.size for osd in (0, 1) for volume in osds[osd].list_volumes()}
+    assert ({VOLUME_HEADER}, []) == (sizes, list(refusing.list_volumes()))
+    both = await asyncio.gather(attempt(pool, 5000), attempt(whole, 5000))
+    assert [expected_of(code), None] == both
+    vfs.code = None
+    ref = await pool.write(BytesSource(pattern(700)))
+    assert (await pool.check(ref)).is_whole
+    await pool.close()
+    await whole.close()
+
+
+async def test_record_beside_one_that_is_refused_gets_its_own_places(tmp_path: Path) -> None:
+    vfs = RefusingVfs(errno.EROFS)
+    refusing = DirectoryOsd.initialise(str(tmp_path / "bad"), cluster=CLUSTER, osd=2)
+    osds = make_osds(tmp_path, 2) | {2: DirectoryOsd(refusing.path, 2, vfs)}
+    turns = itertools.cycle([[0, 2], [0, 1]])
+    pool = PlacedPool(
+        "main", codec_from_name("replica:2"), osds, lambda blob: next(turns), numbered_ids()
+    )
+    blobs = [pattern(100 + number, seed=number) for number in range(40)]
+    refs = await asyncio.gather(
+        *(pool.write(BytesSource(data)) for data in blobs), return_exceptions=True
+    )
+    assert [UnavailableError, DataRef] * 20 == [type(ref) for ref in refs]
+    for ref, data in zip(refs[1::2], blobs[1::2], strict=True):
+        assert isinstance(ref, DataRef)
+        assert (await pool.check(ref)).is_whole
+        assert data == await pool.read(ref, 0, ref.size)
+    await pool.close()
 
 
 async def test_waiting_records_share_a_write(tmp_path: Path) -> None:
