@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
@@ -32,9 +33,10 @@ class Swept:
 
 
 class Sweep:
-    """The sweep of one machine's OSDs: round after round, `rest_ms` from one's end to the next.
+    """The sweep of one machine's OSDs: round after round, with `rest_ms` between their beginnings.
 
-    The place in a round is kept in memory only; a new process begins a new round.
+    The place in a round is kept in memory only; a new process begins a new round. Unfinished files
+    are looked at between rounds too: nobody holds the lock of those that a crash left.
     """
 
     name = "sweep"
@@ -47,7 +49,7 @@ class Sweep:
         *,
         clock: Clock,
         lease_ms: int = 3_600_000,
-        incoming_lease_ms: int = 24 * 3_600_000,
+        incoming_lease_ms: int = 900_000,
         rest_ms: int = 24 * 3_600_000,
     ) -> None:
         if lease_ms < 2 * ADOPT_WITHIN_MS:
@@ -78,16 +80,21 @@ class Sweep:
         """Begin with the next OSD, or a new round when it is time."""
         now = self._clock.now_ms()
         if not self._waiting:
-            if now < self._next_round_ms:
-                return Swept()
+            if 0 < self._next_round_ms - now <= self._rest_ms:  # more: the clock was set back
+                return Swept(unfinished=await asyncio.to_thread(self._sweep_incoming, now))
             self._next_round_ms = now + self._rest_ms
             self._waiting.extend(self._osds.values())
             return Swept(has_more=bool(self._waiting))
-        osd = self._waiting.popleft()
-        lease_s = self._incoming_lease_ms / 1000
-        removed = await asyncio.to_thread(osd.sweep_incoming, lease_s, now / 1000)
-        self._osd, self._walk = osd, osd.list_shards()
-        return Swept(unfinished=removed, has_more=True)
+        self._osd = self._waiting.popleft()
+        self._walk = self._osd.list_shards()
+        return Swept(has_more=True)
+
+    def _sweep_incoming(self, now: int) -> int:
+        removed = 0
+        for osd in self._osds.values():
+            with suppress(OSError):  # one that is away is no reason to leave the others as they are
+                removed += osd.sweep_incoming(self._incoming_lease_ms / 1000, now / 1000)
+        return removed
 
     async def _sweep(self, osd: DirectoryOsd, files: list[ShardFile]) -> int:
         oldest_ms = self._clock.now_ms() - self._lease_ms

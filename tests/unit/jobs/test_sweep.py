@@ -20,7 +20,7 @@ from s3server.model import DataRef, ShardPlace
 from tests.support.blobs import BytesSource, make_osds, make_pool, pattern
 from tests.support.core_store import TestStore
 
-LEASE_MS, INCOMING_MS, REST_MS = 3_600_000, 24 * 3_600_000, 24 * 3_600_000
+LEASE_MS, INCOMING_MS, REST_MS = 3_600_000, 900_000, 24 * 3_600_000
 LARGE = 100_000
 
 
@@ -133,15 +133,33 @@ async def test_row_that_came_since_the_first_look_is_seen(site: Site) -> None:
     assert (Swept(), 3) == (await site.run(), len(site.files()))
 
 
-async def test_unfinished_files_go_after_a_day(site: Site) -> None:
+async def test_unfinished_files_go_between_rounds_too(site: Site) -> None:
+    """A crash may leave as much of them as the uploads of that moment were large."""
     for osd in site.osds.values():
         Path(osd.incoming_path("left")).write_bytes(b"half")
     site.age(INCOMING_MS - 1000)
     assert Swept() == await site.run()
-    site.age(INCOMING_MS + 1000)
-    site.clock.now += REST_MS
-    assert Swept(unfinished=3) == await site.run()
+    site.clock.now += 2000
+    assert Swept(unfinished=3) == await site.sweep.step()
     assert [] == site.files("incoming")
+
+
+async def test_osd_that_is_away_keeps_no_unfinished_files_on_the_others(site: Site) -> None:
+    await site.run()
+    for osd in site.osds.values():
+        Path(osd.incoming_path("left")).write_bytes(b"half")
+    site.age(INCOMING_MS + 1000)
+    os.rename(site.root / "osd0", site.root / "away")
+    assert Swept(unfinished=2) == await site.sweep.step()
+
+
+async def test_clock_that_is_set_back_does_not_put_the_next_round_off(site: Site) -> None:
+    site.clock.now += 365 * 86_400_000
+    await site.run()
+    site.clock.now -= 365 * 86_400_000
+    await site.pool.write(BytesSource(pattern(LARGE)))
+    site.age(LEASE_MS)
+    assert Swept(shards=3) == await site.run()
 
 
 async def test_steps_are_bounded_and_rounds_rest(
