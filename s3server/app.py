@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,7 +112,8 @@ class Application:
     async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
         if scope["raw_path"].startswith(b"/-/"):
-            await self._health(scope, receive, send)
+            with suppress(ConnectionResetError):  # the client is gone
+                await self._health(scope, receive, send)
             return
         assert self._server is not None, "open() comes first"
         await self._server(scope, receive, send)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -119,7 +119,8 @@ class Server:
         except Exception:
             self._log.exception("internal error", request_id=exchange.request_id)
             response = self._refuse(errors.InternalError(), exchange)
-        await _send(response, scope["method"], send)
+        with suppress(ConnectionResetError):  # the client is gone, and what was read for it ends
+            await _send(response, scope["method"], send)
 
     async def _respond(self, scope: Any, receive: Receive, exchange: Exchange) -> Response:
         http, is_trusted = self._edge.proxies.resolve(read_request(scope))

@@ -136,11 +136,15 @@ class S3Cycle(RequestResponseCycle):
     # --- the response -----------------------------------------------------------------------------
 
     async def send(self, message: Any) -> None:
-        """Send one event; waits while the client does not take what was written before."""
+        """Send one event; waits while the client does not take what was written before.
+
+        Raises ConnectionResetError once the client is gone (ASGI 2.4): whoever reads an object
+        for it need not read on.
+        """
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
         if self.disconnected:
-            return
+            raise ConnectionResetError("the client is gone")
         if not self.response_started:
             if message["type"] != "http.response.start":
                 raise RuntimeError(f"expected http.response.start, got {message['type']}")

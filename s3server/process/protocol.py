@@ -36,6 +36,8 @@ KEEP_ALIVE_S = 75  # between requests; longer than nginx keeps its side (60 s)
 STALL_S = 60  # without a byte of a body that is due, or without the client taking any
 LINGER_S = 5  # reading on after an early answer, so that a reset does not destroy it (RFC 9112 9.6)
 _BODILESS = frozenset({"GET", "HEAD"})
+EAGER = 16  # requests of one read answered at once; others wait for their turn of the loop
+MAX_PIPELINED = 64  # requests that wait behind the one being served
 DRAIN_S = 0.5  # for requests already under way to an idle connection, at a stop
 
 
@@ -54,6 +56,7 @@ class S3Protocol(HttpToolsProtocol):
     _lingers = False  # answered for the last time; what still comes is dropped
     _draining = False
     _served: S3Cycle | None = None
+    _eager_left = 0
     _waits_for_end = False  # a request without a body is served once it is whole
     _refusal: errors.S3Error | None = None
 
@@ -70,6 +73,7 @@ class S3Protocol(HttpToolsProtocol):
         if self._lingers or self.parser is None:
             return
         self._silent += len(data)
+        self._eager_left = EAGER
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -212,6 +216,8 @@ class S3Protocol(HttpToolsProtocol):
             "headers": self.headers,
         }
         is_behind = self._is_busy()
+        if is_behind and len(self.pipeline) >= MAX_PIPELINED:
+            self._fail(errors.BadRequest("Too many requests were sent ahead of their answers."))
         self.cycle = S3Cycle(
             self,
             scope,
@@ -251,11 +257,11 @@ class S3Protocol(HttpToolsProtocol):
         self._deadline = self.loop.time() + KEEP_ALIVE_S if is_idle else math.inf
         if self._waits_for_end:
             self._waits_for_end = False
-            self._served = self.cycle
-            task = eager.start(self.cycle.run_asgi(self.app), self.loop.create_task)
-            if task is not None:
-                self.tasks.add(task)
-                task.add_done_callback(self.tasks.discard)
+            if self._eager_left:
+                self._eager_left -= 1
+                self._serve_at_once(self.cycle)
+            else:
+                self._serve(self.cycle)
 
     def on_cycle_complete(self, cycle: S3Cycle) -> None:
         """A response has been written: go on with the next request, or close."""
@@ -277,6 +283,13 @@ class S3Protocol(HttpToolsProtocol):
         self._served = cycle
         self.resume_reading()
         self._start_asgi_task(cycle, self.app)
+
+    def _serve_at_once(self, cycle: S3Cycle) -> None:
+        self._served = cycle
+        task = eager.start(cycle.run_asgi(self.app), self.loop.create_task)
+        if task is not None:
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
 
     def resume_reading(self) -> None:
         """Read on, unless requests wait behind the one being served: their number is bounded."""

@@ -56,10 +56,21 @@ class App:
             headers = [(b"x-a", b"1\r\nx-b: 2")]
         elif path == "/large":
             body = b"x" * (32 << 20)
+        elif path == "/endless":
+            await self._endless(send)
+            return
         if path != "/stream":
             headers = [*headers, (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    async def _endless(self, send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        try:
+            while True:
+                await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+        except ConnectionResetError:
+            self.events.append("client is gone")
 
 
 class Running:

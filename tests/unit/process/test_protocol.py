@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from s3server.process import protocol
 from tests.support.protocol_server import HOST, Running, code, get, put
 
 
@@ -55,6 +56,18 @@ def test_pipelined_requests_are_answered_in_order(server: Running) -> None:
         bodies = [client.answer()[2] for _ in range(50)]
 
     assert bodies == [b"/%d" % number for number in range(50)]
+
+
+def test_flood_of_requests_sent_ahead_is_cut_off(server: Running) -> None:
+    with server.connect() as client:
+        client.send(b"".join(get(b"/%d" % number) for number in range(1000)))
+        answered = 0
+        with contextlib.suppress(EOFError, ConnectionResetError):
+            while client.answer():
+                answered += 1
+
+    assert 0 < answered <= protocol.EAGER + 1 + protocol.MAX_PIPELINED
+    assert server.ask(get(b"/other"))[2] == b"/other"
 
 
 def test_bodies_arrive_whole_whatever_pieces_they_come_in(server: Running) -> None:

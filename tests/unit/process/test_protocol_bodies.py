@@ -222,6 +222,14 @@ def test_client_that_does_not_take_its_response_is_cut_off(server: Running) -> N
 # --- the end ------------------------------------------------------------------------------------
 
 
+def test_application_is_told_that_its_client_is_gone(server: Running) -> None:
+    with server.connect() as client:
+        client.send(get(b"/endless"))
+        until_connected(server, lambda connection: bool(server.app.scopes))
+    while "client is gone" not in server.app.events:
+        assert server.thread.is_alive()
+
+
 def test_stop_serves_what_has_begun_and_closes(server: Running) -> None:
     with server.connect() as client, server.connect() as idle:
         idle.send(get(b"/1"))
