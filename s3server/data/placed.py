@@ -189,18 +189,21 @@ class PlacedPool:
         left = source.size
         size = self._buffer_size(left)
         buffers = [self._buffers.take(size) for _ in range(2 if left > size else 1)]
-        step = self._workers.start(upload.open)
+        step: asyncio.Future[None] | None = None
         turn = 0
         while left:
             data = memoryview(buffers[turn % len(buffers)])
             count = min(left, size)
             _expect(await source.readinto(data[:count]), count)
+            if step is None:  # space is taken once bytes have come, not for a promise
+                step = self._workers.start(upload.open)
             await step
             step = self._workers.start(upload.append, data, count)
             left -= count
             turn += 1
         _expect(await source.readinto(memoryview(bytearray(1))), 0)
-        await step
+        if step is not None:
+            await step
         await self._workers.run(upload.commit)
         # Only here is it certain that nobody uses them any more; after an error they are dropped.
         for buffer in buffers:

@@ -23,6 +23,9 @@ from s3server.data.vfs import Handle
 from s3server.data.volumes import NOT_DAMAGE
 
 
+RESERVED = 128 << 20  # bytes ahead of what was written; most shards fit in whole
+
+
 class ShardFileWriter:
     """One shard file on its way. Methods block and raise OSError; one thread at a time."""
 
@@ -30,16 +33,16 @@ class ShardFileWriter:
         self.osd = osd
         self._shard = shard
         self._handle: Handle | None = None
-        self._end = 0
+        self._end = self._reserved = 0
         self._checksums: list[int] = []
 
     def open(self) -> None:
-        """Create the file in incoming/, locked, with all its space reserved."""
+        """Create the file in incoming/, locked, with space reserved for its beginning."""
         vfs = self.osd.vfs
         path = self.osd.incoming_path(self._shard.file_name)
         self._handle = Handle(vfs, vfs.create(path, direct=True))
         vfs.lock(self._handle.fd)
-        vfs.allocate(self._handle.fd, self._shard.file_size)
+        self._reserve(0)
 
     def write(self, data: memoryview, checksums: list[int]) -> None:
         """Append `data`, page-aligned in memory, with the checksums of its blocks.
@@ -72,8 +75,19 @@ class ShardFileWriter:
         with contextlib.suppress(OSError):
             self.osd.remove_shard(self._shard.blob, self._shard.index)
 
+    def _reserve(self, end: int) -> None:
+        """Reserve the space up to `end` and RESERVED beyond, at most that of the whole file.
+
+        Never all of a large one: its length is only a promise until its bytes have come.
+        """
+        assert self._handle is not None
+        self._reserved = min(end + RESERVED, self._shard.file_size)
+        self.osd.vfs.allocate(self._handle.fd, self._reserved)
+
     def _write(self, data: memoryview) -> None:
         assert self._handle is not None
+        if self._end + len(data) > self._reserved:
+            self._reserve(self._end + len(data))
         written = self.osd.vfs.pwrite(self._handle.fd, data, self._end)
         if written != len(data):  # the kernel cuts writes short only when space runs out
             raise OSError(errno.ENOSPC, f"{written} of {len(data)} bytes written")
