@@ -115,7 +115,10 @@ def quickstart(
 
     def on_ready(url: str) -> None:
         access = store.access_of(config, url)
-        store.write_credentials(directory, access)
+        try:
+            store.write_credentials(directory, access)
+        except OSError as error:  # a full disk: the server is needed for the deletes
+            print(f"s3server: {store.CREDENTIALS} is not written: {error}", file=sys.stderr)
         fields = {name: getattr(access, name) for name in access.__dataclass_fields__}
         emit(fields, as_json=as_json, text=store.banner(directory, access))
 

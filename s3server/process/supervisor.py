@@ -221,4 +221,7 @@ class Supervisor:
         workers = {child.slot: child.pid for child in self._active("worker") if child.pid}
         jobs = next((child.pid for child in self._active("jobs") if child.pid), None)
         url = listen.url(self._listeners[0])
-        state.write(self._config.storage.meta_dir, url=url, workers=workers, jobs=jobs)
+        try:
+            state.write(self._config.storage.meta_dir, url=url, workers=workers, jobs=jobs)
+        except OSError as error:  # a full disk: it tells people what runs, nothing depends on it
+            log.warning("state file not written", error=str(error))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
+
+from tests.support.server_process import run_server
 
 
 def quickstart(directory: Path, *arguments: str, **environment: str) -> tuple[int, str]:
@@ -36,3 +39,12 @@ def test_weak_root_key_on_a_public_address_exits_3_and_makes_nothing(tmp_path: P
     assert status == 3
     assert "needs a root.secret_key of 16 characters or more" in text
     assert not (tmp_path / "store").exists()
+
+
+def test_server_starts_where_credentials_cannot_be_written(tmp_path: Path) -> None:
+    """As on a full disk, where the server is needed for the deletes."""
+    (tmp_path / "store" / ".credentials.env.new").mkdir(parents=True)
+    with run_server(tmp_path / "store") as server:
+        health = urllib.request.urlopen(f"{server.endpoint}/-/health/ready")
+        assert b'{"status":"ok"}' == health.read()
+    assert "credentials.env is not written" in (tmp_path / "store.log").read_text()

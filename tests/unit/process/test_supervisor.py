@@ -211,6 +211,19 @@ def test_worker_that_dies_is_replaced(start) -> None:
     assert running.stop() == 0
 
 
+def test_state_file_that_cannot_be_written_stops_nothing(start, tmp_path: Path) -> None:
+    """As on a full disk, where the server is needed for the deletes."""
+    running = start(1)
+    before = running.workers
+    (tmp_path / "meta.server.new").mkdir()  # where the file is written before it has its name
+    with pytest.raises(http.client.RemoteDisconnected):
+        running.get("/die")
+
+    assert int(running.get().split()[0]) not in before
+    assert running.stop() == 0
+    assert start(1).is_ready
+
+
 def test_worker_whose_application_fails_is_replaced(start) -> None:
     running = start(1)
     before = running.workers
