@@ -163,6 +163,13 @@ class Server:
         )
         exchange.operation = operation
         identity = await self._authenticate(http, target, is_trusted, sha256)
+        if identity.mechanism.startswith("v2-") and operation.service != "sns":
+            # Version 2 does not cover the body, which names the operation. SNS is spoken to in it
+            # by clients of Ceph's gateway.
+            raise errors.InvalidRequest(
+                "The authorization mechanism you have provided is not supported. "
+                "Please use AWS4-HMAC-SHA256."
+            )
         await self._permit(identity.principal, operation.action, None, None)
         binding = self._bind(operation)
         ctx = self._context(exchange, http, identity.principal, None)

@@ -21,7 +21,7 @@ from s3server.auth import sigv2, sigv4
 from s3server.auth.canonical import Pairs, query_pairs
 from s3server.auth.chunk_signatures import ChunkSignatures
 from s3server.auth.credentials import Credential
-from s3server.auth.sigv4 import EMPTY_SHA256, Host
+from s3server.auth.sigv4 import Host
 from s3server.errors import (
     AccessDenied,
     AuthorizationQueryParametersError,
@@ -176,7 +176,7 @@ async def _version_4(attempt: _Attempt, lookup: Lookup) -> Identity:
         claim, headers, region=settings.region, aliases=settings.region_aliases, now=attempt.now
     )
     payload = claim.payload
-    if claim.service != "s3":
+    if claim.service != "s3" or attempt.body_sha256 is not None:
         payload = _form_payload(claim, attempt)
     credential = await lookup(claim.access_key_id)
     secret = credential.secret if credential else _NO_SECRET
@@ -268,12 +268,15 @@ def _anonymous_payload(headers: Mapping[str, str]) -> str:
 
 
 def _form_payload(claim: sigv4.Claim, attempt: _Attempt) -> str:
-    """Return what a signature for IAM, STS or SNS covers: always the body itself."""
-    if attempt.target.bucket is not None:
+    """Return what the signature of a form covers: always the body, whatever its scope.
+
+    Services other than S3 are spoken to in forms only.
+    """
+    actual = attempt.body_sha256
+    if actual is None or (claim.service != "s3" and attempt.target.bucket is not None):
         raise sigv4.malformed(
             claim, f'incorrect service "{claim.service}". This endpoint belongs to "s3".'
         )
-    actual = attempt.body_sha256 or EMPTY_SHA256
     declared = attempt.request.headers.get("x-amz-content-sha256", actual)
     if declared != actual:
         raise XAmzContentSHA256Mismatch(

@@ -354,3 +354,25 @@ async def test_secret_never_appears_in_an_answer(data: Store) -> None:
 async def test_session_token_that_nobody_gave_is_refused(data: Store) -> None:
     answer = await data.alice("GET", "/data", headers={"x-amz-security-token": "token"})
     assert answer.outcome == (400, "InvalidToken")
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        (b"Action=ListUsers&Version=2010-05-08", (400, "InvalidRequest")),
+        (b"Action=GetCallerIdentity&Version=2011-06-15", (400, "InvalidRequest")),
+        (b"Action=ListTopics&Version=2010-03-31", (501, "NotImplemented")),
+    ],
+)
+async def test_version_2_which_does_not_cover_the_body_opens_sns_only(
+    store: Store, form: bytes, expected: tuple[int, str]
+) -> None:
+    answer = await store.root(
+        "POST",
+        "/",
+        body=form,
+        headers={"content-type": "application/x-www-form-urlencoded"},
+        how="v2-header",
+    )
+    assert expected[0] == answer.status
+    assert f"<Code>{expected[1]}</Code>".encode() in answer.body

@@ -402,7 +402,16 @@ async def test_forms_are_signed_with_the_hash_of_their_body(service):
     request = by_header(service=service, payload=body, method="POST", path="/")
     assert (await prove(request, SERVICE, body_sha256=body)).payload == body
     await refusal(SignatureDoesNotMatch, request, SERVICE, body_sha256="0" * 64)
-    await refusal(SignatureDoesNotMatch, request, SERVICE)
+    await refusal(AuthorizationHeaderMalformed, request, SERVICE)
+
+
+async def test_form_signed_for_s3_is_covered_by_its_signature_too():
+    body = hashlib.sha256(b"Action=ListUsers").hexdigest()
+    for payload in ["UNSIGNED-PAYLOAD", hashlib.sha256(b"Action=CreateUser").hexdigest()]:
+        request = by_header(
+            payload=payload, method="POST", path="/", extra={"x-amz-content-sha256": payload}
+        )
+        await refusal(XAmzContentSHA256Mismatch, request, SERVICE, body_sha256=body)
 
 
 async def test_declared_hash_of_a_form_must_be_its_own():
