@@ -22,7 +22,6 @@ from s3server.data.osd_directory import DirectoryOsd
 from s3server.data.vfs import Handle
 from s3server.data.volumes import NOT_DAMAGE
 
-
 RESERVED = 128 << 20  # bytes ahead of what was written; most shards fit in whole
 
 
