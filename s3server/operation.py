@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
-from s3server.core.records import BucketRecord
+from s3server.auth.authorise import BucketFacts, authorise
+from s3server.core.records import BucketRecord, ObjectRecord
 from s3server.core.services import Services
-from s3server.errors import NoSuchBucket
+from s3server.errors import AccessDenied, NoSuchBucket
 from s3server.model import HttpRequest, Principal
 
 Handler = Callable[["Ctx", dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -39,11 +40,32 @@ class Ctx(msgspec.Struct, frozen=True, gc=False):
         """Demand a second permission, beyond that of the operation. Raises AccessDenied."""
         await self.permit(self.principal, action, bucket_name, key)
 
+    def confirm_read(self, bucket: BucketRecord, record: ObjectRecord) -> None:
+        """Hold the version that will be read against the right to read it. Raises AccessDenied.
+
+        It may be another one than that whose ACL opened the door: written since.
+        """
+        if not permits(self.principal, "s3:GetObject", bucket, record):
+            raise AccessDenied
+
     def require_bucket(self) -> BucketRecord:
         """Return the bucket of the URL. Raises NoSuchBucket where there is none."""
         if self.bucket is None:
             raise NoSuchBucket
         return self.bucket
+
+
+def permits(
+    principal: Principal, action: str, bucket: BucketRecord | None, record: ObjectRecord | None
+) -> bool:
+    """Return whether a principal may do something to a bucket, or to a version in it."""
+    return authorise(
+        principal,
+        action,
+        bucket=None if bucket is None else BucketFacts(bucket.owner, bucket.acl),
+        object_acl=None if record is None else record.acl,
+        object_owner=None if record is None else record.owner,
+    )
 
 
 def handles(name: str) -> Callable[[Handler], Handler]:

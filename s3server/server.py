@@ -18,7 +18,6 @@ from msgspec.structs import replace
 
 from s3server import errors
 from s3server.auth.authenticate import AuthSettings, Lookup, authenticate, hoisted_headers
-from s3server.auth.authorise import BucketFacts, authorise
 from s3server.core.buckets import check_name
 from s3server.core.clock import Clock, Ids
 from s3server.core.records import BucketRecord
@@ -27,7 +26,7 @@ from s3server.data import base as data
 from s3server.errors import AccessDenied, NoSuchBucket, S3Error
 from s3server.meta import base as meta
 from s3server.model import HttpRequest, Identity, Principal, Target
-from s3server.operation import Ctx, Handler
+from s3server.operation import Ctx, Handler, permits
 from s3server.wire.body import Body
 from s3server.wire.checksums import DEFAULT_ALGORITHM
 from s3server.wire.errors import render_error
@@ -202,14 +201,11 @@ class Server:
         self, principal: Principal, action: str, bucket: BucketRecord | None, key: str | None
     ) -> None:
         """Raise AccessDenied unless the principal may do this: the only door to every handler."""
-        facts = acl = owner = None
-        if bucket is not None:
-            facts = BucketFacts(bucket.owner, bucket.acl)
-            if key is not None and not principal.is_root and principal.id != bucket.owner:
-                record = await self._services.objects.find(bucket, key)
-                if record is not None:
-                    acl, owner = record.acl, record.owner
-        if not authorise(principal, action, bucket=facts, object_acl=acl, object_owner=owner):
+        record = None
+        is_stranger = bucket is None or not (principal.is_root or principal.id == bucket.owner)
+        if bucket is not None and key is not None and is_stranger:
+            record = await self._services.objects.find(bucket, key)
+        if not permits(principal, action, bucket, record):
             raise AccessDenied
 
     async def _permit_by_name(

@@ -46,6 +46,7 @@ async def upload_part_copy(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     upload = await services.multipart.get(*target)
     source = await open_source(ctx, request)
     record = await services.objects.get(*source)
+    ctx.confirm_read(source[0], record)
     check_source_conditions(request, record)
     start, stop = parse_copy_range(request.get("CopySourceRange"), record.size)
     if stop - start > MAX_PART_BYTES:

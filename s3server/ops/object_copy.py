@@ -50,6 +50,7 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         )
 
     def describe(record: ObjectRecord) -> Attributes:
+        ctx.confirm_read(source[0], record)
         check_source_conditions(request, record)
         if record.size > MAX_COPY_BYTES:
             raise InvalidRequest(

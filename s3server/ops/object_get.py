@@ -85,7 +85,9 @@ async def _open(ctx: Ctx, request: dict[str, Any]) -> tuple[ObjectRecord, dict[s
         check_owner(ctx, request)
         refuse_version(request)
         refuse(request, "SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
-    record = await ctx.services.objects.get(ctx.require_bucket(), request["Key"])
+    bucket = ctx.require_bucket()
+    record = await ctx.services.objects.get(bucket, request["Key"])
+    ctx.confirm_read(bucket, record)
     result = describe(record)
     if is_plain:
         result["ContentLength"] = record.size

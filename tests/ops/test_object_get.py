@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
+from s3server.core.records import BucketRecord, ObjectRecord
 from s3server.meta.base import Delete
 from tests.support.served import Store
 
@@ -181,3 +182,19 @@ async def test_blob_that_is_gone_is_an_answer_and_no_traceback(read: Store) -> N
         if key.startswith(b"D"):
             await read.meta.commit([Delete(key)])
     assert (await read.alice("GET", "/data/key")).outcome == (404, "NoSuchKey")
+
+
+async def test_version_written_between_permission_and_read_is_not_served(data: Store) -> None:
+    await data.alice.made("/data/key", body=b"open", headers={"x-amz-acl": "public-read"})
+    objects = data.asgi._services.objects
+    find = objects.find
+
+    async def find_and_be_overtaken(bucket: BucketRecord, key: str) -> ObjectRecord | None:
+        found = await find(bucket, key)
+        objects.find = find
+        await data.alice.made("/data/key", body=b"shut", headers={"x-amz-acl": "private"})
+        return found
+
+    objects.find = find_and_be_overtaken
+    answer = await data.bob("GET", "/data/key")
+    assert (403, "AccessDenied") == (answer.status, answer.code)
