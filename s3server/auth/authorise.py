@@ -15,7 +15,7 @@ guide), with these decisions of ours:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from s3server.model import Principal
 
@@ -38,8 +38,7 @@ _READERS = {
 _WRITES = {"public-read-write": _WRITE}
 
 
-@dataclass(frozen=True, slots=True)
-class BucketFacts:
+class BucketFacts(msgspec.Struct, frozen=True, gc=False):
     """What a decision needs to know of a bucket."""
 
     owner: str  # canonical user id
