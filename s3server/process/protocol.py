@@ -38,7 +38,7 @@ LINGER_S = 5  # reading on after an early answer, so that a reset does not destr
 _BODILESS = frozenset({"GET", "HEAD"})
 EAGER = 16  # requests of one read answered at once; others wait for their turn of the loop
 MAX_PIPELINED = 64  # requests that wait behind the one being served
-DRAIN_S = 1.5  # for requests already under way to an idle connection, at a stop
+DRAIN_S = 0.5  # for requests already under way to an idle connection, at a stop
 
 
 class S3Protocol(HttpToolsProtocol):

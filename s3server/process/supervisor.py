@@ -203,7 +203,6 @@ class Supervisor:
         self._stop.set()
         systemd.notify("STOPPING=1")
         for listener in self._listeners:
-            listener.listen(0)  # no more may queue; the workers serve those that do
             listener.close()
         ends = [asyncio.ensure_future(child.wait()) for child in self._children]
         for child in self._children:

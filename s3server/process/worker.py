@@ -26,7 +26,6 @@ log = structlog.get_logger()
 
 ACCEPT_PAUSE_S = 0.5  # after descriptors ran out
 YIELD_S = 0.003  # for a worker with fewer connections to take the next one
-LAST_CALL_S = 0.05  # for connections that the kernel was about to queue, at a stop
 SWEEP_S = 0.5  # between looks for connections that are too slow
 BEAT_S = 1.0  # between signs of life to the supervisor
 
@@ -112,24 +111,22 @@ class WorkerServer(uvicorn.Server):
         count = len(self.server_state.connections) + len(self._opening)
         self._shares.put(self._slot, count if self._listeners else ABSENT)
 
-    def _accept(self, listener: socket.socket) -> bool:
-        """Take one connection that waits; return whether there was one."""
+    def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         try:
             connection, _ = listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return False  # another worker was faster, or the client gave up
+            return  # another worker was faster, or the client gave up
         except OSError as error:  # out of descriptors or memory: the connection waits in the queue
             log.warning("cannot accept connections", error=str(error))
             loop.remove_reader(listener.fileno())
             loop.call_later(ACCEPT_PAUSE_S, self._resume, listener)
-            return False
+            return
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         task = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
         self._opening.add(task)
         task.add_done_callback(self._opened)
-        return True
 
     def _resume(self, listener: socket.socket) -> None:
         if listener in self._listeners:
@@ -174,10 +171,6 @@ class WorkerServer(uvicorn.Server):
         self._report()
         for listener in listeners:
             loop.remove_reader(listener.fileno())
-        for _ in range(2):  # who waits may have sent a request already
-            while any(map(self._accept, listeners)):
-                pass
-            await asyncio.sleep(LAST_CALL_S)
         if self._opening:
             await asyncio.wait(self._opening, timeout=1)
         await super().shutdown(listeners)
