@@ -38,7 +38,7 @@ LINGER_S = 5  # reading on after an early answer, so that a reset does not destr
 _BODILESS = frozenset({"GET", "HEAD"})
 EAGER = 16  # requests of one read answered at once; others wait for their turn of the loop
 MAX_PIPELINED = 64  # requests that wait behind the one being served
-DRAIN_S = 0.5  # for requests already under way to an idle connection, at a stop
+DRAIN_S = 1  # for requests already under way to an idle connection, at a stop
 
 
 class S3Protocol(HttpToolsProtocol):
@@ -117,7 +117,8 @@ class S3Protocol(HttpToolsProtocol):
         """Serve what has begun and what arrives within DRAIN_S, then close."""
         self._draining = True
         if self._is_busy():
-            self.cycle.keep_alive = False
+            if not self.cycle.response_started:  # else its client was told that it may go on
+                self.cycle.keep_alive = False
         elif not self._in_message:
             self._deadline = min(self._deadline, self.loop.time() + DRAIN_S)
 
@@ -254,7 +255,7 @@ class S3Protocol(HttpToolsProtocol):
         self.cycle.more_body = False
         self.cycle.message_event.set()
         is_idle = self.cycle.response_complete  # answered already: its body was dropped
-        self._deadline = self.loop.time() + KEEP_ALIVE_S if is_idle else math.inf
+        self._deadline = self._idle_deadline() if is_idle else math.inf
         if self._waits_for_end:
             self._waits_for_end = False
             if self._eager_left:
@@ -277,12 +278,15 @@ class S3Protocol(HttpToolsProtocol):
         if self.pipeline:
             self._serve(self.pipeline.pop()[0])
         elif not self._in_message:
-            self._deadline = self.loop.time() + KEEP_ALIVE_S
+            self._deadline = self._idle_deadline()
 
     def _serve(self, cycle: S3Cycle) -> None:
         self._served = cycle
         self.resume_reading()
         self._start_asgi_task(cycle, self.app)
+
+    def _idle_deadline(self) -> float:
+        return self.loop.time() + (DRAIN_S if self._draining else KEEP_ALIVE_S)
 
     def _serve_at_once(self, cycle: S3Cycle) -> None:
         self._served = cycle
