@@ -7,7 +7,6 @@ means more, and the spread of the ratios shows how much. Prints JSON.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import sys
@@ -17,7 +16,7 @@ from typing import Any
 
 from bench.proctree import cpu_s
 from bench.run import BenchError, measure
-from bench.servers import ACCESS_KEY, OURS, RCLONE, SECRET_KEY, Server, ServerError, running
+from bench.servers import ACCESS_KEY, OURS, RCLONE, SECRET_KEY, Server, print_result, running
 from bench.settings import Settings, add_load_arguments, settings
 
 _LARGE = 1 << 20  # from this size on, servers are compared by bytes
@@ -97,11 +96,7 @@ def main() -> None:
     parser.add_argument("--dir", help="where the servers keep their data")
     add_load_arguments(parser)
     arguments = parser.parse_args()
-    try:
-        result = compare(arguments)
-    except (BenchError, ServerError, ValueError, OSError) as error:
-        sys.exit(f"bench: {error}")
-    print(json.dumps(result, indent=2))
+    print_result(lambda: compare(arguments))
 
 
 if __name__ == "__main__":

@@ -7,16 +7,14 @@ then while 100 connections each PUT objects of 100 MB, and prints idle, peak and
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import tempfile
 import threading
 from pathlib import Path
 from typing import Any
 
 from bench.proctree import pss_bytes
-from bench.run import BenchError, measure
-from bench.servers import ACCESS_KEY, OURS, SECRET_KEY, ServerError, running
+from bench.run import measure
+from bench.servers import ACCESS_KEY, OURS, SECRET_KEY, print_result, running
 from bench.settings import parse_size, settings
 
 _PERIOD_S = 0.2
@@ -100,11 +98,7 @@ def main() -> None:
     parser.add_argument("--connections", default=100, type=int)
     parser.add_argument("--duration", default=20.0, type=float, help="seconds")
     arguments = parser.parse_args()
-    try:
-        result = uploads(arguments)
-    except (BenchError, ServerError, ValueError, OSError) as error:
-        sys.exit(f"bench: {error}")
-    print(json.dumps(result, indent=2))
+    print_result(lambda: uploads(arguments))
 
 
 if __name__ == "__main__":

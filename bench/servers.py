@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import shlex
 import signal
@@ -10,11 +11,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from bench.run import BenchError
 
 ACCESS_KEY = "benchaccesskey00001"  # rclone refuses short ones
 SECRET_KEY = "benchsecretkey0000000000000000000000001"
@@ -47,6 +50,19 @@ class Server:
     @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+
+def print_result(measure: Callable[[], object]) -> None:
+    """Print what was measured as JSON; exit with a message where no figure can be had.
+
+    SIGTERM ends the measurement as an exception does: the servers that it started are stopped.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: stopped by SIGTERM"))
+    try:
+        result = measure()
+    except (BenchError, ServerError, ValueError, OSError) as error:
+        sys.exit(f"bench: {error}")
+    print(json.dumps(result, indent=2))
 
 
 @contextmanager

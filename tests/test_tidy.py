@@ -70,7 +70,6 @@ def test_what_is_left_to_do_has_an_issue() -> None:
     found = [
         f"{name_of(path)}:{number}"
         for path in PYTHON
-        if path != Path(__file__)
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if "#" in line and mark.search(line.partition("#")[2])
     ]
@@ -81,9 +80,10 @@ def test_no_large_file_is_committed() -> None:
     assert [name_of(path) for path in FILES if path.stat().st_size > MAX_FILE_BYTES] == []
 
 
-# Package registries by their hosts, and directories of the machine that something was written on.
+# Package registries by their hosts, and directories of the machine that something was written on;
+# spelt with brackets, so that the pattern is not what it looks for.
 FORBIDDEN = re.compile(
-    r"pypi\.org|pythonhosted\.org|registry\.npmjs\.org|/work/|/root/|/home/[a-z]+/|index-url"
+    r"[p]ypi\.org|[p]ythonhosted|[n]pmjs\.org|[d]eb\.debian|/[w]ork/|/[r]oot/|/[h]ome/[a-z]+/|[i]ndex-url"
 )
 
 
