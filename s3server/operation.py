@@ -9,15 +9,13 @@ from typing import Any
 
 import msgspec
 
-from s3server.auth.authorise import BucketFacts, authorise
 from s3server.core.records import BucketRecord, ObjectRecord
 from s3server.core.services import Services
-from s3server.errors import AccessDenied, NoSuchBucket
+from s3server.door import Caller, Door
+from s3server.errors import NoSuchBucket
 from s3server.model import HttpRequest, Principal
 
 Handler = Callable[["Ctx", dict[str, Any]], Awaitable[dict[str, Any]]]
-# (principal, action, bucket name, key): raises AccessDenied or NoSuchBucket
-Permit = Callable[[Principal, str, str, str | None], Awaitable[None]]
 
 HANDLERS: dict[str, Handler] = {}
 
@@ -34,38 +32,45 @@ class Ctx(msgspec.Struct, frozen=True, gc=False):
     bucket: BucketRecord | None
     services: Services
     http: HttpRequest
-    permit: Permit
+    caller: Caller
+    door: Door
 
-    async def require(self, action: str, bucket_name: str, key: str | None) -> None:
-        """Demand a second permission, beyond that of the operation. Raises AccessDenied."""
-        await self.permit(self.principal, action, bucket_name, key)
+    async def require(
+        self,
+        action: str,
+        bucket_name: str,
+        key: str | None,
+        *,
+        version: str | None = None,
+        principal: Principal | None = None,
+    ) -> None:
+        """Demand a further permission, beyond that of the operation. Raises AccessDenied.
 
-    def confirm_read(self, bucket: BucketRecord, record: ObjectRecord) -> None:
+        `version` is the version id that it is about, None for the current one; `action` then is
+        one on versions ("s3:GetObjectVersion"). `principal` is who a form is signed by, where its
+        request is not signed itself.
+        """
+        caller = self.caller
+        if principal is not None:
+            caller = msgspec.structs.replace(caller, principal=principal, mechanism="post")
+        await self.door.permit_by_name(caller, action, bucket_name, key, version)
+
+    def confirm_read(
+        self, bucket: BucketRecord, record: ObjectRecord, version: str | None = None
+    ) -> None:
         """Hold the version that will be read against the right to read it. Raises AccessDenied.
 
-        It may be another one than that whose ACL opened the door: written since.
+        It may be another one than that whose ACL opened the door: written since. `version` is the
+        version id that was asked for, None for the current one.
         """
-        if not permits(self.principal, "s3:GetObject", bucket, record):
-            raise AccessDenied
+        action = "s3:GetObject" if version is None else "s3:GetObjectVersion"
+        self.door.confirm(self.caller, action, bucket, record)
 
     def require_bucket(self) -> BucketRecord:
         """Return the bucket of the URL. Raises NoSuchBucket where there is none."""
         if self.bucket is None:
             raise NoSuchBucket
         return self.bucket
-
-
-def permits(
-    principal: Principal, action: str, bucket: BucketRecord | None, record: ObjectRecord | None
-) -> bool:
-    """Return whether a principal may do something to a bucket, or to a version in it."""
-    return authorise(
-        principal,
-        action,
-        bucket=None if bucket is None else BucketFacts(bucket.owner, bucket.acl),
-        object_acl=None if record is None else record.acl,
-        object_owner=None if record is None else record.owner,
-    )
 
 
 def handles(name: str) -> Callable[[Handler], Handler]:

@@ -17,16 +17,18 @@ import structlog
 from msgspec.structs import replace
 
 from s3server import errors
+from s3server.auth.actions import on_version
 from s3server.auth.authenticate import AuthSettings, Lookup, authenticate, hoisted_headers
 from s3server.core.buckets import check_name
 from s3server.core.clock import Clock, Ids
 from s3server.core.records import BucketRecord
 from s3server.core.services import Services
 from s3server.data import base as data
-from s3server.errors import AccessDenied, NoSuchBucket, S3Error
+from s3server.door import Caller, Door
+from s3server.errors import NoSuchBucket, S3Error
 from s3server.meta import base as meta
-from s3server.model import HttpRequest, Identity, Principal, Target
-from s3server.operation import Ctx, Handler, permits
+from s3server.model import HttpRequest, Identity, Target
+from s3server.operation import Ctx, Handler
 from s3server.wire.body import Body
 from s3server.wire.checksums import DEFAULT_ALGORITHM
 from s3server.wire.errors import render_error
@@ -98,6 +100,7 @@ class Server:
         self._edge, self._router, self._handlers = edge, router, handlers
         self._services, self._lookup = services, lookup
         self._clock, self._ids = clock, ids
+        self._door = Door(services.buckets, services.objects)
         self._bindings: dict[str, _Binding] = {}
         self._log = structlog.get_logger("server")
 
@@ -138,11 +141,14 @@ class Server:
             operation = self._router.find(http.method, target.level, query, http.headers)
             exchange.operation = operation
         bucket = await self._bucket(operation, target)
-        await self._permit(identity.principal, operation.action, bucket, target.key)
+        caller = Caller(identity.principal, identity.mechanism, http, query)
+        version = query.get("versionId")
+        action = operation.action if version is None else on_version(operation.action)
+        await self._door.permit(caller, action, bucket, target.key, version)
         binding = self._bind(operation)
         content = await self._content(operation, binding, http, identity, receive)
         request = binding.parse(http, target, query, content)
-        ctx = self._context(exchange, http, identity.principal, bucket)
+        ctx = self._context(exchange, caller, bucket)
         result = await binding.handler(ctx, request)
         return binding.render(result, request_id=exchange.request_id, host_id=self._edge.host_id)
 
@@ -169,9 +175,10 @@ class Server:
                 "The authorization mechanism you have provided is not supported. "
                 "Please use AWS4-HMAC-SHA256."
             )
-        await self._permit(identity.principal, operation.action, None, None)
+        caller = Caller(identity.principal, identity.mechanism, http, {})
+        await self._door.permit(caller, operation.action, None, None)
         binding = self._bind(operation)
-        ctx = self._context(exchange, http, identity.principal, None)
+        ctx = self._context(exchange, caller, None)
         result = await binding.handler(ctx, binding.parse(http, target, {}, form))
         return binding.render(result, request_id=exchange.request_id, host_id=self._edge.host_id)
 
@@ -196,23 +203,6 @@ class Server:
             check_name(target.bucket)
             raise NoSuchBucket(BucketName=target.bucket)
         return found[0]
-
-    async def _permit(
-        self, principal: Principal, action: str, bucket: BucketRecord | None, key: str | None
-    ) -> None:
-        """Raise AccessDenied unless the principal may do this: the only door to every handler."""
-        record = None
-        is_stranger = bucket is None or not (principal.is_root or principal.id == bucket.owner)
-        if bucket is not None and key is not None and is_stranger:
-            record = await self._services.objects.find(bucket, key)
-        if not permits(principal, action, bucket, record):
-            raise AccessDenied
-
-    async def _permit_by_name(
-        self, principal: Principal, action: str, bucket_name: str, key: str | None
-    ) -> None:
-        bucket = await self._services.buckets.get(bucket_name)
-        await self._permit(principal, action, bucket, key)
 
     def _bind(self, operation: Operation) -> _Binding:
         binding = self._bindings.get(operation.name)
@@ -253,20 +243,15 @@ class Server:
         )
         return body if binding.streams else await body.read_all(binding.body_limit)
 
-    def _context(
-        self,
-        exchange: Exchange,
-        http: HttpRequest,
-        principal: Principal,
-        bucket: BucketRecord | None,
-    ) -> Ctx:
+    def _context(self, exchange: Exchange, caller: Caller, bucket: BucketRecord | None) -> Ctx:
         return Ctx(
             request_id=exchange.request_id,
-            principal=principal,
+            principal=caller.principal,
             bucket=bucket,
             services=self._services,
-            http=http,
-            permit=self._permit_by_name,
+            http=caller.http,
+            caller=caller,
+            door=self._door,
         )
 
     def _refuse(self, error: S3Error, exchange: Exchange) -> Response:
