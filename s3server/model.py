@@ -45,10 +45,13 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
 ANONYMOUS = Principal(kind="anonymous", id="", name="anonymous")
 
 
+ABSENT = -1  # ShardPlace.osd of a shard that was not written, as its OSD failed
+
+
 class ShardPlace(msgspec.Struct, frozen=True, array_like=True):
     """Where one shard of a blob lies."""
 
-    osd: int
+    osd: int  # ABSENT: nowhere
     volume: bytes = b""  # id of the volume file; empty for a shard file of its own
     offset: int = 0  # of the record in the volume, bytes
 
@@ -66,6 +69,11 @@ class DataRef(msgspec.Struct, frozen=True, array_like=True):
     stripe: int  # bytes of the blob that are encoded together; 0 where the blob is one record
     shards: tuple[ShardPlace, ...]
     crc32c: int = 0  # of the whole blob where it is one record
+
+    @property
+    def absent(self) -> tuple[int, ...]:
+        """Which shards were not written; none of a blob that is whole."""
+        return tuple(index for index, place in enumerate(self.shards) if place.osd == ABSENT)
 
 
 class Source(Protocol):

@@ -17,6 +17,7 @@ from s3server.core import records
 from s3server.core.clock import Clock, Ids
 from s3server.core.commit import Commits, Plan
 from s3server.core.records import BlobPart, BlobRecord, GarbageRecord, decode, encode
+from s3server.core.repairs import repair_row
 from s3server.data.base import DataError, Pool
 from s3server.data.base import UnavailableError as PoolUnavailableError
 from s3server.errors import SlowDown
@@ -95,10 +96,19 @@ class Blobs:
             raise
 
     def adopt(self, ref: DataRef | None) -> list[Write]:
-        """Return the writes that make freshly written bytes a blob with one use."""
+        """Return the writes that make freshly written bytes a blob with one use.
+
+        One that lacks shards is to be repaired; the row that says so is written with it.
+        """
         if ref is None:
             return []
-        return [Put(records.blob_key(ref.blob), encode(BlobRecord(size=ref.size, ref=ref)))]
+        writes: list[Write] = [
+            Put(records.blob_key(ref.blob), encode(BlobRecord(size=ref.size, ref=ref)))
+        ]
+        if absent := ref.absent:
+            now_ms = self._clock.now_ms()
+            writes.append(repair_row(ref, absent, "degraded write", since_ms=now_ms))
+        return writes
 
     def give_up(self, *blobs: bytes) -> list[Write]:
         """Return the writes that give up one reference to each blob."""

@@ -14,6 +14,7 @@ Keys begin with a byte that names their table:
     P upload-id number              part of an upload
     D blob-id                       blob: where its bytes lie, and how often it is used
     G sequence                      blobs no longer used, in commit order
+    R losses-left blob-id           blobs to be repaired, the most endangered first
     E sequence                      events to publish, in commit order
     N bucket-id name                counters of a bucket
     I user-id / J account NUL name  user / its name
@@ -34,6 +35,7 @@ from s3server.model import DataRef
 
 BUCKET, BUCKET_OF, OBJECT, VERSION = b"B", b"A", b"O", b"V"
 UPLOAD, PART, BLOB, GARBAGE, EVENT = b"U", b"P", b"D", b"G", b"E"
+REPAIR = b"R"
 COUNTER, USER, USER_NAME, ACCESS_KEY, KEY_OF, STORE = b"N", b"I", b"J", b"K", b"L", b"S"
 
 BUCKET_COUNTERS = ("objects", "bytes")  # all that is counted per bucket: current versions
@@ -143,6 +145,15 @@ class GarbageRecord(Record, frozen=True, array_like=True, kw_only=True):
     """References to blobs that were given up in one commit."""
 
     blobs: tuple[bytes, ...]
+    since_ms: int
+
+
+class RepairRecord(Record, frozen=True, array_like=True, kw_only=True):
+    """A blob with shards that are absent, missing or corrupt."""
+
+    blob: bytes
+    shards: tuple[int, ...]  # indexes of those that were found so
+    reason: str  # "degraded write", "missing", "corrupt"...
     since_ms: int
 
 
@@ -267,6 +278,14 @@ def part_key(upload_id: bytes, number: int) -> bytes:
 
 def blob_key(blob_id: bytes) -> bytes:
     return BLOB + blob_id
+
+
+def repair_key(losses_left: int, blob_id: bytes) -> bytes:
+    """Return the key of a blob's repair row; `losses_left` is how many shards it can still lose.
+
+    A blob may have several rows: one for each count that it was found with.
+    """
+    return REPAIR + bytes((min(max(losses_left, 0), 255),)) + blob_id
 
 
 def counter_key(bucket_id: bytes, name: str) -> bytes:

@@ -31,7 +31,7 @@ class FullError(DataError):
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What check() found of one blob: per shard "ok", "missing" or "corrupt"."""
+    """What check() found of one blob: per shard "ok", "missing" (or absent) or "corrupt"."""
 
     shards: tuple[str, ...]
     needed: int
@@ -46,7 +46,11 @@ class Health:
 
 
 class Pool(Protocol):
-    """Immutable blobs. write() returns once the blob is durable in every shard."""
+    """Immutable blobs. write() returns once the blob is durable in its shards.
+
+    That is all of them, or where OSDs fail fewer, but one more than reading needs; those that
+    were not written are ABSENT in the DataRef.
+    """
 
     name: str
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from typing import NamedTuple, Protocol
 
 from pyeclib.ec_iface import ECDriver, ECDriverError
@@ -112,6 +113,7 @@ class ReedSolomon:
         return stripe
 
 
+@cache
 def codec_from_name(name: str) -> ShardCodec:
     """Return the codec called "replica:N" or "ec:K+M"; ValueError for anything else."""
     if match := re.fullmatch(r"replica:([1-9]\d?)", name):

@@ -64,7 +64,6 @@ class PlacedPool:
         self._stripe = stripe
         self._on_damage = on_damage
         self._copies = codec.total - codec.needed + 1
-        self._codecs = {codec.name: codec}
         self._workers = Workers()
         # Two, as what an OSD takes for a sync says nothing of what it takes for 4 MiB.
         self._appends, self._fanout = Fanout(), Fanout()
@@ -131,7 +130,7 @@ class PlacedPool:
         if not ref.stripe:
             return Health(await self._workers.run(self._reader.check, ref), needed=1)
         blob = self._blob(ref)
-        return Health(await self._workers.run(blob.check), needed=self._codec_of(ref).needed)
+        return Health(await self._workers.run(blob.check), needed=codec_from_name(ref.codec).needed)
 
     async def close(self) -> None:
         """Finish what is being written and end the threads."""
@@ -227,13 +226,7 @@ class PlacedPool:
             raise UnavailableError("; ".join(str(error) for error in errors))
 
     def _blob(self, ref: DataRef) -> BlobReader:
-        return BlobReader(ref, self._codec_of(ref), self._osds, self._on_damage)
-
-    def _codec_of(self, ref: DataRef) -> ShardCodec:
-        codec = self._codecs.get(ref.codec)
-        if codec is None:
-            codec = self._codecs[ref.codec] = codec_from_name(ref.codec)
-        return codec
+        return BlobReader(ref, codec_from_name(ref.codec), self._osds, self._on_damage)
 
     def _new_volume_id(self) -> bytes:
         """Return 8 bytes; hashed, as blob ids may share their first bytes."""
