@@ -1,0 +1,118 @@
+"""Policies: what they say to one question. Pure; shared by bucket, identity and session policies.
+
+Source: "Policy evaluation logic" and "IAM JSON policy elements reference", AWS IAM user guide. A
+statement that cannot be decided (see `conditions`) permits nothing and denies all it may be about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+
+import msgspec
+
+from s3server.auth.conditions import Condition, all_of, any_of
+from s3server.auth.wildcard import Keys, Pattern
+
+
+class Verdict(Enum):
+    """What a policy says to a question."""
+
+    DENY = "deny"
+    ALLOW = "allow"
+    SILENT = "silent"
+
+
+class Requester(msgspec.Struct, frozen=True):
+    """A principal as policies name it."""
+
+    arns: tuple[str, ...] = ()  # its own, then that of the role behind it
+    account: str = ""
+    canonical_id: str = ""
+
+
+NOBODY = Requester()
+
+
+class Question(msgspec.Struct, frozen=True):
+    """May `who` do `action` to `resource`?"""
+
+    who: Requester
+    action: str  # "s3:GetObject"
+    resource: str  # ARN
+    keys: Keys
+
+
+class Principals(msgspec.Struct, frozen=True):
+    """Whom a statement is about."""
+
+    everyone: bool = False
+    arns: frozenset[str] = frozenset()
+    accounts: frozenset[str] = frozenset()
+    canonical_ids: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()  # services and identity providers: nobody here yet
+
+    def include(self, who: Requester) -> bool:
+        """Return whether `who` is among them."""
+        if self.everyone:
+            return True
+        return (
+            not self.arns.isdisjoint(who.arns)
+            or (who.account != "" and who.account in self.accounts)
+            or (who.canonical_id != "" and who.canonical_id in self.canonical_ids)
+        )
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """One statement. Where `not_…` is set, it is about all but what is listed."""
+
+    allows: bool
+    actions: tuple[Pattern, ...]
+    sid: str = ""
+    principals: Principals | None = None  # None in a policy of an identity: whoever has it
+    resources: tuple[Pattern, ...] | None = None  # None in a trust policy: the role it is of
+    conditions: tuple[Condition, ...] = ()
+    not_actions: bool = False
+    not_principals: bool = False
+    not_resources: bool = False
+
+    def applies(self, question: Question) -> bool:
+        """Return whether the statement has its effect on this question."""
+        keys = question.keys
+        acts = any(pattern.matches(question.action, keys) for pattern in self.actions)
+        if acts == self.not_actions or not self._is_about(question.who):
+            return False
+        if self.resources is not None:
+            named = any_of(pattern.matches(question.resource, keys) for pattern in self.resources)
+            if named is None:  # a variable without value: a resource of that name there is not
+                named = self.allows and self.not_resources
+            if named == self.not_resources:
+                return False
+        holds = all_of(condition.holds(keys) for condition in self.conditions)
+        return not self.allows if holds is None else holds
+
+    def _is_about(self, who: Requester) -> bool:
+        if self.principals is None:
+            return True
+        return self.principals.include(who) != self.not_principals
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """A policy document."""
+
+    statements: tuple[Statement, ...]
+    asks_for_tags: bool = False  # a condition or variable is on tags of the object that is there
+
+
+def evaluate(policies: Iterable[Policy], question: Question) -> Verdict:
+    """Return what the policies say together: one deny outweighs all that allow."""
+    verdict = Verdict.SILENT
+    for policy in policies:
+        for statement in policy.statements:
+            if verdict is Verdict.ALLOW and statement.allows:
+                continue
+            if statement.applies(question):
+                if not statement.allows:
+                    return Verdict.DENY
+                verdict = Verdict.ALLOW
+    return verdict
