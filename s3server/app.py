@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -109,14 +109,16 @@ class Application:
             await pool.close()
         await self._meta.close()
 
-    async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
+    def asgi(self, scope: Any, receive: Any, send: Any) -> Coroutine[Any, Any, None]:
         """Serve one request."""
         if scope["raw_path"].startswith(b"/-/"):
-            with suppress(ConnectionResetError):  # the client is gone
-                await self._health(scope, receive, send)
-            return
+            return self._serve_health(scope, receive, send)
         assert self._server is not None, "open() comes first"
-        await self._server(scope, receive, send)
+        return self._server(scope, receive, send)
+
+    async def _serve_health(self, scope: Any, receive: Any, send: Any) -> None:
+        with suppress(ConnectionResetError):  # the client is gone
+            await self._health(scope, receive, send)
 
     async def _reasons(self) -> list[str]:
         if self._server is None or self.failed.is_set():

@@ -37,7 +37,7 @@ from s3server.wire.promises import require_digest
 from s3server.wire.proxies import TrustedProxies
 from s3server.wire.query_protocol import MAX_FORM_BYTES, is_form, read_form
 from s3server.wire.request import find_target, parse_query, read_request
-from s3server.wire.response import Response
+from s3server.wire.response import WHOLE, Response
 from s3server.wire.routing import Router
 from s3server.wire.serialize import Renderer, compile_renderer
 from s3server.wire.service_model import Operation
@@ -50,6 +50,9 @@ _CHECKSUM_OF_OBJECT = frozenset({"CompleteMultipartUpload"})
 
 # Nobody's by their headers: they would be denied, where the answer is that we lack them.
 _SIGNED_IN_BODY = frozenset({"PostObject"})
+
+
+_BODILESS = frozenset({"GET", "HEAD"})
 
 
 @dataclass(slots=True)
@@ -122,7 +125,7 @@ class Server:
             self._log.exception("internal error", request_id=exchange.request_id)
             response = self._refuse(errors.InternalError(), exchange)
         with suppress(ConnectionResetError):  # the client is gone, and what was read for it ends
-            await _send(response, scope["method"], send)
+            await _send(response, scope, send)
 
     async def _respond(self, scope: Any, receive: Receive, exchange: Exchange) -> Response:
         http, is_trusted = self._edge.proxies.resolve(read_request(scope))
@@ -146,7 +149,9 @@ class Server:
         action = operation.action if version is None else on_version(operation.action)
         await self._door.permit(caller, action, bucket, target.key, version)
         binding = self._bind(operation)
-        content = await self._content(operation, binding, http, identity, receive)
+        content: object = b""
+        if operation.input is not None and http.method not in _BODILESS:
+            content = await self._content(operation, binding, http, identity, receive)
         request = binding.parse(http, target, query, content)
         ctx = self._context(exchange, caller, bucket)
         result = await binding.handler(ctx, request)
@@ -229,8 +234,6 @@ class Server:
         receive: Receive,
     ) -> object:
         """Return the body: a stream where it is an object's bytes, else all of it, verified."""
-        if operation.input is None or http.method in {"GET", "HEAD"}:
-            return b""
         if operation.needs_checksum:
             require_digest(http.headers)
         body = Body(
@@ -273,14 +276,15 @@ def _scope_service(http: HttpRequest) -> str | None:
     return parts[3] if found and len(parts) == 5 else None
 
 
-async def _send(response: Response, method: str, send: Send) -> None:
+async def _send(response: Response, scope: Any, send: Send) -> None:
     """Send a response. What fails in a stream cuts the connection: no wrong byte looks right."""
-    await send(
-        {"type": "http.response.start", "status": response.status, "headers": response.headers}
-    )
-    body = response.body
+    status, headers, body = response.status, response.headers, response.body
+    if isinstance(body, bytes) and WHOLE in scope.get("extensions", ()):
+        await send({"type": WHOLE, "status": status, "headers": headers, "body": body})
+        return
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     if isinstance(body, bytes):
-        content = b"" if method == "HEAD" else body
+        content = b"" if scope["method"] == "HEAD" else body
         await send({"type": "http.response.body", "body": content, "more_body": False})
         return
     async with aclosing(body) as pieces:  # type: ignore[type-var]

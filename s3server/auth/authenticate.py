@@ -245,7 +245,7 @@ def _known(credential: Credential | None, access_key_id: str, token: str | None)
 
 def _check_payload(payload: str) -> bool:
     """Accept what may stand for a body; return whether its chunks are signed."""
-    if payload in UNSIGNED or _is_sha256(payload):
+    if payload == sigv4.EMPTY_SHA256 or payload in UNSIGNED or _is_sha256(payload):
         return False
     if payload in SIGNED_CHUNKS:
         return True

@@ -268,7 +268,8 @@ def canonical_request(claim: Claim, request: HttpRequest, payload: str, host: Ho
             value = host.name
         else:
             value = headers.get(name) or _DROPPED_BY_PROXIES.get(name, "")
-        lines.append(name + ":" + trimmed(value))
+        # A date or a hash has nothing to trim, which is quicker found than looked for.
+        lines.append(f"{name}:{value if value.isalnum() else trimmed(value)}")
     lines += ("", claim.signed_headers, payload)
     # Header values were decoded as latin-1: this gives back the bytes that were sent.
     return "\n".join(lines).encode("latin-1", "replace")

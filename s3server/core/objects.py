@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from dataclasses import dataclass, field
 
 from s3server.core import records
@@ -204,9 +204,9 @@ class Objects:
             raise NoSuchKey
         return blob
 
-    async def read(self, blob: BlobRecord, start: int, stop: int) -> bytes:
+    def read(self, blob: BlobRecord, start: int, stop: int) -> Awaitable[bytes]:
         """Return bytes [start, stop) of a blob, verified. For spans of up to some MiB."""
-        return await self._blobs.read(blob, start, stop)
+        return self._blobs.read(blob, start, stop)
 
     def stream(self, blob: BlobRecord, start: int, stop: int) -> AsyncGenerator[bytes, None]:
         """Yield bytes [start, stop) of a blob, each piece verified before it is yielded."""

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from s3server.wire.response import WHOLE
+
 if TYPE_CHECKING:
     from s3server.process.protocol import S3Protocol
 
@@ -146,7 +148,8 @@ class S3Cycle(RequestResponseCycle):
         if self.disconnected:
             raise ConnectionResetError("the client is gone")
         if not self.response_started:
-            if message["type"] != "http.response.start":
+            is_whole = message["type"] == WHOLE
+            if not is_whole and message["type"] != "http.response.start":
                 raise RuntimeError(f"expected http.response.start, got {message['type']}")
             head = self._make_head(message["status"], message.get("headers", ()))
             # RFC 9110 (10.1.1) lets us omit the 100 for a body that is empty or has come already.
@@ -156,6 +159,8 @@ class S3Cycle(RequestResponseCycle):
             self._head = CONTINUE + head if owed else head
             self.response_started = True
             self.waiting_for_100_continue = False
+            if is_whole:
+                self._write(message["body"], more=False)
         elif self.response_complete or message["type"] != "http.response.body":
             raise RuntimeError(f"unexpected {message['type']}")
         else:

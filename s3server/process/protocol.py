@@ -24,6 +24,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from s3server import errors
 from s3server.process import eager
 from s3server.process.cycle import S3Cycle
+from s3server.wire.response import WHOLE
 
 MAX_HEADERS = 8 << 10  # bytes of the request target and all fields but Range
 MAX_RANGE = 32 << 10  # bytes of the Range field: 1,024 ranges of ROOT's vector reads
@@ -36,6 +37,8 @@ KEEP_ALIVE_S = 75  # between requests; longer than nginx keeps its side (60 s)
 STALL_S = 60  # without a byte of a body that is due, or without the client taking any
 LINGER_S = 5  # reading on after an early answer, so that a reset does not destroy it (RFC 9112 9.6)
 _BODILESS = frozenset({"GET", "HEAD"})
+_EXTENSIONS: dict[str, dict[str, object]] = {WHOLE: {}}
+_NOTED = frozenset({b"range", b"host", b"expect"})  # fields that the protocol itself looks at
 EAGER = 16  # requests of one read answered at once; others wait for their turn of the loop
 MAX_PIPELINED = 64  # requests that wait behind the one being served
 DRAIN_S = 1  # for requests already under way to an idle connection, at a stop
@@ -185,16 +188,20 @@ class S3Protocol(HttpToolsProtocol):
         if not self._in_headers:
             return
         name = name.lower()
-        if name == b"range":
+        self.headers.append((name, value))
+        if name not in _NOTED:  # most, so that they cost as little as can be
+            self._size += len(name) + len(value) + 4
+            if self._size > MAX_HEADERS:
+                self._fail(errors.RequestHeaderSectionTooLarge())
+        elif name == b"range":
             if len(value) > MAX_RANGE:
                 self._fail(errors.RequestHeaderSectionTooLarge())
         else:
             self._count(len(name) + len(value) + 4)
             if name == b"host":
                 self._hosts.append(value)
-            elif name == b"expect" and value.lower() == b"100-continue":
+            elif value.lower() == b"100-continue":
                 self.expect_100_continue = True
-        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Start the application, or queue the request behind the one being served."""
@@ -215,6 +222,7 @@ class S3Protocol(HttpToolsProtocol):
             "raw_path": url.path,
             "query_string": url.query or b"",
             "headers": self.headers,
+            "extensions": _EXTENSIONS,
         }
         is_behind = self._is_busy()
         if is_behind and len(self.pipeline) >= MAX_PIPELINED:
