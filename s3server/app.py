@@ -256,6 +256,7 @@ def _edge(config: Config, cluster: str) -> Edge:
             region_aliases=frozenset(server.region_aliases),
             external_urls=tuple(server.external_urls),
             base_domains=domains,
+            allow_sigv2=server.allow_sigv2,
         ),
         base_domains=domains,
         proxies=TrustedProxies(server.trusted_proxies),

@@ -77,8 +77,8 @@ def version(*, as_json: Json = False) -> None:
 def serve(*, config: ConfigFile = None, directory: Directory = None, as_json: Json = False) -> None:
     """Serve a store that a settings file describes."""
     from s3server import logs  # noqa: PLC0415
-    from s3server.config import load  # noqa: PLC0415
     from s3server.process.serve import serve as run_server  # noqa: PLC0415
+    from s3server.settings import load  # noqa: PLC0415
 
     file = settings_file(config, directory)
     load(file)

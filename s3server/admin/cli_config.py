@@ -31,7 +31,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Print the settings in force; secrets are masked."""
-    from s3server import config as settings  # noqa: PLC0415 (slow to load)
+    from s3server import settings  # noqa: PLC0415 (slow to load)
 
     found = settings.origins(settings.load(settings_file(file, directory)))
     rows = [{"name": name, "value": value, "origin": layer} for name, value, layer in found]
@@ -43,7 +43,7 @@ def show(
 @config.command()
 def check(*, file: ConfigFile = None, directory: Directory = None, as_json: Json = False) -> None:
     """Check the settings; nothing is started or changed."""
-    from s3server import config as settings  # noqa: PLC0415
+    from s3server import settings  # noqa: PLC0415
 
     found = settings_file(file, directory)
     settings.load(found)
@@ -84,8 +84,8 @@ def client_config(
 def _root_access(file: Path) -> Access:
     """Return how root reaches the store: by its public URL, as it runs, or as it would listen."""
     from s3server.admin.quickstart import access_of  # noqa: PLC0415
-    from s3server.config import load  # noqa: PLC0415
     from s3server.process import state  # noqa: PLC0415
+    from s3server.settings import load  # noqa: PLC0415
 
     loaded = load(file)
     running = state.read(loaded.storage.meta_dir).get("url")

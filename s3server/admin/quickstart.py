@@ -8,23 +8,23 @@ DIR/meta, DIR/osd.N   metadata and devices
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from s3server.admin.client_config import Access, render
 from s3server.auth.secrets import new_access_key_id, new_secret
-from s3server.config import (
-    Config,
-    ConfigError,
+from s3server.config import Config, ConfigError, shard_count
+from s3server.settings import (
     Layer,
     load,
     quickstart_config,
     quickstart_tables,
     root_from_environment,
-    shard_count,
 )
 
 SETTINGS, CREDENTIALS = "s3server.toml", "credentials.env"
@@ -41,12 +41,9 @@ def prepare(
     number of devices or another codec.
     """
     file = directory / SETTINGS
-    if file.exists():
-        _check_layout(load(file), file, osds=osds, codec=codec)
-    else:
-        if (directory / "meta").exists():
-            raise ConfigError(f"{directory} holds a store, but its {SETTINGS} is missing")
+    if not file.exists():
         _create(directory, file, osds=osds, codec=codec or "replica:3", server=server)
+    _check_layout(load(file), file, osds=osds, codec=codec)
     return lambda: load(file, command_line={"server": server} if server else {})
 
 
@@ -72,7 +69,23 @@ def _create(directory: Path, file: Path, *, osds: int | None, codec: str, server
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     tables = quickstart_tables(osds=count, codec=codec)
     tables |= {"root": root, "server": server}
-    _write_private(file, to_toml(tables))
+    with _locked(directory):
+        if file.exists():  # another first start was faster: its keys are the keys
+            return
+        if (directory / "meta").exists():
+            raise ConfigError(f"{directory} holds a store, but its {SETTINGS} is missing")
+        _write_private(file, to_toml(tables))
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Let one process at a time make what a first start makes."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def to_toml(tables: Layer) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import socket
 
-from s3server import config
+from s3server import settings
 
 FIRST = 3  # descriptor of the first socket passed, sd_listen_fds(3)
 
 
 def inherited_sockets() -> list[socket.socket]:
     """Return the listening sockets that systemd passed, non-blocking."""
-    sockets = [socket.socket(fileno=FIRST + index) for index in range(config.systemd_sockets())]
+    sockets = [socket.socket(fileno=FIRST + index) for index in range(settings.systemd_sockets())]
     for listener in sockets:
         listener.setblocking(False)
     return sockets
@@ -20,7 +20,7 @@ def inherited_sockets() -> list[socket.socket]:
 
 def notify(state: str) -> None:
     """Send a state such as "READY=1" (sd_notify(3)); a systemd that does not listen is no error."""
-    address = config.systemd_notify_socket()
+    address = settings.systemd_notify_socket()
     if not address:
         return
     with (

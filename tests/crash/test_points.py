@@ -14,7 +14,6 @@ import pytest
 
 from s3server.app import initialise
 from s3server.cluster import Cluster, open_cluster
-from s3server.config import quickstart_config
 from s3server.core.clock import SystemClock
 from s3server.core.multipart import ChosenPart, format_upload_id
 from s3server.core.objects import UNCONDITIONAL
@@ -26,6 +25,7 @@ from s3server.data.vfs import Vfs
 from s3server.errors import NoSuchKey
 from s3server.meta.base import MetadataStore
 from s3server.meta.lmdb import LmdbStore
+from s3server.settings import quickstart_config
 from tests.support.blobs import CLUSTER, files_of, make_osds, pattern
 from tests.support.core_store import (
     ATTRIBUTES,

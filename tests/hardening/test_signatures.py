@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from tests.support.asgi_client import Answer
-from tests.support.served import Store
+from tests.support.served import Store, open_disk_store
 from tests.support.signing import SIGNED_CHUNKS, UNSIGNED_CHUNKS, Key, presign, sign
 from tests.support.uploads import begin
 
@@ -376,3 +377,11 @@ async def test_version_2_which_does_not_cover_the_body_opens_sns_only(
     )
     assert expected[0] == answer.status
     assert f"<Code>{expected[1]}</Code>".encode() in answer.body
+
+
+async def test_version_2_can_be_switched_off(tmp_path: Path) -> None:
+    async with open_disk_store(tmp_path, allow_sigv2=False) as store:
+        for how in ("v2-header", "v2-query"):
+            answer = await store.root("GET", "/", how=how)  # type: ignore[arg-type]
+            assert answer.outcome == (400, "InvalidRequest")
+        assert (await store.root("GET", "/")).status == 200

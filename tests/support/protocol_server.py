@@ -11,9 +11,9 @@ from pathlib import Path
 
 import uvloop
 
-from s3server.config import quickstart_config
 from s3server.process import listen, protocol
 from s3server.process.worker import WorkerServer
+from s3server.settings import quickstart_config
 
 HOST = b"Host: s3.example\r\n"
 

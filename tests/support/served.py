@@ -13,7 +13,6 @@ from typing import Any
 from s3server.app import Application, build, initialise
 from s3server.auth.authenticate import AuthSettings
 from s3server.auth.credentials import Credential
-from s3server.config import quickstart_config
 from s3server.core.blobs import Blobs
 from s3server.core.buckets import Buckets
 from s3server.core.clock import Ids
@@ -29,6 +28,7 @@ from s3server.meta.memory import MemoryStore
 from s3server.model import DataRef, Principal, Source
 from s3server.operation import load_handlers
 from s3server.server import Edge, Server
+from s3server.settings import quickstart_config
 from s3server.wire.proxies import TrustedProxies
 from s3server.wire.routing import Router
 from s3server.wire.service_model import VERSIONS, load_model
@@ -225,10 +225,12 @@ class DiskStore:
 
 
 @asynccontextmanager
-async def open_disk_store(directory: Path, *, codec: str = "replica:3") -> AsyncIterator[DiskStore]:
-    """Serve a new store in `directory`."""
+async def open_disk_store(
+    directory: Path, *, codec: str = "replica:3", **server: Any
+) -> AsyncIterator[DiskStore]:
+    """Serve a new store in `directory`; `server` are settings of that table."""
     config = quickstart_config(
-        directory, access_key="AKIAROOT", secret_key="secret-of-root", codec=codec
+        directory, access_key="AKIAROOT", secret_key="secret-of-root", codec=codec, server=server
     )
     await initialise(config)
     application = build(config, slot=0)

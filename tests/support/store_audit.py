@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from s3server.cluster import Cluster, open_cluster
-from s3server.config import load
 from s3server.core import records
 from s3server.core.records import (
     BlobRecord,
@@ -30,6 +29,7 @@ from s3server.jobs.runner import Job
 from s3server.jobs.sweep import Sweep
 from s3server.meta.base import MetadataStore, after_prefix, decode_counter
 from s3server.meta.lmdb import LmdbStore
+from s3server.settings import load
 
 DAY_MS = 24 * 3_600_000
 NO_PART = b"\0\0"  # the number under which an upload's revision is counted

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from s3server import config
-from s3server.config import ConfigError, load
+from s3server import config, settings
+from s3server.config import ConfigError
+from s3server.settings import load
 
 BASE = """
 [storage]
@@ -78,7 +79,7 @@ def test_origins_name_the_layer_of_each_value_and_mask_secrets(file: Path) -> No
         environ={"S3SERVER_SERVER__REGION": "lyon"},
         command_line={"server": {"workers": 3}},
     )
-    found = {name: (value, layer) for name, value, layer in config.origins(loaded)}
+    found = {name: (value, layer) for name, value, layer in settings.origins(loaded)}
 
     assert found["server.listen"] == ("127.0.0.1:9000", "default")
     assert found["server.region"] == ("lyon", "environment")
@@ -312,7 +313,7 @@ def test_every_setting_has_a_description() -> None:
 
 
 def test_quickstart_settings_lie_in_one_directory(tmp_path: Path) -> None:
-    loaded = config.quickstart_config(
+    loaded = settings.quickstart_config(
         tmp_path, access_key="AKIA", secret_key="abcdefgh", codec="ec:2+1", server={"workers": 1}
     )
 

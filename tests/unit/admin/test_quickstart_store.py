@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,14 @@ def test_first_start_makes_random_keys_that_the_next_start_finds(tmp_path: Path)
     assert first.root == again.root
     assert first.root.secret_key != other.root.secret_key
     assert (len(first.root.access_key), len(first.root.secret_key)) == (20, 40)
+
+
+def test_first_starts_at_once_agree_on_the_keys(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        starts = [pool.submit(prepare, tmp_path / "a") for _ in range(8)]
+    keys = {start.result().root.access_key for start in starts}
+
+    assert keys == {prepare(tmp_path / "a").root.access_key}
 
 
 def test_keys_in_the_environment_are_used(tmp_path: Path, monkeypatch) -> None:

@@ -65,7 +65,7 @@ MAIN = """
 import asyncio, sys
 from pathlib import Path
 from s3server import logs
-from s3server.config import quickstart_config
+from s3server.settings import quickstart_config
 from s3server.process import listen, state, supervisor
 
 supervisor.SILENT_S = 2
