@@ -48,7 +48,7 @@ class Door:
         if bucket is not None and _is_host(caller.principal, bucket):
             record = None
         elif bucket is not None and key is not None:
-            record = await self._objects.find(bucket, key)
+            record = await self._objects.find(bucket, key, version)
         else:
             record = None
         self.confirm(caller, action, bucket, record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 
 from s3server.core import records
 from s3server.core.clock import Clock, Ids
@@ -16,7 +17,7 @@ from s3server.errors import (
     InvalidBucketName,
     NoSuchBucket,
 )
-from s3server.meta.base import Delete, Empty, MetadataStore, Put, Unchanged, after_prefix
+from s3server.meta.base import Delete, Empty, MetadataStore, Put, Unchanged, Write, after_prefix
 from s3server.model import Principal
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -135,6 +136,26 @@ class Buckets:
             )
 
         await self._commit(plan)
+
+    async def update(
+        self, bucket: BucketRecord, change: Callable[[BucketRecord], BucketRecord]
+    ) -> BucketRecord:
+        """Store what `change` makes of the bucket as it is now; return that.
+
+        `change` may raise, and may be called again where others changed the bucket meanwhile.
+        Raises NoSuchBucket.
+        """
+        key = records.bucket_key(bucket.name)
+
+        async def plan() -> Plan[BucketRecord]:
+            found = await self.find(bucket.name)
+            if found is None or found[0].id != bucket.id:
+                raise NoSuchBucket(BucketName=bucket.name)
+            changed = change(found[0])
+            writes: list[Write] = [] if changed == found[0] else [Put(key, encode(changed))]
+            return Plan(result=changed, writes=writes, checks=[Unchanged(key, found[1])])
+
+        return await self._commit(plan)
 
     async def check_empty(self, bucket: BucketRecord) -> None:
         """Raise BucketNotEmpty where the bucket has an object or a version."""

@@ -55,6 +55,15 @@ class Ids:
 
     upload_id = blob_id
 
+    def sequence_after(self, previous: int) -> int:
+        """Return the sequence of a key's next version, greater than that of the last one.
+
+        44 bits of milliseconds and 20 random ones, so that a key whose versions were all removed
+        does not give the same version ids again; order comes from `previous`, never from the time.
+        """
+        fresh = self._clock.now_ms() << 20 | int.from_bytes(self._random(3), "big") >> 4
+        return max(previous + 1, fresh)
+
     def bucket_id(self) -> bytes:
         """Return 8 random bytes; creation checks that they are unused."""
         return os.urandom(8)

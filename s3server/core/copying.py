@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Protocol
 
 from s3server.core.blobs import Blobs
 from s3server.core.commit import Commits, Plan
 from s3server.core.objects import Attributes, NewVersion, Objects, Pairs, WriteCondition
-from s3server.core.records import BucketRecord, ObjectRecord, decode, object_key
-from s3server.errors import NoSuchKey
-from s3server.meta.base import ConflictError, MetadataStore, Unchanged
+from s3server.core.records import BucketRecord, ObjectRecord
+from s3server.meta.base import ConflictError, MetadataStore
 from s3server.model import DataRef
 
 HASH_INLINE_BYTES = 65_536  # hashing less takes no longer than handing it to a thread
@@ -20,6 +20,15 @@ HASH_INLINE_BYTES = 65_536  # hashing less takes no longer than handing it to a 
 # Given the version to copy: what the copy will say of itself. Raises where the source does not
 # meet the conditions of the request.
 Describe = Callable[[ObjectRecord], Attributes]
+
+
+@dataclass(frozen=True, slots=True)
+class CopySource:
+    """What is to be copied: the current version of a key, or the one with an id."""
+
+    bucket: BucketRecord
+    key: str
+    version_id: str | None = None
 
 
 class Digests(Protocol):
@@ -40,49 +49,47 @@ class Copying:
     """Copies of objects and of parts of objects."""
 
     def __init__(self, meta: MetadataStore, blobs: Blobs, objects: Objects) -> None:
-        self._meta, self._blobs, self._objects = meta, blobs, objects
+        self._blobs, self._objects = blobs, objects
         self._commit = Commits(meta)
 
     async def copy(
         self,
-        source: tuple[BucketRecord, str],
+        source: CopySource,
         target: tuple[BucketRecord, str],
         describe: Describe,
         condition: WriteCondition,
     ) -> ObjectRecord:
-        """Copy the current version of a key; return the record of the copy.
+        """Copy a version; return the record of the copy.
 
         Within a pool no bytes move: the copy refers to the blob of its source, in a commit that
-        starts again if the source has changed meanwhile. Raises NoSuchKey, PreconditionFailed.
+        starts again if the source has changed meanwhile. Raises what Objects.locate() raises, and
+        PreconditionFailed.
         """
-        if source[0].pool != target[0].pool:
+        if source.bucket.pool != target[0].pool:
             return await self._copy_between_pools(source, target, describe, condition)
-        row_key = object_key(source[0].id, source[1])
 
         async def plan() -> Plan[ObjectRecord]:
-            row = await self._meta.get(row_key)
-            if row is None:
-                raise NoSuchKey(Key=source[1])
-            record = decode(ObjectRecord, row)
+            found = await self._objects.locate(source.bucket, source.key, source.version_id)
+            record = found.record
             new = _version_like(record, describe(record), condition)
             shared = await self._blobs.share(record.blob)
             if shared is None:  # the source was replaced and collected since it was read
-                raise ConflictError(Unchanged(row_key, row))
+                raise ConflictError(found.check)
             new.blob, new.writes, new.checks = record.blob, *shared
             made = await self._objects.plan_version(*target, new)
-            made.checks.append(Unchanged(row_key, row))
+            made.checks.append(found.check)
             return made
 
         return await self._commit(plan)
 
     async def _copy_between_pools(
         self,
-        source: tuple[BucketRecord, str],
+        source: CopySource,
         target: tuple[BucketRecord, str],
         describe: Describe,
         condition: WriteCondition,
     ) -> ObjectRecord:
-        record = await self._objects.get(*source)
+        record = await self._objects.get(source.bucket, source.key, source.version_id)
         new = _version_like(record, describe(record), condition)
         new.part_count = 0  # the copy is one blob, its parts are no longer known
         ref = await self.copy_bytes(record, 0, record.size, target[0].pool)

@@ -7,7 +7,8 @@ it, so a page costs the same whatever lies under its prefixes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from s3server.core import records
 from s3server.core.records import BucketRecord, ObjectRecord, UploadRecord, decode
@@ -16,6 +17,7 @@ from s3server.meta.base import MetadataStore, Row, after_prefix
 _FIRST_SCAN_ROWS = 16  # rows read after a seek; doubled while no further seek is needed
 _MAX_SCAN_ROWS = 1_024
 _UPLOAD_SUFFIX_BYTES = 17  # NUL and upload id
+_VERSION_SUFFIX_BYTES = 9  # NUL and sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,26 @@ class ObjectPage:
     prefixes: list[str]
     is_truncated: bool
     last: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListedVersion:
+    """One version or delete marker in a listing."""
+
+    key: str
+    record: ObjectRecord
+    is_latest: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPage:
+    """One page of versions, by key and then from the newest to the oldest."""
+
+    versions: list[ListedVersion]
+    prefixes: list[str]
+    is_truncated: bool
+    last_key: str  # key of the last version, or the last common prefix
+    last_sequence: int  # 0 after a common prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +148,50 @@ class Listing:
             last_upload=upload,
         )
 
+    async def versions(
+        self,
+        bucket: BucketRecord,
+        *,
+        prefix: str,
+        delimiter: str,
+        after_key: str,
+        after_sequence: int | None,
+        limit: int,
+    ) -> VersionPage:
+        """Return versions and delete markers after a key, or after one version of that key.
+
+        Current and older versions lie in two tables. The first is walked before and after the
+        second, so that none is missed which moves from one to the other meanwhile.
+        """
+        start = older_start = _start_after(after_key, prefix, delimiter, end_of_key=b"\x01")
+        if after_sequence is not None:
+            older = records.version_key(b"", after_key, after_sequence)
+            older_start = older.removeprefix(records.VERSION) + b"\0"
+        fold = Fold(prefix.encode(), delimiter.encode())
+        older_fold = replace(fold, suffix=_VERSION_SUFFIX_BYTES)
+        pages = [
+            await self._walk(records.OBJECT + bucket.id, fold, start, limit),
+            await self._walk(records.VERSION + bucket.id, older_fold, older_start, limit),
+            await self._walk(records.OBJECT + bucket.id, fold, start, limit),
+        ]
+        merged = sorted(_merge(pages).items())
+        shown = merged[:limit]
+        versions: list[ListedVersion] = []
+        latest_of = after_key if after_sequence is not None else None
+        for (name, _), record in shown:
+            if record is not None:
+                key = name.decode()
+                versions.append(ListedVersion(key, record, is_latest=key != latest_of))
+                latest_of = key
+        last_name, last_order = shown[-1][0] if shown else (b"", 0)
+        return VersionPage(
+            versions=versions,
+            prefixes=[name.decode() for (name, _), record in shown if record is None],
+            is_truncated=len(merged) > limit or any(page.is_truncated for page in pages),
+            last_key=last_name.decode(),
+            last_sequence=-last_order,
+        )
+
     async def _walk(self, table: bytes, fold: Fold, start: bytes, limit: int) -> Page:
         page = Page()
         position, stop = table + max(start, fold.prefix), after_prefix(table + fold.prefix)
@@ -145,6 +211,18 @@ class Listing:
                 position = rows[-1][0] + b"\0"
                 rows_wanted = min(rows_wanted * 2, _MAX_SCAN_ROWS)
         return page
+
+
+def _merge(pages: Sequence[Page]) -> dict[tuple[bytes, int], ObjectRecord | None]:
+    """Return versions by key and negated sequence, and common prefixes with None."""
+    found: dict[tuple[bytes, int], ObjectRecord | None] = {}
+    for at, page in enumerate(pages):
+        suffix = _VERSION_SUFFIX_BYTES if at == 1 else 0
+        for name, row in page.items:
+            record = decode(ObjectRecord, row)
+            found[name[: len(name) - suffix], -record.sequence] = record
+        found |= {(prefix, 0): None for prefix in page.prefixes}
+    return found
 
 
 def _take(page: Page, rows: list[Row], table: int, fold: Fold, limit: int) -> bytes | None:

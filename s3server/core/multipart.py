@@ -22,7 +22,6 @@ from s3server.core.objects import (
     Objects,
     Pairs,
     WriteCondition,
-    verify_same_bucket,
 )
 from s3server.core.records import (
     BlobPart,
@@ -34,6 +33,7 @@ from s3server.core.records import (
     decode,
     encode,
 )
+from s3server.core.versions import same_bucket
 from s3server.errors import EntityTooSmall, InvalidPart, InvalidPartOrder, NoSuchUpload
 from s3server.meta.base import Add, Delete, MetadataStore, Put, Unchanged, Write, after_prefix
 from s3server.model import DataRef, Upload
@@ -99,7 +99,7 @@ class Multipart:
 
         async def plan() -> Plan[UploadRecord]:
             bucket_row = await self._meta.get(bucket_key)
-            verify_same_bucket(bucket, bucket_row)
+            same_bucket(bucket, bucket_row)
             row_key = records.upload_key(bucket.id, key, upload.id)
             return Plan(
                 result=upload,

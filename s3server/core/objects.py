@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import Any
 
 from s3server.core import records
 from s3server.core.blobs import Blobs
 from s3server.core.clock import Clock
 from s3server.core.commit import Commits, Plan
-from s3server.core.records import BlobRecord, BucketRecord, ObjectRecord, decode, encode
-from s3server.errors import NoSuchBucket, NoSuchKey, PreconditionFailed
-from s3server.meta.base import Add, Check, Delete, MetadataStore, Put, Unchanged, Write
+from s3server.core.records import BlobRecord, BucketRecord, ObjectRecord, decode
+from s3server.core.versions import NULL_VERSION, Located, Stack, Versions, format_version_id
+from s3server.errors import MethodNotAllowed, NoSuchKey, NoSuchVersion, PreconditionFailed
+from s3server.meta.base import Check, MetadataStore, Write
 from s3server.model import DataRef, Upload
 
 Pairs = tuple[tuple[str, str], ...]
@@ -65,11 +68,20 @@ class NewVersion:
     checks: list[Check] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What a delete did."""
+
+    removed: ObjectRecord | None = None  # the version that is gone for good
+    marker: ObjectRecord | None = None  # the delete marker that is now the current version
+
+
 class Objects:
-    """The current versions of all keys."""
+    """The versions of all keys."""
 
     def __init__(self, meta: MetadataStore, blobs: Blobs, *, clock: Clock) -> None:
         self._meta, self._blobs, self._clock = meta, blobs, clock
+        self.versions = Versions(meta, blobs)
         self._commit = Commits(meta)
 
     async def put(
@@ -121,75 +133,115 @@ class Objects:
 
         LastModified never goes backwards within a key, whatever the clock does.
         """
-        bucket_key, object_key = records.bucket_key(bucket.name), records.object_key(bucket.id, key)
-        bucket_row, current_row = await self._meta.get_many((bucket_key, object_key))
-        verify_same_bucket(bucket, bucket_row)
-        current = None if current_row is None else decode(ObjectRecord, current_row)
-        version.condition.verify(current, key)
-        now = self._clock.now_ms()
+        stack = await self.versions.open(bucket, key)
+        version.condition.verify(stack.current, key)
+        attributes = version.attributes
         record = ObjectRecord(
-            sequence=1 if current is None else current.sequence + 1,
+            **self._next_version(stack),
             size=version.size,
             etag=version.etag,
-            modified_ms=now if current is None else max(now, current.modified_ms + 1),
-            owner=version.attributes.owner,
+            owner=attributes.owner,
             blob=version.blob,
-            headers=version.attributes.headers,
-            metadata=version.attributes.metadata,
+            headers=attributes.headers,
+            metadata=attributes.metadata,
             checksums=version.checksums,
             checksum_type=version.checksum_type,
             part_count=version.part_count,
-            acl=version.attributes.acl,
-            storage_class=version.attributes.storage_class,
+            acl=attributes.acl,
+            storage_class=attributes.storage_class,
         )
+        await self.versions.push(stack, record)
         return Plan(
             result=record,
-            writes=[
-                Put(object_key, encode(record)),
-                *version.writes,
-                *self._replace(current),
-                *count(bucket.id, current, record),
-            ],
-            checks=[
-                Unchanged(bucket_key, bucket_row),
-                Unchanged(object_key, current_row),
-                *version.checks,
-            ],
+            writes=[*version.writes, *stack.writes],
+            checks=[*stack.checks, *version.checks],
         )
 
-    def _replace(self, current: ObjectRecord | None) -> list[Write]:
-        return [] if current is None else self._blobs.give_up(current.blob)
+    def _next_version(self, stack: Stack) -> dict[str, Any]:
+        """Return place, id and time of a version that goes on top."""
+        now, top = self._clock.now_ms(), None if stack.top is None else stack.top.record
+        sequence = self._blobs.ids.sequence_after(0 if top is None else top.sequence)
+        is_named = stack.bucket.versioning == "Enabled"
+        return {
+            "sequence": sequence,
+            "version_id": format_version_id(sequence) if is_named else "",
+            "modified_ms": now if top is None else max(now, top.modified_ms + 1),
+        }
 
-    async def find(self, bucket: BucketRecord, key: str) -> ObjectRecord | None:
-        """Return the current version of a key, or None."""
+    async def find(
+        self, bucket: BucketRecord, key: str, version_id: str | None = None
+    ) -> ObjectRecord | None:
+        """Return the current version of a key, or the one with an id (be it a delete marker).
+
+        None where there is none. Raises InvalidArgument for what is no version id.
+        """
+        if version_id is not None:
+            found = await self.versions.find(bucket, key, version_id)
+            return None if found is None else found.record
         row = await self._meta.get(records.object_key(bucket.id, key))
         return None if row is None else decode(ObjectRecord, row)
 
-    async def get(self, bucket: BucketRecord, key: str) -> ObjectRecord:
-        """Return the current version of a key. Raises NoSuchKey."""
-        record = await self.find(bucket, key)
-        if record is None:
-            raise NoSuchKey(Key=key)
-        return record
+    async def get(
+        self, bucket: BucketRecord, key: str, version_id: str | None = None
+    ) -> ObjectRecord:
+        """Return the version that locate() finds."""
+        if version_id is None:  # what nearly every read asks for, without detours
+            row = await self._meta.get(records.object_key(bucket.id, key))
+            if row is not None:
+                return decode(ObjectRecord, row)
+        return (await self.locate(bucket, key, version_id)).record
 
-    async def delete(self, bucket: BucketRecord, key: str) -> ObjectRecord | None:
-        """Delete a key; return what was there, None where nothing was."""
-        object_key = records.object_key(bucket.id, key)
+    async def locate(
+        self, bucket: BucketRecord, key: str, version_id: str | None = None
+    ) -> Located:
+        """Return a version that has content: the current one, or the one with an id.
 
-        async def plan() -> Plan[ObjectRecord | None]:
-            row = await self._meta.get(object_key)
-            if row is None:
-                return Plan(result=None)
-            current = decode(ObjectRecord, row)
-            return Plan(
-                result=current,
-                writes=[
-                    Delete(object_key),
-                    *self._blobs.give_up(current.blob),
-                    *count(bucket.id, current, None),
-                ],
-                checks=[Unchanged(object_key, row)],
-            )
+        Raises NoSuchKey, NoSuchVersion, and MethodNotAllowed for a delete marker by its id, which
+        say in their headers where they met a delete marker; InvalidArgument.
+        """
+        if version_id is None:
+            row_key = records.object_key(bucket.id, key)
+            row = await self._meta.get(row_key)
+            if row is not None:
+                return Located(row_key, row, decode(ObjectRecord, row))
+            marker = await self.versions.marker(bucket, key)
+            raise NoSuchKey(Key=key, headers={} if marker is None else _marker_headers(marker))
+        found = await self.versions.find(bucket, key, version_id)
+        if found is None:
+            raise NoSuchVersion(Key=key, VersionId=version_id)
+        if found.record.is_delete_marker:
+            modified = formatdate(found.record.modified_ms / 1000, usegmt=True)
+            named = {"last-modified": modified, "allow": "DELETE"}
+            raise MethodNotAllowed(headers=_marker_headers(found.record) | named)
+        return found
+
+    async def delete(
+        self, bucket: BucketRecord, key: str, version_id: str | None = None, *, owner: str = ""
+    ) -> Deleted:
+        """Delete a key, or one version of it for good.
+
+        Without a version id, a bucket with versions gets a delete marker of `owner`'s; what is not
+        there is no error. Raises InvalidArgument for what is no version id, NoSuchBucket.
+        """
+
+        async def plan() -> Plan[Deleted]:
+            stack = await self.versions.open(bucket, key)
+            deleted = Deleted()
+            if version_id is not None:
+                version = await self.versions.find(stack.bucket, key, version_id)
+                if version is not None:
+                    await self.versions.remove(stack, version)
+                    deleted = Deleted(removed=version.record)
+            elif stack.bucket.versioning:
+                marker = ObjectRecord(
+                    **self._next_version(stack), size=0, etag="", owner=owner, is_delete_marker=True
+                )
+                await self.versions.push(stack, marker)
+                deleted = Deleted(marker=marker)
+            elif stack.top is not None:
+                await self.versions.remove(stack, stack.top)
+                deleted = Deleted(removed=stack.top.record)
+            return Plan(result=deleted, writes=stack.writes, checks=stack.checks)
 
         return await self._commit(plan)
 
@@ -213,21 +265,8 @@ class Objects:
         return self._blobs.stream(blob, start, stop)
 
 
-def count(
-    bucket_id: bytes, before: ObjectRecord | None, after: ObjectRecord | None
-) -> Sequence[Write]:
-    """Return the changes of a bucket's counters when `after` takes the place of `before`."""
-    objects = (after is not None) - (before is not None)
-    size = (after.size if after else 0) - (before.size if before else 0)
-    writes = []
-    if objects:
-        writes.append(Add(records.counter_key(bucket_id, "objects"), objects))
-    if size:
-        writes.append(Add(records.counter_key(bucket_id, "bytes"), size))
-    return writes
-
-
-def verify_same_bucket(bucket: BucketRecord, row: bytes | None) -> None:
-    """Raise NoSuchBucket unless `row` still is the bucket that the request began with."""
-    if row is None or decode(BucketRecord, row).id != bucket.id:
-        raise NoSuchBucket(BucketName=bucket.name)
+def _marker_headers(marker: ObjectRecord) -> dict[str, str]:
+    return {
+        "x-amz-delete-marker": "true",
+        "x-amz-version-id": marker.version_id or NULL_VERSION,
+    }

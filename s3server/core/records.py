@@ -9,7 +9,8 @@ Keys begin with a byte that names their table:
     B name                          bucket
     A owner NUL name                buckets of a user, in listing order
     O bucket-id key                 current version of a key, in listing order
-    V bucket-id key NUL ~sequence   older versions, newest first
+    V bucket-id key NUL ~sequence   older versions and all delete markers, newest first
+    W bucket-id key                 sequence of the null version, where that lies in V
     U bucket-id key NUL upload-id   multipart upload
     P upload-id number              part of an upload
     D blob-id                       blob: where its bytes lie, and how often it is used
@@ -37,8 +38,10 @@ BUCKET, BUCKET_OF, OBJECT, VERSION = b"B", b"A", b"O", b"V"
 UPLOAD, PART, BLOB, GARBAGE, EVENT = b"U", b"P", b"D", b"G", b"E"
 REPAIR = b"R"
 COUNTER, USER, USER_NAME, ACCESS_KEY, KEY_OF, STORE = b"N", b"I", b"J", b"K", b"L", b"S"
+NULL_VERSION = b"W"
 
-BUCKET_COUNTERS = ("objects", "bytes")  # all that is counted per bucket: current versions
+# All that is counted per bucket: current versions, older ones, delete markers.
+BUCKET_COUNTERS = ("objects", "bytes", "old", "old-bytes", "markers")
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -66,7 +69,7 @@ class BucketRecord(Record, frozen=True, array_like=True, kw_only=True):
 class ObjectRecord(Record, frozen=True, array_like=True, kw_only=True):
     """One version of a key."""
 
-    sequence: int  # rises with every version of the key
+    sequence: int  # rises with every version of the key; see Ids.sequence_after()
     size: int  # bytes
     etag: str  # without quotes
     modified_ms: int
@@ -208,6 +211,8 @@ class LeaseRecord(Record, frozen=True, array_like=True, kw_only=True):
 
 R = TypeVar("R", bound=Record)
 
+_MAX_SEQUENCE = (1 << 64) - 1
+
 # (record type, version found) -> what turns its decoded fields into those of the next version
 MIGRATIONS: dict[tuple[type[Record], int], Callable[[list[Any]], list[Any]]] = {}
 
@@ -266,6 +271,14 @@ def object_key(bucket_id: bytes, key: str) -> bytes:
 
 def version_prefix(bucket_id: bytes, key: str) -> bytes:
     return VERSION + bucket_id + key.encode() + b"\0"
+
+
+def version_key(bucket_id: bytes, key: str, sequence: int) -> bytes:
+    return version_prefix(bucket_id, key) + (_MAX_SEQUENCE - sequence).to_bytes(8, "big")
+
+
+def null_version_key(bucket_id: bytes, key: str) -> bytes:
+    return NULL_VERSION + bucket_id + key.encode()
 
 
 def upload_key(bucket_id: bytes, key: str, upload_id: bytes) -> bytes:

@@ -22,11 +22,13 @@ async def list_objects(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """List keys, version 1: the next page begins after a key."""
     marker = request.get("Marker", "")
     page, result = await _list(ctx, request, after=marker)
-    spell = _speller(request)
+    spell = speller(request)
     result["Marker"] = spell(marker)
     if page.is_truncated and request.get("Delimiter"):
         result["NextMarker"] = spell(page.last)
-    result["Contents"] = [_entry(key, record, spell, owner=True) for key, record in page.objects]
+    result["Contents"] = [
+        describe_entry(key, record, spell, owner=True) for key, record in page.objects
+    ]
     return result
 
 
@@ -36,8 +38,10 @@ async def list_objects_v2(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     token, start_after = request.get("ContinuationToken"), request.get("StartAfter", "")
     after = start_after if token is None else _open_token(token)
     page, result = await _list(ctx, request, after=after)
-    spell, owner = _speller(request), bool(request.get("FetchOwner"))
-    result["Contents"] = [_entry(key, record, spell, owner=owner) for key, record in page.objects]
+    spell, owner = speller(request), bool(request.get("FetchOwner"))
+    result["Contents"] = [
+        describe_entry(key, record, spell, owner=owner) for key, record in page.objects
+    ]
     result["KeyCount"] = len(page.objects) + len(page.prefixes)
     if token is not None:
         result["ContinuationToken"] = token
@@ -58,7 +62,7 @@ async def _list(
     page = await ctx.services.listing.objects(
         bucket, prefix=prefix, delimiter=delimiter, after=after, limit=limit
     )
-    spell = _speller(request)
+    spell = speller(request)
     result: dict[str, Any] = {
         "Name": bucket.name,
         "Prefix": spell(prefix),
@@ -95,11 +99,13 @@ def _plain(text: str) -> str:
     return text
 
 
-def _speller(request: dict[str, Any]) -> Any:
+def speller(request: dict[str, Any]) -> Any:
+    """Return how names are written in an answer."""
     return spell_url if request.get("EncodingType") else _plain
 
 
-def _entry(key: str, record: ObjectRecord, spell: Any, *, owner: bool) -> dict[str, Any]:
+def describe_entry(key: str, record: ObjectRecord, spell: Any, *, owner: bool) -> dict[str, Any]:
+    """Return what a listing tells of a version."""
     entry: dict[str, Any] = {
         "Key": spell(key),
         "LastModified": at(record.modified_ms),

@@ -7,6 +7,7 @@ from typing import Any
 
 from s3server.core.multipart import ChosenPart, Digest, format_upload_id, parse_upload_id
 from s3server.core.records import PartRecord, UploadRecord
+from s3server.core.versions import shown_version_id
 from s3server.errors import InvalidArgument, InvalidRequest, MalformedXML, NoSuchUpload
 from s3server.operation import Ctx, handles
 from s3server.ops.attributes import (
@@ -61,8 +62,9 @@ async def complete_multipart_upload(ctx: Ctx, request: dict[str, Any]) -> dict[s
     def summarise(upload: UploadRecord, used: Sequence[PartRecord]) -> Digest:
         return _digest(request, upload, used)
 
+    bucket = ctx.require_bucket()
     record = await ctx.services.multipart.complete(
-        ctx.require_bucket(),
+        bucket,
         request["Key"],
         request["UploadId"],
         [_chosen(part) for part in parts],
@@ -74,6 +76,7 @@ async def complete_multipart_upload(ctx: Ctx, request: dict[str, Any]) -> dict[s
         "Bucket": request["Bucket"],
         "Key": request["Key"],
         "ETag": quote_etag(record.etag),
+        "VersionId": shown_version_id(bucket, record),
         **checksums_of(record),
     }
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from s3server.core.records import PartRecord
+from s3server.core.versions import shown_version_id
 from s3server.errors import EntityTooLarge, InvalidArgument
 from s3server.operation import Ctx, handles
 from s3server.ops.attributes import at, quote_etag
@@ -45,8 +46,8 @@ async def upload_part_copy(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     target = (ctx.require_bucket(), request["Key"], request["UploadId"])
     upload = await services.multipart.get(*target)
     source = await open_source(ctx, request)
-    record = await services.objects.get(*source)
-    ctx.confirm_read(source[0], record)
+    record = await services.objects.get(source.bucket, source.key, source.version_id)
+    ctx.confirm_read(source.bucket, record, source.version_id)
     check_source_conditions(request, record)
     start, stop = parse_copy_range(request.get("CopySourceRange"), record.size)
     if stop - start > MAX_PART_BYTES:
@@ -56,11 +57,12 @@ async def upload_part_copy(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     part = services.multipart.part(number, stop - start, digests.etag, digests.checksums)
     part = await services.multipart.commit_part(*target, ref, part)
     return {
+        "CopySourceVersionId": shown_version_id(source.bucket, record),
         "CopyPartResult": {
             "ETag": quote_etag(part.etag),
             "LastModified": at(part.modified_ms),
             **dict(part.checksums),
-        }
+        },
     }
 
 

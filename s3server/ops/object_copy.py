@@ -9,8 +9,10 @@ from urllib.parse import unquote_to_bytes
 
 from msgspec import structs
 
+from s3server.core.copying import CopySource
 from s3server.core.objects import Attributes
-from s3server.core.records import BucketRecord, ObjectRecord
+from s3server.core.records import ObjectRecord
+from s3server.core.versions import shown_version_id
 from s3server.errors import InvalidArgument, InvalidRequest, KeyTooLongError
 from s3server.operation import Ctx, handles
 from s3server.ops.attributes import (
@@ -42,15 +44,19 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     replaced = _directive(request) == "REPLACE"
     target = (ctx.require_bucket(), request["Key"])
     source = await open_source(ctx, request)
-    if not replaced and source == target:
+    is_itself = (source.bucket, source.key) == target and source.version_id is None
+    if not replaced and is_itself:
         raise InvalidRequest(
             "This copy request is illegal because it is trying to copy an object to itself "
             "without changing the object's metadata, storage class, website redirect location "
             "or encryption attributes."
         )
 
+    copied: list[ObjectRecord] = []
+
     def describe(record: ObjectRecord) -> Attributes:
-        ctx.confirm_read(source[0], record)
+        copied[:] = [record]
+        ctx.confirm_read(source.bucket, record, source.version_id)
         check_source_conditions(request, record)
         if record.size > MAX_COPY_BYTES:
             raise InvalidRequest(
@@ -63,22 +69,32 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
 
     record = await ctx.services.copying.copy(source, target, describe, write_condition(request))
     return {
+        "VersionId": shown_version_id(target[0], record),
+        "CopySourceVersionId": shown_version_id(source.bucket, copied[0]),
         "CopyObjectResult": {
             "ETag": quote_etag(record.etag),
             "LastModified": at(record.modified_ms),
             **checksums_of(record),
-        }
+        },
     }
 
 
-async def open_source(ctx: Ctx, request: Mapping[str, Any]) -> tuple[BucketRecord, str]:
-    """Return bucket and key of x-amz-copy-source, once the caller may read them."""
-    name, key = parse_copy_source(request["CopySource"])
-    await ctx.require("s3:GetObject", name, key)
+async def open_source(ctx: Ctx, request: Mapping[str, Any]) -> CopySource:
+    """Return what x-amz-copy-source names, once the caller may read it."""
+    name, key, version_id = parse_copy_source(request["CopySource"])
+    action = "s3:GetObject" if version_id is None else "s3:GetObjectVersion"
+    await ctx.require(action, name, key, version=version_id)
     bucket = await ctx.services.buckets.get(name)
     expected = request.get("ExpectedSourceBucketOwner")
     check_owner(structs.replace(ctx, bucket=bucket), {"ExpectedBucketOwner": expected})
-    return bucket, key
+    if version_id is not None:
+        record = await ctx.services.objects.find(bucket, key, version_id)
+        if record is not None and record.is_delete_marker:
+            raise InvalidRequest(
+                "The source of a copy request may not specifically refer to a delete marker by "
+                "version id."
+            )
+    return CopySource(bucket, key, version_id)
 
 
 def check_source_conditions(request: Mapping[str, Any], record: ObjectRecord) -> None:
@@ -88,8 +104,8 @@ def check_source_conditions(request: Mapping[str, Any], record: ObjectRecord) ->
     )
 
 
-def parse_copy_source(header: str) -> tuple[str, str]:
-    """Return bucket and key of an x-amz-copy-source header. Raises InvalidArgument.
+def parse_copy_source(header: str) -> tuple[str, str, str | None]:
+    """Return bucket, key and version id of an x-amz-copy-source header. Raises InvalidArgument.
 
     A "+" is a space, as S3 reads it and s5cmd writes it; a plus sign is "%2B".
     """
@@ -105,11 +121,12 @@ def parse_copy_source(header: str) -> tuple[str, str]:
             ArgumentName="x-amz-copy-source",
             ArgumentValue=header,
         )
-    if query not in ("", "versionId=null"):
-        refuse({"versionId": query}, "versionId")
+    name, _, version_id = query.partition("=")
+    if query and name != "versionId":
+        raise InvalidArgument(ArgumentName="x-amz-copy-source", ArgumentValue=header)
     if len(key.encode()) > 1_024:
         raise KeyTooLongError
-    return bucket, key
+    return bucket, key, version_id if query else None
 
 
 def _directive(request: Mapping[str, Any]) -> str:

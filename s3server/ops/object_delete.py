@@ -6,10 +6,12 @@ import asyncio
 from typing import Any
 
 from s3server import errors
+from s3server.core.objects import Deleted
 from s3server.core.records import BucketRecord
+from s3server.core.versions import NULL_VERSION
 from s3server.errors import KeyTooLongError, MalformedXML, S3Error
 from s3server.operation import Ctx, handles
-from s3server.ops.refusals import check_owner, refuse, refuse_version
+from s3server.ops.refusals import check_owner, refuse
 
 MAX_KEYS = 1_000
 MAX_KEY_BYTES = 1_024
@@ -18,12 +20,14 @@ CONCURRENT_DELETES = 100  # commits of one request that may wait for the same fl
 
 @handles("DeleteObject")
 async def delete_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
-    """Delete a key. That there was none is no error."""
+    """Delete a key, or one version of it for good. That there was none is no error."""
     check_owner(ctx, request)
-    refuse_version(request)
     refuse(request, "MFA", "IfMatch", "IfMatchLastModifiedTime", "IfMatchSize")
-    await ctx.services.objects.delete(ctx.require_bucket(), request["Key"])
-    return {}
+    version_id = request.get("VersionId")
+    deleted = await ctx.services.objects.delete(
+        ctx.require_bucket(), request["Key"], version_id, owner=ctx.principal.id
+    )
+    return {"VersionId": version_id, **_told(deleted, "VersionId")}
 
 
 @handles("DeleteObjects")
@@ -47,19 +51,32 @@ async def delete_objects(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
 
 async def _delete_one(
     ctx: Ctx, bucket: BucketRecord, entry: dict[str, Any], limit: asyncio.Semaphore
-) -> dict[str, str]:
+) -> dict[str, Any]:
     """Delete one key; return what the answer says of it, with a Code where that failed."""
     key = entry["Key"]
-    named: dict[str, str] = {n: entry[n] for n in ("Key", "VersionId") if n in entry}
+    named: dict[str, Any] = {n: entry[n] for n in ("Key", "VersionId") if n in entry}
     try:
         async with limit:
             if len(key.encode()) > MAX_KEY_BYTES:
                 raise KeyTooLongError
-            refuse_version(entry)
             if any(name in entry for name in ("ETag", "LastModifiedTime", "Size")):
                 raise errors.NotImplemented("Conditional deletes are not implemented yet.")
-            await ctx.require("s3:DeleteObject", bucket.name, key)
-            await ctx.services.objects.delete(bucket, key)
+            version_id = entry.get("VersionId")
+            action = "s3:DeleteObject" if version_id is None else "s3:DeleteObjectVersion"
+            await ctx.require(action, bucket.name, key, version=version_id)
+            deleted = await ctx.services.objects.delete(
+                bucket, key, version_id, owner=ctx.principal.id
+            )
     except S3Error as error:
         return {**named, "Code": error.code, "Message": error.message}
-    return named
+    return {**named, **_told(deleted, "DeleteMarkerVersionId")}
+
+
+def _told(deleted: Deleted, member: str) -> dict[str, Any]:
+    """Return what an answer says of a delete marker that was made or removed."""
+    marker = deleted.marker
+    if marker is None and deleted.removed is not None and deleted.removed.is_delete_marker:
+        marker = deleted.removed
+    if marker is None:
+        return {}
+    return {"DeleteMarker": True, member: marker.version_id or NULL_VERSION}

@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from s3server.core.records import BlobRecord, ObjectRecord
+from s3server.core.versions import shown_version_id
 from s3server.errors import InvalidArgument, InvalidPartNumber, InvalidRequest
 from s3server.operation import Ctx, handles
 from s3server.ops.attributes import at, checksums_of, describe, quote_etag
 from s3server.ops.object_ranges import PIECE_BYTES, MultiRange
-from s3server.ops.refusals import check_owner, refuse, refuse_version
+from s3server.ops.refusals import check_owner, refuse
 from s3server.wire.conditions import check_read_conditions
 from s3server.wire.ranges import parse_range
 from s3server.wire.timestamps import http_date
@@ -83,12 +84,13 @@ async def _open(ctx: Ctx, request: dict[str, Any]) -> tuple[ObjectRecord, dict[s
     is_plain = len(request) == 2  # bucket and key: nothing else was asked for or is to check
     if not is_plain:
         check_owner(ctx, request)
-        refuse_version(request)
         refuse(request, "SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
-    bucket = ctx.require_bucket()
-    record = await ctx.services.objects.get(bucket, request["Key"])
-    ctx.confirm_read(bucket, record)
+    bucket, version_id = ctx.require_bucket(), request.get("VersionId")
+    record = await ctx.services.objects.get(bucket, request["Key"], version_id)
+    ctx.confirm_read(bucket, record, version_id)
     result = describe(record)
+    if bucket.versioning:
+        result["VersionId"] = shown_version_id(bucket, record)
     if is_plain:
         result["ContentLength"] = record.size
         result["@spans"] = [(0, record.size)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from s3server.core.versions import shown_version_id
 from s3server.operation import Ctx, handles
 from s3server.ops.attributes import attributes_of, checksums_of, quote_etag, write_condition
 from s3server.ops.refusals import check_owner, refuse
@@ -14,11 +15,16 @@ async def put_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Store an object; the answer is sent once bytes and record are on stable storage."""
     check_owner(ctx, request)
     refuse(request, "WriteOffsetBytes")
+    bucket = ctx.require_bucket()
     record = await ctx.services.objects.put(
-        ctx.require_bucket(),
+        bucket,
         request["Key"],
         request["Body"],
         attributes_of(request, ctx.principal),
         write_condition(request),
     )
-    return {"ETag": quote_etag(record.etag), **checksums_of(record)}
+    return {
+        "ETag": quote_etag(record.etag),
+        "VersionId": shown_version_id(bucket, record),
+        **checksums_of(record),
+    }

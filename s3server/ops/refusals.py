@@ -33,14 +33,6 @@ def refuse(request: Mapping[str, Any], *members: str) -> None:
             )
 
 
-def refuse_version(request: Mapping[str, Any]) -> None:
-    """Raise NotImplemented for a version other than the only one there is, the null version."""
-    if request.get("VersionId") not in (None, "null"):
-        raise errors.NotImplemented(
-            "Versions of objects are not implemented yet.", Header="VersionId"
-        )
-
-
 def check_storage_class(request: Mapping[str, Any]) -> str:
     """Return the storage class asked for. Raises InvalidStorageClass for any but STANDARD."""
     wanted = request.get("StorageClass") or "STANDARD"

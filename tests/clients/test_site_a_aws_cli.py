@@ -121,3 +121,27 @@ def test_directories_are_synchronised(aws, bucket: str, tmp_path: Path) -> None:
     assert {"a.csv": "a.csv", "deep/er/b.csv": "deep/er/b.csv"} == {
         str(file.relative_to(back)): file.read_text() for file in back.rglob("*.csv")
     }
+
+
+def test_versions_are_kept_and_shown(aws, bucket: str, tmp_path: Path) -> None:
+    """The slide "Versioning", as written."""
+    aws(
+        "s3api", "put-bucket-versioning",
+        "--bucket", bucket,
+        "--versioning-configuration", "Status=Enabled",
+    )  # fmt: skip
+    aws("s3", "cp", "-", f"s3://{bucket}/hello", stdin=b"hello1\n")
+    aws("s3", "cp", "-", f"s3://{bucket}/hello", stdin=b"hello2\n")
+    shown = aws("s3api", "list-object-versions", "--prefix", "hello", "--bucket", bucket)
+
+    versions = json.loads(shown)["Versions"]
+    assert [("hello", True), ("hello", False)] == [
+        (version["Key"], version["IsLatest"]) for version in versions
+    ]
+    for version, body in zip(versions, (b"hello2\n", b"hello1\n"), strict=True):
+        named = ("--key", "hello", "--version-id", version["VersionId"])
+        target = tmp_path / version["VersionId"]
+        aws("s3api", "get-object", "--bucket", bucket, *named, str(target))
+        assert body == target.read_bytes()
+        aws("s3api", "delete-object", "--bucket", bucket, *named)
+    aws("s3", "rb", f"s3://{bucket}")

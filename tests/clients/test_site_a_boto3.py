@@ -154,6 +154,31 @@ def test_resources_work_like_clients(s3, bucket: str) -> None:
     resource.meta.client.close()
 
 
+@pytest.mark.usefixtures("environment")
+def test_versions_are_kept_and_read(bucket: str) -> None:
+    """The slide "Versioning", as written; then the bucket is emptied as its users would."""
+    resource = boto3.resource("s3")
+    found = resource.Bucket(bucket)
+    found.Versioning().enable()
+    found.put_object(Body="hello1", Key="hello")
+    found.put_object(Body="hello2", Key="hello")
+
+    read = []
+    versions = found.object_versions.filter(Prefix="hello")
+    for version in versions:
+        obj = version.get()
+        assert obj.get("VersionId") == version.id
+        read.append((obj.get("LastModified"), obj.get("Body").read().decode("utf-8")))
+    assert ["hello2", "hello1"] == [body for _, body in read]
+    assert read == sorted(read, reverse=True)
+
+    found.Object("hello").delete()
+    assert [] == list(found.objects.all())
+    found.object_versions.delete()
+    found.delete()
+    resource.meta.client.close()
+
+
 @pytest.mark.parametrize("version", ["s3", "v4"], ids=["version 2, as site A", "version 4"])
 def test_topics_are_not_there_yet(connect, version: str) -> None:
     sns = connect("sns", config=Config(signature_version=version))

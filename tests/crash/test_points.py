@@ -15,6 +15,7 @@ import pytest
 from s3server.app import initialise
 from s3server.cluster import Cluster, open_cluster
 from s3server.core.clock import SystemClock
+from s3server.core.copying import CopySource
 from s3server.core.multipart import ChosenPart, format_upload_id
 from s3server.core.objects import UNCONDITIONAL
 from s3server.core.records import BucketRecord
@@ -93,7 +94,7 @@ async def prepare(root: Path, codec: str) -> None:
         await core.put(bucket, "other", pattern(100, 2))
         await core.put(bucket, "key", pattern(LARGE, 3))
         await core.copying.copy(
-            (bucket, "key"), (bucket, "copy"), lambda _: ATTRIBUTES, UNCONDITIONAL
+            CopySource(bucket, "key"), (bucket, "copy"), lambda _: ATTRIBUTES, UNCONDITIONAL
         )
         await upload(store, OLD, lambda: None)
 

@@ -106,7 +106,7 @@ async def test_log_of_a_fault_holds_no_secret_and_no_signature(
     logs.configure(stream=stream, human=human)
     seen: list[str] = []
 
-    async def fail(self: Objects, bucket: object, key: str) -> None:
+    async def fail(self: Objects, bucket: object, key: str, version_id: object) -> None:
         raise ZeroDivisionError("a bug")
 
     async def watch(scope: Any, receive: Any, send: Any) -> None:

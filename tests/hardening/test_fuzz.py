@@ -21,7 +21,7 @@ from tests.support.served import Store
 from tests.support.signing import SIGNED_CHUNKS, UNSIGNED_CHUNKS, unsigned_chunks
 from tests.support.uploads import begin, parts_document
 
-REQUESTS = 2_000  # for each seed
+REQUESTS = 4_000  # for each seed
 ALLOWED_5XX = {501, 503, 507}
 WHO = (*["root"] * 8, "alice", None)
 HANDLED = tuple(row for row in EVERY_ROW if row.is_handled)

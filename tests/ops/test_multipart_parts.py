@@ -149,7 +149,7 @@ async def test_span_outside_the_source_is_refused(source: Store, upload: str, sp
     [
         ("data/missing", (404, "NoSuchKey")),
         ("missing/key", (404, "NoSuchBucket")),
-        ("data/source?versionId=3", (501, "NotImplemented")),
+        ("data/source?versionId=3", (400, "InvalidArgument")),
     ],
 )
 async def test_source_that_is_not_there_is_refused(

@@ -112,9 +112,10 @@ async def test_null_version_of_the_source_is_the_source(source: Store) -> None:
         ("data/%00", (400, "InvalidArgument")),
         ("arn:aws:s3:::data/key", (400, "InvalidArgument")),
         ("data/" + "k" * 1_025, (400, "KeyTooLongError")),
-        ("data/key?versionId=3", (501, "NotImplemented")),
-        ("data/key?versionId=", (501, "NotImplemented")),
-        ("data/key?other=1", (501, "NotImplemented")),
+        ("data/key?versionId=3", (400, "InvalidArgument")),
+        ("data/key?versionId=", (400, "InvalidArgument")),
+        ("data/key?versionId=" + "0" * 16, (404, "NoSuchVersion")),
+        ("data/key?other=1", (400, "InvalidArgument")),
     ],
 )
 async def test_source_that_cannot_be_copied_is_refused(
@@ -225,6 +226,6 @@ async def test_copy_of_an_empty_object_is_empty(data: Store) -> None:
 
 
 def test_source_is_a_bucket_and_a_key() -> None:
-    assert parse_copy_source("/bucket//key/") == ("bucket", "/key/")
-    assert parse_copy_source("bucket%2Fkey") == ("bucket", "key")
-    assert parse_copy_source("bucket/a+key%2Bb%20c") == ("bucket", "a key+b c")
+    assert parse_copy_source("/bucket//key/") == ("bucket", "/key/", None)
+    assert parse_copy_source("bucket%2Fkey?versionId=") == ("bucket", "key", "")
+    assert parse_copy_source("bucket/a+key%2Bb%20c") == ("bucket", "a key+b c", None)

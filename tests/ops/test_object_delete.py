@@ -85,15 +85,12 @@ async def test_same_key_twice_is_deleted_once_and_told_twice(three: Store) -> No
 @pytest.mark.parametrize(
     "extra",
     [
-        "<VersionId>3</VersionId>",
         "<ETag>1</ETag>",
         "<Size>0</Size>",
         "<LastModifiedTime>Mon, 21 Sep 2026 14:13:20 GMT</LastModifiedTime>",
     ],
 )
-async def test_version_and_condition_of_an_entry_are_not_implemented(
-    three: Store, extra: str
-) -> None:
+async def test_condition_of_an_entry_is_not_implemented(three: Store, extra: str) -> None:
     answer = await delete(three.alice, document(["a"], extra=extra))
     assert answer.status == 200
     assert answer.texts("Error/Code") == ["NotImplemented"]

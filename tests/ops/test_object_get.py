@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from s3server.core.records import BucketRecord, ObjectRecord
+from s3server.core.records import ObjectRecord
 from s3server.meta.base import Delete
 from tests.support.served import Store
 
@@ -189,8 +190,8 @@ async def test_version_written_between_permission_and_read_is_not_served(data: S
     objects = data.asgi._services.objects
     find = objects.find
 
-    async def find_and_be_overtaken(bucket: BucketRecord, key: str) -> ObjectRecord | None:
-        found = await find(bucket, key)
+    async def find_and_be_overtaken(*asked: Any) -> ObjectRecord | None:
+        found = await find(*asked)
         objects.find = find
         await data.alice.made("/data/key", body=b"shut", headers={"x-amz-acl": "private"})
         return found

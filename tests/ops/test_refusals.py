@@ -51,27 +51,6 @@ async def test_customer_key_on_a_read_is_not_ignored(data: Store, method: str) -
     assert (await data.alice(method, "/data/key", headers=CUSTOMER_KEY)).status == 501
 
 
-@pytest.mark.parametrize(
-    ("method", "headers"),
-    [
-        ("GET", {}),
-        ("HEAD", {}),
-        ("DELETE", {}),
-        ("PUT", {"x-amz-copy-source": "data/key?versionId=3"}),
-    ],
-)
-@pytest.mark.parametrize("version", ["3", "NULL", "null2", "%00"])
-async def test_version_other_than_null_is_not_implemented(
-    data: Store, method: str, headers: dict[str, str], version: str
-) -> None:
-    await data.alice.made("/data/key", body=b"x")
-    target = "/data/copy" if headers else f"/data/key?versionId={version}"
-    with data.untouched():
-        answer = await data.alice(method, target, headers=headers)
-    assert answer.status == (400 if version == "%00" and not headers else 501)
-    assert (await data.alice("GET", "/data/key")).body == b"x"
-
-
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
 async def test_null_version_is_the_object(data: Store, method: str) -> None:
     await data.alice.made("/data/key", body=b"x")

@@ -10,7 +10,6 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest import mock
@@ -22,6 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from s3server.core import multipart as multipart_module
 from s3server.core import records
+from s3server.core.copying import CopySource
 from s3server.core.multipart import ChosenPart, format_upload_id
 from s3server.core.objects import WriteCondition
 from s3server.core.records import BlobRecord, BucketRecord, decode
@@ -33,61 +33,17 @@ from s3server.meta.lmdb import LmdbStore
 from s3server.meta.memory import MemoryStore
 from tests.support.blobs import make_osds, make_pool, numbered_ids
 from tests.support.core_store import ATTRIBUTES, Bytes, TestStore, no_digest
+from tests.support.s3_model import BUCKETS, MIN_PART_BYTES, Model, ModelUpload
 
 T = TypeVar("T")
-BUCKETS = ("first", "second")
 KEYS = ["a", "a/", "a/b/c", "a/\U0001f600", "a0", "b//c", "\uffee"]
-MIN_PART_BYTES = 100  # instead of 5 MiB
 FULL = b"f" * MIN_PART_BYTES
 
-names = st.sampled_from(BUCKETS)
-keys = st.sampled_from(KEYS)
+# The first ones more often than the others, so that much happens to one and the same key.
+names = st.one_of(st.just(BUCKETS[0]), st.sampled_from(BUCKETS))
+keys = st.one_of(st.just(KEYS[0]), st.sampled_from(KEYS))
 bodies = st.one_of(st.just(b""), st.binary(min_size=1, max_size=40))
 numbers = st.integers(1, 4)
-
-
-@dataclass
-class ModelUpload:
-    bucket: str
-    key: str
-    parts: dict[int, bytes] = field(default_factory=dict)
-
-
-@dataclass
-class Model:
-    """What S3 holds, as plainly as can be."""
-
-    objects: dict[str, dict[str, bytes]] = field(default_factory=lambda: {b: {} for b in BUCKETS})
-    uploads: dict[str, ModelUpload] = field(default_factory=dict)
-
-    def listing(self, bucket: str, prefix: str, delimiter: str) -> list[str]:
-        found = set()
-        for key in self.objects[bucket]:
-            if key.startswith(prefix):
-                end = key.find(delimiter, len(prefix)) if delimiter else -1
-                found.add(key if end < 0 else key[: end + len(delimiter)])
-        return sorted(found, key=str.encode)
-
-    def put(self, bucket: str, key: str, body: bytes, *, if_absent: bool) -> str:
-        if if_absent and key in self.objects[bucket]:
-            return "PreconditionFailed"
-        self.objects[bucket][key] = body
-        return ""
-
-    def copy(self, source: tuple[str, str], target: tuple[str, str], *, if_absent: bool) -> str:
-        body = self.objects[source[0]].get(source[1])
-        return "NoSuchKey" if body is None else self.put(*target, body, if_absent=if_absent)
-
-    def complete(self, upload: str, chosen: list[int]) -> str:
-        found = self.uploads[upload]
-        if [number for number in chosen if number not in found.parts]:
-            return "InvalidPart"
-        if [number for number in chosen[:-1] if len(found.parts[number]) < MIN_PART_BYTES]:
-            return "EntityTooSmall"
-        whole = b"".join(found.parts[number] for number in chosen)
-        self.objects[found.bucket][found.key] = whole
-        del self.uploads[upload]
-        return ""
 
 
 class S3Walk(RuleBasedStateMachine):
@@ -122,44 +78,97 @@ class S3Walk(RuleBasedStateMachine):
         for name in BUCKETS:
             self.buckets[name] = self.run(self.store.bucket(name))
 
+    @rule(bucket=names, status=st.sampled_from(["Enabled", "Suspended"]))
+    def set_versioning(self, bucket: str, status: str) -> None:
+        self.run(self.store.version(self.buckets[bucket], status))
+        self.model.status[bucket] = status
+
+    def pushed(self, bucket: str, key: str, body: bytes, work: Any, error: str) -> None:
+        """Run what makes a version, and note it in the model unless an error is expected."""
+        if error:
+            assert error == self.outcome(work)
+        else:
+            self.model.push(bucket, key, self.run(work).version_id, body)
+
     @rule(bucket=names, key=keys, body=bodies, if_absent=st.booleans())
     def put(self, bucket: str, key: str, body: bytes, if_absent: bool) -> None:
-        found = self.outcome(
-            self.store.objects.put(
-                self.buckets[bucket],
-                key,
-                Bytes(body),
-                ATTRIBUTES,
-                WriteCondition(if_none_match=if_absent),
-            )
-        )
-        assert self.model.put(bucket, key, body, if_absent=if_absent) == found
+        condition = WriteCondition(if_none_match=if_absent)
+        work = self.store.objects.put(self.buckets[bucket], key, Bytes(body), ATTRIBUTES, condition)
+        error = self.model.put(bucket, key, body, if_absent=if_absent)
+        self.pushed(bucket, key, body, work, error)
 
     @rule(bucket=names, key=keys)
     def get(self, bucket: str, key: str) -> None:
-        body = self.model.objects[bucket].get(key)
+        body = self.model.objects(bucket).get(key)
         if body is None:
             assert "NoSuchKey" == self.outcome(self.store.body(self.buckets[bucket], key))
         else:
             assert body == self.run(self.store.body(self.buckets[bucket], key))
 
+    def pick_version(self, data: st.DataObject, bucket: str) -> tuple[str, str]:
+        """Return a key and a version id, which may be of another key or of none."""
+        known = [
+            (key, each.id) for key, all_ in self.model.versions[bucket].items() for each in all_
+        ]
+        return data.draw(st.sampled_from([*known, ("a", ""), ("a0", "0" * 16)]))
+
+    @rule(data=st.data(), bucket=names)
+    def get_version(self, data: st.DataObject, bucket: str) -> None:
+        key, version_id = self.pick_version(data, bucket)
+        work = self.store.body(self.buckets[bucket], key, version_id or "null")
+        versions = self.model.versions[bucket].get(key, [])
+        found = [each for each in versions if each.id == version_id]
+        if not found:
+            assert "NoSuchVersion" == self.outcome(work)
+        elif found[0].body is None:
+            assert "MethodNotAllowed" == self.outcome(work)
+        else:
+            assert found[0].body == self.run(work)
+
     @rule(bucket=names, key=keys)
     def delete(self, bucket: str, key: str) -> None:
-        found = self.run(self.store.objects.delete(self.buckets[bucket], key))
-        expected = self.model.objects[bucket].pop(key, None)
-        assert (expected is None) == (found is None)
+        deleted = self.run(self.store.objects.delete(self.buckets[bucket], key))
+        if self.model.status[bucket]:
+            assert deleted.marker is not None
+            self.model.push(bucket, key, deleted.marker.version_id, None)
+        else:
+            assert deleted.marker is None
+            expected = self.model.remove(bucket, key, "")
+            assert (expected is None) == (deleted.removed is None)
+
+    @rule(data=st.data(), bucket=names)
+    def delete_version(self, data: st.DataObject, bucket: str) -> None:
+        key, version_id = self.pick_version(data, bucket)
+        work = self.store.objects.delete(self.buckets[bucket], key, version_id or "null")
+        removed = self.run(work).removed
+        expected = self.model.remove(bucket, key, version_id)
+        assert (expected is None) == (removed is None)
+        if expected is not None and removed is not None:
+            assert (expected.body is None) == removed.is_delete_marker
+
+    def copy_from(self, source: CopySource, bucket: str, key: str, if_absent: bool) -> None:
+        condition = WriteCondition(if_none_match=if_absent)
+        versions = self.model.versions[source.bucket.name].get(source.key, [])
+        if source.version_id is not None:
+            id_ = source.version_id.replace("null", "")
+            versions = [each for each in versions if each.id == id_]
+        body = versions[0].body if versions else None
+        missing = "MethodNotAllowed" if versions else "NoSuchVersion"
+        error = "NoSuchKey" if source.version_id is None else missing
+        if body is not None:
+            error = self.model.put(bucket, key, body, if_absent=if_absent)
+        target = (self.buckets[bucket], key)
+        work = self.store.copying.copy(source, target, lambda record: ATTRIBUTES, condition)
+        self.pushed(bucket, key, body or b"", work, error)
 
     @rule(source=st.tuples(names, keys), to=st.tuples(names, keys), if_absent=st.booleans())
     def copy(self, source: tuple[str, str], to: tuple[str, str], if_absent: bool) -> None:
-        found = self.outcome(
-            self.store.copying.copy(
-                (self.buckets[source[0]], source[1]),
-                (self.buckets[to[0]], to[1]),
-                lambda record: ATTRIBUTES,
-                WriteCondition(if_none_match=if_absent),
-            )
-        )
-        assert self.model.copy(source, to, if_absent=if_absent) == found
+        self.copy_from(CopySource(self.buckets[source[0]], source[1]), *to, if_absent)
+
+    @rule(data=st.data(), bucket=names, to=st.tuples(names, keys))
+    def copy_version(self, data: st.DataObject, bucket: str, to: tuple[str, str]) -> None:
+        key, version_id = self.pick_version(data, bucket)
+        self.copy_from(CopySource(self.buckets[bucket], key, version_id or "null"), *to, False)
 
     @rule(bucket=names, key=keys)
     def begin(self, bucket: str, key: str) -> None:
@@ -180,17 +189,19 @@ class S3Walk(RuleBasedStateMachine):
     def complete_with(self, upload: str, chosen: list[int]) -> None:
         found = self.model.uploads[upload]
         parts = [ChosenPart(n, Bytes(found.parts.get(n, b"")).etag) for n in chosen]
-        outcome = self.outcome(
-            self.store.multipart.complete(
-                self.buckets[found.bucket],
-                found.key,
-                upload,
-                parts,
-                summarise=no_digest,
-                condition=WriteCondition(),
-            )
+        work = self.store.multipart.complete(
+            self.buckets[found.bucket],
+            found.key,
+            upload,
+            parts,
+            summarise=no_digest,
+            condition=WriteCondition(),
         )
-        assert self.model.complete(upload, chosen) == outcome
+        error = self.model.complete(upload, chosen)
+        whole = b"".join(found.parts.get(number, b"") for number in chosen)
+        self.pushed(found.bucket, found.key, whole, work, error)
+        if not error:
+            del self.model.uploads[upload]
 
     @rule(bucket=names, key=keys, count=st.integers(0, 2), last=bodies)
     def put_in_parts(self, bucket: str, key: str, count: int, last: bytes) -> None:
@@ -254,14 +265,49 @@ class S3Walk(RuleBasedStateMachine):
             after, is_truncated = page.last, page.is_truncated
         assert self.model.listing(bucket, prefix, delimiter) == found
 
+    @rule(
+        bucket=names,
+        prefix=st.sampled_from(["", "a", "a/", "zz"]),
+        delimiter=st.sampled_from(["", "/", "b"]),
+        limit=st.integers(1, 5),
+    )
+    def list_versions(self, bucket: str, prefix: str, delimiter: str, limit: int) -> None:
+        found: list[tuple[str, ...]] = []
+        key, sequence, is_truncated = "", None, True
+        while is_truncated:
+            page = self.run(
+                self.store.listing.versions(
+                    self.buckets[bucket],
+                    prefix=prefix,
+                    delimiter=delimiter,
+                    after_key=key,
+                    after_sequence=sequence,
+                    limit=limit,
+                )
+            )
+            entries: list[tuple[str, ...]] = [(common,) for common in page.prefixes]
+            for each in page.versions:
+                kind = "marker" if each.record.is_delete_marker else "object"
+                latest = "latest" if each.is_latest else ""
+                entries.append((each.key, each.record.version_id, kind, latest))
+            assert len(entries) <= limit
+            found += sorted(entries, key=lambda entry: entry[0].encode())
+            key, sequence, is_truncated = (
+                page.last_key,
+                page.last_sequence or None,
+                page.is_truncated,
+            )
+        assert self.model.version_listing(bucket, prefix, delimiter) == found
+
     @rule(bucket=names)
     def recreate_bucket(self, bucket: str) -> None:
         uploads = [each for each in self.model.uploads.values() if each.bucket == bucket]
         outcome = self.outcome(self.store.buckets.delete(self.buckets[bucket]))
-        if self.model.objects[bucket] or uploads:
+        if self.model.versions[bucket] or uploads:
             assert BucketNotEmpty.__name__ == outcome
         else:
             assert "" == outcome
+            self.model.status[bucket] = ""
             self.buckets[bucket] = self.run(self.store.bucket(bucket))
 
     @rule(grace_ms=st.sampled_from([0, 30_000, 60_000]))
@@ -279,10 +325,13 @@ class S3Walk(RuleBasedStateMachine):
         await self.store.collect_all()
         await self.store.verify()
         assert [] == await self.store.rows(records.GARBAGE)
-        for name, objects in self.model.objects.items():
-            bucket = self.buckets[name]
-            for key, body in objects.items():
+        for name, bucket in self.buckets.items():
+            for key, body in self.model.objects(name).items():
                 assert body == await self.store.streamed(bucket, key)
+            for key, versions in self.model.versions[name].items():
+                for each in versions:
+                    if each.body is not None:
+                        assert each.body == await self.store.body(bucket, key, each.id or "null")
         for upload, found in self.model.uploads.items():
             parts = await self.store.multipart.parts(bytes.fromhex(upload))
             assert {part.number: part.size for part in parts} == {
@@ -307,6 +356,12 @@ class S3Walk(RuleBasedStateMachine):
     def close(self) -> None:
         self.limits.stop()
         self.loop.close()
+
+
+class VersionWalk(S3Walk):
+    """The same without uploads in parts: more happens to versions."""
+
+    begin = put_in_parts = put_part = complete = abort = recreate_bucket = None  # type: ignore[assignment]
 
 
 class DiskWalk(S3Walk):
@@ -362,6 +417,8 @@ TestS3Semantics.settings = settings(
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
+TestS3Versions = VersionWalk.TestCase
+TestS3Versions.settings = TestS3Semantics.settings
 TestS3SemanticsOnDisk = DiskWalk.TestCase
 TestS3SemanticsOnDisk.settings = settings(
     max_examples=5,
@@ -377,6 +434,6 @@ def test_model_lists_as_the_user_guide_says(prefix: str) -> None:
     """The model itself, on the example of "Organizing objects using prefixes"."""
     model = Model()
     for key in ("a/x", "a/b/1", "a/b/2", "z"):
-        model.put("first", key, b"", if_absent=False)
+        model.push("first", key, "", b"")
     expected = {"": ["a/", "z"], "a/": ["a/b/", "a/x"]}
     assert expected[prefix] == model.listing("first", prefix, "/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -125,6 +126,15 @@ class Client:
         answer = await self(method, target, body=body, headers=headers)
         assert answer.status in (200, 204), answer.body
         return answer
+
+    async def configure(
+        self, target: str, body: bytes, *, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Send a document with its digest, as PutBucketVersioning and its kin demand."""
+        digest = base64.b64encode(hashlib.md5(body).digest()).decode()
+        return await self(
+            "PUT", target, body=body, headers={"content-md5": digest, **(headers or {})}
+        )
 
     async def send(
         self,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
+from s3server.core.copying import CopySource
 from s3server.core.multipart import ChosenPart
 from s3server.core.objects import UNCONDITIONAL, WriteCondition
 from s3server.core.records import BucketRecord
@@ -42,7 +43,10 @@ async def overwrite(store: TestStore, bucket: BucketRecord, number: int) -> None
     await store.put(bucket, "hot", b"x" * number)
     try:
         await store.copying.copy(
-            (bucket, "hot"), (bucket, f"copy{number % 3}"), lambda _: ATTRIBUTES, UNCONDITIONAL
+            CopySource(bucket, "hot"),
+            (bucket, f"copy{number % 3}"),
+            lambda _: ATTRIBUTES,
+            UNCONDITIONAL,
         )
     except NoSuchKey:
         return

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from zlib import crc32
 
+from msgspec.structs import replace
+
 from s3server.core import records
 from s3server.core.blobs import Blobs
 from s3server.core.buckets import Buckets
@@ -63,6 +65,9 @@ class NumberedIds(Ids):
     def bucket_id(self) -> bytes:
         return self.blob_id()[8:]
 
+    def sequence_after(self, previous: int) -> int:
+        return previous + 1
+
 
 class Bytes(BytesSource):
     """Bytes as a client sends them, with their digests."""
@@ -103,11 +108,15 @@ class TestStore:
     async def bucket(self, name: str = "bucket", *, pool: str = "") -> BucketRecord:
         return await self.buckets.create(name, OWNER, pool=pool)
 
+    async def version(self, bucket: BucketRecord, status: str) -> BucketRecord:
+        """Set the bucket's versioning."""
+        return await self.buckets.update(bucket, lambda found: replace(found, versioning=status))
+
     async def put(self, bucket: BucketRecord, key: str, data: bytes) -> ObjectRecord:
         return await self.objects.put(bucket, key, Bytes(data), ATTRIBUTES)
 
-    async def body(self, bucket: BucketRecord, key: str) -> bytes:
-        record = await self.objects.get(bucket, key)
+    async def body(self, bucket: BucketRecord, key: str, version_id: str | None = None) -> bytes:
+        record = await self.objects.get(bucket, key, version_id)
         if not record.size:
             return b""
         blob = await self.objects.blob_of(record)
@@ -126,7 +135,7 @@ class TestStore:
 
     async def counters(self, bucket: BucketRecord) -> tuple[int, int]:
         """Return how many objects and bytes the bucket's counters say it has."""
-        keys = [records.counter_key(bucket.id, name) for name in records.BUCKET_COUNTERS]
+        keys = [records.counter_key(bucket.id, name) for name in ("objects", "bytes")]
         objects, size = await self.meta.get_many(keys)
         return decode_counter(objects), decode_counter(size)
 
@@ -139,12 +148,31 @@ class TestStore:
     async def verify(self) -> None:
         """Assert that uses and counters are exact, and that no row is left without a user."""
         uses: Counter[bytes] = Counter()
-        totals: dict[bytes, list[int]] = {}
-        for key, row in await self.rows(records.OBJECT):
-            record = decode(ObjectRecord, row)
-            uses.update([record.blob] if record.blob else [])
-            total = totals.setdefault(key[1:9], [0, 0])
-            total[0], total[1] = total[0] + 1, total[1] + record.size
+        totals: dict[bytes, Counter[str]] = {}
+        nulls: Counter[bytes] = Counter()  # of a key
+        pointers = dict(await self.rows(records.NULL_VERSION))
+        for table in (records.OBJECT, records.VERSION):
+            for key, row in await self.rows(table):
+                record = decode(ObjectRecord, row)
+                uses.update([record.blob] if record.blob else [])
+                total = totals.setdefault(key[1:9], Counter())
+                name = key[1:] if table == records.OBJECT else key[1:-9]
+                nulls[name] += not record.version_id
+                if table == records.VERSION:
+                    assert key[-8:] == (2**64 - 1 - record.sequence).to_bytes(8, "big")
+                    if not record.version_id:
+                        pointer = pointers.pop(records.NULL_VERSION + name)
+                        assert pointer == record.sequence.to_bytes(8, "big")
+                if record.is_delete_marker:
+                    assert table == records.VERSION
+                    assert not record.blob
+                    total["markers"] += 1
+                    continue
+                old = "old" if table == records.VERSION else ""
+                total[old or "objects"] += 1
+                total[f"{old}-bytes" if old else "bytes"] += record.size
+        assert pointers == {}, "pointers to no null version"
+        assert all(count < 2 for count in nulls.values()), "two null versions of a key"
         uploads = {decode(UploadRecord, row).id for _, row in await self.rows(records.UPLOAD)}
         for key, row in await self.rows(records.PART):
             assert key[1:17] in uploads, "a part, or a revision, without its upload"
@@ -159,5 +187,8 @@ class TestStore:
         assert dict(uses) == {blob: record.uses for blob, record in blobs.items()}
         for _, row in await self.rows(records.BUCKET):
             bucket = decode(BucketRecord, row)
-            assert tuple(totals.pop(bucket.id, [0, 0])) == await self.counters(bucket)
+            total = totals.pop(bucket.id, Counter())
+            for name in records.BUCKET_COUNTERS:
+                counter = await self.meta.get(records.counter_key(bucket.id, name))
+                assert total[name] == decode_counter(counter), name
         assert totals == {}, "objects without a bucket"

@@ -127,8 +127,9 @@ async def _table(meta: MetadataStore, table: bytes) -> list[tuple[bytes, bytes]]
 
 async def _check_uses(meta: MetadataStore, blobs: dict[bytes, BlobRecord], found: Audit) -> None:
     uses: Counter[bytes] = Counter()
-    for _, row in await _table(meta, records.OBJECT):
-        uses[decode(ObjectRecord, row).blob] += 1
+    for table in (records.OBJECT, records.VERSION):
+        for _, row in await _table(meta, table):
+            uses[decode(ObjectRecord, row).blob] += 1
     uploads = {decode(UploadRecord, row).id for _, row in await _table(meta, records.UPLOAD)}
     for key, row in await _table(meta, records.PART):
         upload, number = key[1:17], key[17:]
@@ -155,9 +156,18 @@ async def _check_buckets(meta: MetadataStore, found: Audit) -> None:
     counters = dict(await _table(meta, records.COUNTER))
     for bucket in buckets:
         rows = await _table(meta, records.OBJECT + bucket.id)
-        sizes = [decode(ObjectRecord, row).size for _, row in rows]
-        found.objects += len(sizes)
-        for name, actual in (("objects", len(sizes)), ("bytes", sum(sizes))):
+        below = await _table(meta, records.VERSION + bucket.id)
+        current = [decode(ObjectRecord, row) for _, row in rows]
+        older = [decode(ObjectRecord, row) for _, row in below]
+        old = [record for record in older if not record.is_delete_marker]
+        found.objects += len(current)
+        for name, actual in (
+            ("objects", len(current)),
+            ("bytes", sum(record.size for record in current)),
+            ("old", len(old)),
+            ("old-bytes", sum(record.size for record in old)),
+            ("markers", len(older) - len(old)),
+        ):
             counter = decode_counter(counters.pop(records.counter_key(bucket.id, name), None))
             found.expect(actual == counter, f"{bucket.name}: {actual} {name}, counted {counter}")
     found.expect(not counters, f"counters of no bucket: {sorted(counters)}")

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from s3server.core import records
+from s3server.core.copying import CopySource
 from s3server.core.objects import UNCONDITIONAL, Attributes, WriteCondition
 from s3server.core.records import BlobRecord, BucketRecord, ObjectRecord, decode
 from s3server.errors import NoSuchKey, PreconditionFailed
@@ -24,7 +25,7 @@ def as_it_is(record: ObjectRecord) -> Attributes:
 async def copied(
     store: TestStore, source: tuple[BucketRecord, str], target: tuple[BucketRecord, str]
 ) -> ObjectRecord:
-    return await store.copying.copy(source, target, as_it_is, UNCONDITIONAL)
+    return await store.copying.copy(CopySource(*source), target, as_it_is, UNCONDITIONAL)
 
 
 async def uses(store: TestStore, blob: bytes) -> int:
@@ -99,14 +100,14 @@ async def test_copy_refuses_conditions_on_target_and_source(store: TestStore) ->
     await store.put(bucket, "b", b"other")
     with pytest.raises(PreconditionFailed):
         await store.copying.copy(
-            (bucket, "a"), (bucket, "b"), as_it_is, WriteCondition(if_none_match=True)
+            CopySource(bucket, "a"), (bucket, "b"), as_it_is, WriteCondition(if_none_match=True)
         )
 
     def refuse(record: ObjectRecord) -> Attributes:
         raise PreconditionFailed
 
     with pytest.raises(PreconditionFailed):
-        await store.copying.copy((bucket, "a"), (bucket, "c"), refuse, UNCONDITIONAL)
+        await store.copying.copy(CopySource(bucket, "a"), (bucket, "c"), refuse, UNCONDITIONAL)
     with pytest.raises(NoSuchKey):
         await copied(store, (bucket, "absent"), (bucket, "c"))
     await store.verify()

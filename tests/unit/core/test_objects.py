@@ -99,7 +99,7 @@ async def test_pool_that_is_not_in_the_settings_cannot_serve_now(store: TestStor
     ):
         with pytest.raises(PoolUnavailableError):
             await attempt
-    assert record == await other.objects.delete(bucket, "key")
+    assert record == (await other.objects.delete(bucket, "key")).removed
 
 
 async def test_refused_body_leaves_nothing(store: TestStore) -> None:
@@ -127,8 +127,8 @@ async def test_overwritten_bytes_go_after_their_grace_and_not_before(store: Test
 async def test_delete_returns_what_was_there_once(store: TestStore) -> None:
     bucket = await store.bucket()
     record = await store.put(bucket, "key", b"data")
-    assert record == await store.objects.delete(bucket, "key")
-    assert await store.objects.delete(bucket, "key") is None
+    assert record == (await store.objects.delete(bucket, "key")).removed
+    assert (await store.objects.delete(bucket, "key")).removed is None
     with pytest.raises(NoSuchKey):
         await store.objects.get(bucket, "key")
     await store.collect_all()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from s3server.core import records
+from s3server.core.copying import CopySource
 from s3server.core.objects import UNCONDITIONAL, NewVersion
 from s3server.core.records import BlobPart, BlobRecord, GarbageRecord, decode, encode
 from s3server.data.base import UnavailableError
@@ -156,7 +157,7 @@ async def test_blob_in_several_rows_of_one_step(store: TestStore, pool: MemoryPo
     await store.put(bucket, "a", b"data")
     for key in "bcd":
         await store.copying.copy(
-            (bucket, "a"), (bucket, key), lambda record: ATTRIBUTES, UNCONDITIONAL
+            CopySource(bucket, "a"), (bucket, key), lambda record: ATTRIBUTES, UNCONDITIONAL
         )
     for key in "abc":
         await store.objects.delete(bucket, key)
@@ -226,7 +227,9 @@ async def test_pool_that_is_no_longer_configured_is_left_alone(
 async def test_shared_bytes_stay_while_one_uses_them(store: TestStore) -> None:
     bucket = await store.bucket()
     record = await store.put(bucket, "a", b"data")
-    await store.copying.copy((bucket, "a"), (bucket, "b"), lambda _: ATTRIBUTES, UNCONDITIONAL)
+    await store.copying.copy(
+        CopySource(bucket, "a"), (bucket, "b"), lambda _: ATTRIBUTES, UNCONDITIONAL
+    )
     await store.objects.delete(bucket, "a")
     await store.collect_all()
     row = await store.meta.get(records.blob_key(record.blob))

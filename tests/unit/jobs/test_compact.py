@@ -11,6 +11,7 @@ import pytest
 
 from s3server.core import records
 from s3server.core.blobs import ADOPT_WITHIN_MS
+from s3server.core.copying import CopySource
 from s3server.core.objects import UNCONDITIONAL
 from s3server.core.records import BlobRecord, BucketRecord, decode, encode
 from s3server.data.base import FullError
@@ -272,7 +273,7 @@ async def test_blob_that_is_copied_while_it_moves_keeps_its_uses(
     async def copied_meanwhile(pool: PlacedPool, ref: DataRef) -> DataRef:
         moved = await rewrite(pool, ref)
         await site.store.copying.copy(
-            (bucket, "k009"), (bucket, "copy"), lambda _: ATTRIBUTES, UNCONDITIONAL
+            CopySource(bucket, "k009"), (bucket, "copy"), lambda _: ATTRIBUTES, UNCONDITIONAL
         )
         return moved
 
