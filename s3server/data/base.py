@@ -45,6 +45,14 @@ class Health:
         return sum(state == "ok" for state in self.shards) >= self.needed
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Shards of a blob that today's map tells are not where they should be."""
+
+    lost: tuple[int, ...] = ()  # never written, or on an OSD that is gone for good
+    astray: tuple[int, ...] = ()  # readable, but elsewhere
+
+
 class Pool(Protocol):
     """Immutable blobs. write() returns once the blob is durable in its shards.
 
@@ -83,8 +91,23 @@ class Pool(Protocol):
         """
         ...
 
-    async def check(self, ref: DataRef) -> Health:
-        """Read and verify every shard."""
+    async def check(self, ref: DataRef, *, deep: bool = True) -> Health:
+        """Read and verify every shard; not `deep`: its presence, size and whose it is only."""
+        ...
+
+    async def repair(self, ref: DataRef, *, deep: bool = True) -> DataRef:
+        """Write again, durably, what check() finds missing or corrupt, and what lies elsewhere
+        than blobs go today; return where the blob lies then, or `ref` where nothing was to be done.
+
+        Every byte is verified before it is written. Shards for which no OSD is found stay as they
+        are. The old shards stay too; a corrupt one is replaced where it lies. Nothing becomes
+        unreadable by it, whenever it ends. Raises UnavailableError where too few shards are
+        whole, or an OSD fails meanwhile, FullError.
+        """
+        ...
+
+    def standing(self, ref: DataRef) -> Standing:
+        """Compare where a blob's shards lie with where the map puts them. No I/O."""
         ...
 
     async def close(self) -> None: ...

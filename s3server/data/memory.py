@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 
-from s3server.data.base import DataError, Health, UnavailableError
+from s3server.data.base import DataError, Health, Standing, UnavailableError
 from s3server.model import DataRef, ShardPlace, Source
 
 PIECE = 1 << 20  # what stream() yields
@@ -56,7 +56,16 @@ class MemoryPool:
         await self.read(ref, 0, 0)
         return ref
 
-    async def check(self, ref: DataRef) -> Health:
+    async def repair(self, ref: DataRef, *, deep: bool = True) -> DataRef:
+        """Return where the blob lies: it is whole, or gone (UnavailableError)."""
+        await self.read(ref, 0, 0)
+        return ref
+
+    def standing(self, ref: DataRef) -> Standing:
+        """Return that all is where it should be: there is one place only."""
+        return Standing()
+
+    async def check(self, ref: DataRef, *, deep: bool = True) -> Health:
         """Tell whether the blob is there."""
         return Health(("ok" if ref.blob in self._blobs else "missing",), needed=1)
 

@@ -140,10 +140,30 @@ class DirectoryOsd:
         self.vfs.rename(self.incoming_path(shard.file_name), target)
         sync_directory(self.vfs, target.rpartition("/")[0])
 
+    def replace_shard(self, shard: Shard) -> None:
+        """Give a finished file its place as publish_shard() does, where an old one may lie."""
+        target = self.shard_path(shard.blob, shard.index)
+        with self._locked(target.rpartition("/")[0]) as directory:
+            self.vfs.rename(self.incoming_path(shard.file_name), target)
+            self.vfs.fsync(directory)
+
     def remove_shard(self, blob: bytes, index: int) -> None:
         """Unlink a shard file; nothing happens where there is none."""
         with contextlib.suppress(FileNotFoundError):
             self.vfs.unlink(self.shard_path(blob, index))
+
+    def remove_old_shard(self, blob: bytes, index: int, until_s: float) -> bool:
+        """Unlink a shard file that was not written to after this time; tell whether it was.
+
+        One that a repair has put in the place of an old one meanwhile stays.
+        """
+        path = self.shard_path(blob, index)
+        with self._locked(path.rpartition("/")[0]), contextlib.suppress(FileNotFoundError):
+            handle = self._open(path)
+            if self.vfs.stat(handle.fd).st_mtime <= until_s:
+                self.vfs.unlink(path)
+                return True
+        return False
 
     def list_shards(self) -> Iterator[ShardFile]:
         """Yield every shard file; one that goes meanwhile may be left out."""
@@ -228,6 +248,16 @@ class DirectoryOsd:
         """Return the space of the file system that holds this OSD."""
         found = self.vfs.usage(self.path)
         return Usage(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)
+
+    @contextlib.contextmanager
+    def _locked(self, directory: str) -> Iterator[int]:
+        """Hold the lock of a directory, which is given up at once, even where an error is kept."""
+        fd = self.vfs.open(directory)
+        try:
+            self.vfs.lock_in_turn(fd)
+            yield fd
+        finally:
+            self.vfs.close(fd)
 
     def _open(self, path: str) -> Handle:
         return Handle(self.vfs, self.vfs.open(path))

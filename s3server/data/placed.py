@@ -10,21 +10,24 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 
 from awscrt.checksums import crc32c
+from msgspec import structs
 
 from s3server.data.appender import VOLUME_LIMIT, Appender
-from s3server.data.base import DataError, Health, UnavailableError
+from s3server.data.base import DataError, Health, Standing, UnavailableError
 from s3server.data.buffers import MIB, BufferPool
 from s3server.data.codec import ShardCodec, codec_from_name
 from s3server.data.layout import BLOCK, record_header
 from s3server.data.osd_directory import DirectoryOsd
 from s3server.data.placed_read import BlobReader
+from s3server.data.repair import BlobSource, shards_to_write
 from s3server.data.upload import BlobUpload
 from s3server.data.volumes import OnDamage, Record, VolumeReader
 from s3server.data.workers import Fanout, Workers
-from s3server.model import DataRef, ShardPlace, Source
+from s3server.model import ABSENT, DataRef, ShardPlace, Source
 
 STRIPE = MIB
 PIECE = MIB  # what stream() yields
@@ -125,12 +128,48 @@ class PlacedPool:
         assert not ref.stripe, "shard files lie in no volume"
         return await self._append(ref.blob, bytearray(await self.read(ref, 0, ref.size)))
 
-    async def check(self, ref: DataRef) -> Health:
+    async def check(self, ref: DataRef, *, deep: bool = True) -> Health:
         """Read and verify every shard; see `base.Pool`."""
-        if not ref.stripe:
-            return Health(await self._workers.run(self._reader.check, ref), needed=1)
-        blob = self._blob(ref)
-        return Health(await self._workers.run(blob.check), needed=codec_from_name(ref.codec).needed)
+        check = self._silent(ref).check if ref.stripe else partial(self._reader.check, ref)
+        states = await self._workers.run(check, deep=deep)
+        return Health(tuple(states), needed=codec_from_name(ref.codec).needed)
+
+    async def repair(self, ref: DataRef, *, deep: bool = True) -> DataRef:
+        """Write again what is not whole where it should be; see `base.Pool`."""
+        data: bytes | None = None
+        if ref.stripe:
+            states = await self._workers.run(self._silent(ref).check, deep=deep)
+        else:
+            states, data = await self._workers.run(self._reader.copies, ref)
+        due = shards_to_write(
+            ref.shards,
+            [state == "ok" for state in states],
+            self._targets(ref),
+            are_copies=codec_from_name(ref.codec).needed == 1,
+        )
+        if not due:
+            return ref
+        if ref.stripe:
+            places = await self._write_shards(ref, due)
+        elif data is None:
+            raise UnavailableError(f"blob {ref.blob.hex()}: no copy can be read")
+        else:
+            record = Record(record_header(ref.blob, ref.size, ref.crc32c), data)
+            places = await self._appender.append(record, list(due.values()))
+        found = dict(zip(due, places, strict=True))
+        shards = tuple(found.get(index, place) for index, place in enumerate(ref.shards))
+        return structs.replace(ref, shards=shards)
+
+    def standing(self, ref: DataRef) -> Standing:
+        """Compare where shards lie with where they would go today; see `base.Pool`."""
+        lost = [i for i, place in enumerate(ref.shards) if place.osd not in self._osds]
+        due = shards_to_write(
+            ref.shards,
+            [index not in lost for index in range(len(ref.shards))],
+            self._targets(ref),
+            are_copies=codec_from_name(ref.codec).needed == 1,
+        )
+        return Standing(tuple(lost), tuple(index for index in due if index not in lost))
 
     async def close(self) -> None:
         """Finish what is being written and end the threads."""
@@ -167,7 +206,7 @@ class PlacedPool:
             buffers=self._buffers,
         )
         try:
-            await self._transfer(source, upload)
+            await self._transfer(source, upload, self._stripe)
         except BaseException:
             await asyncio.shield(self._workers.start(upload.abort))
             raise
@@ -183,10 +222,39 @@ class PlacedPool:
             raise UnavailableError(f"OSD {absent[0]} is not here")
         return osds
 
-    async def _transfer(self, source: Source, upload: BlobUpload) -> None:
+    async def _write_shards(self, ref: DataRef, due: Mapping[int, int]) -> Sequence[ShardPlace]:
+        """Write these shards of a blob, from all of it that is whole; return their places."""
+        upload = BlobUpload(
+            {index: self._osds[osd] for index, osd in due.items()},
+            codec=codec_from_name(ref.codec),
+            blob=ref.blob,
+            size=ref.size,
+            stripe=ref.stripe,
+            fanout=self._fanout,
+            buffers=self._buffers,
+            replaces=True,
+        )
+        blob = self._silent(ref)
+        try:
+            await self._transfer(BlobSource(blob, ref.size, self._workers), upload, ref.stripe)
+        except BaseException:
+            await asyncio.shield(self._workers.start(upload.abort))
+            raise
+        finally:
+            blob.close()
+        return [ShardPlace(osd) for osd in due.values()]
+
+    def _targets(self, ref: DataRef) -> Sequence[int]:
+        """Return where the shards of a blob go today; none where the rule does not find all."""
+        try:
+            return self._place(ref.blob)[: len(ref.shards)]
+        except UnavailableError:
+            return [place.osd if place.osd in self._osds else ABSENT for place in ref.shards]
+
+    async def _transfer(self, source: Source, upload: BlobUpload, stripe: int) -> None:
         """Pass the source's bytes to the upload and commit it once the source has vouched."""
         left = source.size
-        size = self._buffer_size(left)
+        size = self._buffer_size(left, stripe)
         buffers = [self._buffers.take(size) for _ in range(2 if left > size else 1)]
         step: asyncio.Future[None] | None = None
         turn = 0
@@ -208,11 +276,11 @@ class PlacedPool:
         for buffer in buffers:
             self._buffers.give(buffer)
 
-    def _buffer_size(self, size: int) -> int:
+    def _buffer_size(self, size: int, stripe: int) -> int:
         """Return the size of an upload's buffers: whole stripes, large where few share memory."""
         is_roomy = self._uploads <= FEW_UPLOADS and size > MIB
         wanted = LARGE_BUFFER if is_roomy and self._codec.needed == 1 else MIB
-        return max(wanted // self._stripe, 1) * self._stripe
+        return max(wanted // stripe, 1) * stripe
 
     def _unlink(self, ref: DataRef) -> None:
         errors: list[OSError] = []
@@ -227,6 +295,10 @@ class PlacedPool:
 
     def _blob(self, ref: DataRef) -> BlobReader:
         return BlobReader(ref, codec_from_name(ref.codec), self._osds, self._on_damage)
+
+    def _silent(self, ref: DataRef) -> BlobReader:
+        """Return a reader for those who look for damage: nobody is to be told of it."""
+        return BlobReader(ref, codec_from_name(ref.codec), self._osds, lambda *damage: None)
 
     def _new_volume_id(self) -> bytes:
         """Return 8 bytes; hashed, as blob ids may share their first bytes."""

@@ -28,9 +28,11 @@ RESERVED = 128 << 20  # bytes ahead of what was written; most shards fit in whol
 class ShardFileWriter:
     """One shard file on its way. Methods block and raise OSError; one thread at a time."""
 
-    def __init__(self, osd: DirectoryOsd, shard: Shard) -> None:
+    def __init__(self, osd: DirectoryOsd, shard: Shard, *, replaces: bool = False) -> None:
+        """Prepare; `replaces`: a file that lies at the shard's place gives way at commit()."""
         self.osd = osd
         self._shard = shard
+        self._replaces = replaces
         self._handle: Handle | None = None
         self._end = self._reserved = 0
         self._checksums: list[int] = []
@@ -63,16 +65,23 @@ class ShardFileWriter:
                 self._write(view)
         assert self._handle is not None
         self.osd.vfs.fdatasync(self._handle.fd)
-        self.osd.publish_shard(self._shard)
+        publish = self.osd.replace_shard if self._replaces else self.osd.publish_shard
+        publish(self._shard)
         self._handle = None
 
     def remove(self) -> None:
-        """Remove the file, wherever it is by now; what an OSD refuses is left to the sweep."""
+        """Remove the file, wherever it is by now; what an OSD refuses is left to the sweep.
+
+        One that replaces another is removed only while it is unfinished: at its place lies it, or
+        the other, of which parts may still be read.
+        """
+        if self._handle is not None:
+            with contextlib.suppress(OSError):
+                self.osd.vfs.unlink(self.osd.incoming_path(self._shard.file_name))
         self._handle = None
-        with contextlib.suppress(OSError):
-            self.osd.vfs.unlink(self.osd.incoming_path(self._shard.file_name))
-        with contextlib.suppress(OSError):
-            self.osd.remove_shard(self._shard.blob, self._shard.index)
+        if not self._replaces:
+            with contextlib.suppress(OSError):
+                self.osd.remove_shard(self._shard.blob, self._shard.index)
 
     def _reserve(self, end: int) -> None:
         """Reserve the space up to `end` and RESERVED beyond, at most that of the whole file.
@@ -114,7 +123,7 @@ class ShardFileReader:
 
     def read(self, start: int, stop: int) -> bytes | memoryview:
         """Return bytes [start, stop) of the shard, every touched block of it verified."""
-        self._verify_trailer()
+        self.verify_trailer()
         first, last = start // BLOCK, -(-stop // BLOCK)
         end = min(last * BLOCK, self._shard.padded)
         data = self._pread(end - first * BLOCK, first * BLOCK)
@@ -131,7 +140,8 @@ class ShardFileReader:
         for at in range(0, self._shard.size, step):
             self.read(at, min(at + step, self._shard.size))
 
-    def _verify_trailer(self) -> None:
+    def verify_trailer(self) -> None:
+        """Verify size and trailer: whether the file is there, and this shard."""
         if self._is_ours:
             return
         try:

@@ -97,10 +97,13 @@ class BlobUpload:
         stripe: int,
         fanout: Fanout,
         buffers: BufferPool,
+        replaces: bool = False,
     ) -> None:
+        """Prepare; `shards` may be some of the blob's only, and may replace what lies there."""
         length = shard_size(codec, size, stripe)
+        self._indexes = list(shards)
         self._writers = [
-            ShardFileWriter(osd, Shard(blob, index, codec.name, length))
+            ShardFileWriter(osd, Shard(blob, index, codec.name, length), replaces=replaces)
             for index, osd in shards.items()
         ]
         self._fanout = fanout
@@ -124,8 +127,8 @@ class BlobUpload:
             for pieces in self._splitter.split(data, count):
                 self._on_each(
                     [
-                        partial(writer.write, *piece)
-                        for writer, piece in zip(self._writers, pieces, strict=True)
+                        partial(writer.write, *pieces[index])
+                        for writer, index in zip(self._writers, self._indexes, strict=True)
                     ]
                 )
 

@@ -88,6 +88,10 @@ class Vfs:
             return False
         return True
 
+    def lock_in_turn(self, fd: int) -> None:
+        """Wait for the file's exclusive lock (flock); held until `fd` is closed."""
+        fcntl.flock(fd, fcntl.LOCK_EX)
+
     def rename(self, source: str, target: str) -> None:
         os.rename(source, target)
 

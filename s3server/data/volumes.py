@@ -10,7 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from s3server.data.base import MissingError, UnavailableError
-from s3server.data.layout import RECORD_HEADER, VOLUME_HEADER, is_record, volume_header
+from s3server.data.layout import (
+    RECORD_HEADER,
+    VOLUME_HEADER,
+    is_record,
+    record_header,
+    volume_header,
+)
 from s3server.data.osd_directory import DirectoryOsd
 from s3server.data.vfs import Handle, sync_directory
 from s3server.model import DataRef, ShardPlace
@@ -125,15 +131,27 @@ class VolumeReader:
                 self._on_damage(ref, index, state)
         raise UnavailableError(f"blob {ref.blob.hex()}: no copy can be read")
 
-    def check(self, ref: DataRef) -> tuple[str, ...]:
-        """Return the state of each copy."""
-        return tuple(self._read_copy(ref, index)[0] for index in range(len(ref.shards)))
+    def check(self, ref: DataRef, *, deep: bool) -> list[str]:
+        """Return the state of each copy; not `deep`: whether its header and all its bytes exist."""
+        return [self._read_copy(ref, index, deep=deep)[0] for index in range(len(ref.shards))]
 
-    def _read_copy(self, ref: DataRef, index: int) -> tuple[str, bytes]:
+    def copies(self, ref: DataRef) -> tuple[list[str], bytes | None]:
+        """Return the state of each copy, and the blob from one that is whole."""
+        found = [self._read_copy(ref, index) for index in range(len(ref.shards))]
+        whole = next((record for state, record in found if state == "ok"), None)
+        return [state for state, _ in found], whole and whole[RECORD_HEADER:]
+
+    def _read_copy(self, ref: DataRef, index: int, *, deep: bool = True) -> tuple[str, bytes]:
         place = ref.shards[index]
         try:
             handle = self._cached(place) or self._opened(place)
             vfs = self._osds[place.osd].vfs
+            if not deep:
+                header = vfs.pread(handle.fd, RECORD_HEADER, place.offset)
+                end = place.offset + RECORD_HEADER + ref.size
+                is_there = header == record_header(ref.blob, ref.size, ref.crc32c)
+                is_there &= vfs.stat(handle.fd).st_size >= end
+                return ("ok" if is_there else "corrupt"), b""
             record = vfs.pread(handle.fd, RECORD_HEADER + ref.size, place.offset)
         except MissingError:
             return "missing", b""

@@ -106,8 +106,9 @@ class Sweep:
                 continue
             # Looked up once more, as others were unlinked since.
             if not _refers(await self._meta.get(blob_key(file.blob)), osd, file):
-                await asyncio.to_thread(osd.remove_shard, file.blob, file.index)
-                removed += 1
+                removed += await asyncio.to_thread(
+                    osd.remove_old_shard, file.blob, file.index, oldest_ms / 1000
+                )
         return removed
 
 

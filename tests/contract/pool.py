@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from s3server.data.base import Pool, UnavailableError
+from s3server.data.base import Pool, Standing, UnavailableError
 from s3server.errors import BadDigest
 from s3server.model import DataRef
 from tests.support.blobs import BytesSource, pattern
@@ -174,3 +174,33 @@ class PoolContract:
         health = await pool.check(ref)
         assert health.shards == ("missing",) * len(ref.shards)
         assert not health.is_readable
+
+    @pytest.mark.parametrize("size", [1, 65_537, 3 * MIB + 7])
+    async def test_light_check_sees_what_is_there(self, pool: Pool, size: int) -> None:
+        ref = await stored(pool, pattern(size))
+        assert (await pool.check(ref, deep=False)).is_whole
+
+    @pytest.mark.parametrize("size", [1, 65_537, 3 * MIB + 7])
+    @pytest.mark.parametrize("deep", [True, False])
+    async def test_repair_of_a_whole_blob_changes_nothing(
+        self, pool: Pool, space: Callable[[], list[str]], size: int, deep: bool
+    ) -> None:
+        ref = await stored(pool, pattern(size))
+        before = space()
+        assert await pool.repair(ref, deep=deep) == ref
+        assert space() == before
+        assert await pool.read(ref, 0, size) == pattern(size)
+
+    async def test_repair_of_a_deleted_blob_is_refused(
+        self, pool: Pool, space: Callable[[], list[str]]
+    ) -> None:
+        before = space()
+        ref = await stored(pool, pattern(MIB))
+        await pool.delete(ref)
+        with pytest.raises(UnavailableError):
+            await pool.repair(ref)
+        assert space() == before
+
+    async def test_what_was_just_written_is_where_it_should_be(self, pool: Pool) -> None:
+        for size in (1, MIB):
+            assert pool.standing(await stored(pool, pattern(size))) == Standing()
