@@ -22,6 +22,7 @@ from s3server.auth.secrets import (
 )
 from s3server.cluster import Cluster, cluster_id, initialise_osds, open_cluster
 from s3server.config import Config
+from s3server.core.access import Access
 from s3server.core.blobs import Blobs
 from s3server.core.buckets import Buckets
 from s3server.core.clock import Ids, SystemClock
@@ -220,14 +221,12 @@ async def _services(
     blobs = Blobs(meta, cluster.pools, clock=clock, ids=ids)
     objects = Objects(meta, blobs, clock=clock)
     users = _users(config, meta, clock, ids, box)
+    buckets = Buckets(
+        meta, clock=clock, ids=ids, region=config.server.region, pool=config.pools[0].name
+    )
     services = Services(
-        buckets=Buckets(
-            meta,
-            clock=clock,
-            ids=ids,
-            region=config.server.region,
-            pool=config.pools[0].name,
-        ),
+        buckets=buckets,
+        access=Access(meta, buckets),
         objects=objects,
         copying=Copying(meta, blobs, objects),
         multipart=Multipart(meta, blobs, objects, clock=clock),

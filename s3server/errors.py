@@ -33,6 +33,14 @@ class S3Error(Exception):
 # --- requests that cannot be understood (400, 405, 411, 501) ---------------------------------
 
 
+class AccessControlListNotSupported(S3Error):
+    message = "The bucket does not allow ACLs"
+
+
+class AmbiguousGrantByEmailAddress(S3Error):
+    message = "The email address you provided is associated with more than one account."
+
+
 class AuthorizationHeaderMalformed(S3Error):
     message = "The authorization header is malformed."
 
@@ -75,6 +83,10 @@ class InvalidAction(S3Error):
 
 class InvalidArgument(S3Error):
     message = "Invalid Argument"
+
+
+class InvalidBucketAclWithObjectOwnership(S3Error):
+    message = "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"
 
 
 class InvalidBucketName(S3Error):
@@ -124,6 +136,16 @@ class KeyTooLongError(S3Error):
     message = "Your key is too long."
 
 
+class MalformedACLError(S3Error):
+    message = (
+        "The XML you provided was not well-formed or did not validate against our published schema"
+    )
+
+
+class MalformedPolicy(S3Error):
+    message = "This policy contains invalid Json"
+
+
 class MalformedTrailerError(S3Error):
     message = (
         "The request contained trailing data that was not well-formed "
@@ -162,6 +184,14 @@ class RequestTimeout(S3Error):
         "Your socket connection to the server was not read from or written to "
         "within the timeout period."
     )
+
+
+class UnexpectedContent(S3Error):
+    message = "This request does not support content"
+
+
+class UnresolvableGrantByEmailAddress(S3Error):
+    message = "The email address you provided does not match any account on record."
 
 
 class ValidationError(S3Error):
@@ -241,9 +271,19 @@ class NoSuchBucket(S3Error):
     message = "The specified bucket does not exist."
 
 
+class NoSuchBucketPolicy(S3Error):
+    status = 404
+    message = "The bucket policy does not exist"
+
+
 class NoSuchKey(S3Error):
     status = 404
     message = "The specified key does not exist."
+
+
+class NoSuchPublicAccessBlockConfiguration(S3Error):
+    status = 404
+    message = "The public access block configuration was not found"
 
 
 class NoSuchUpload(S3Error):
@@ -257,6 +297,11 @@ class NoSuchUpload(S3Error):
 class NoSuchVersion(S3Error):
     status = 404
     message = "The specified version does not exist."
+
+
+class OwnershipControlsNotFoundError(S3Error):
+    status = 404
+    message = "The bucket ownership controls were not found"
 
 
 class NoSuchEntity(S3Error):

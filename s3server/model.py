@@ -22,6 +22,7 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     headers: dict[str, str]  # names in lower case; values decoded as latin-1, repeats joined by ","
     scheme: str = "http"
     client: str = ""  # address of the peer, after trusted proxies were resolved
+    tls_version: str = ""  # "1.3", where a trusted proxy says so
 
 
 class Principal(msgspec.Struct, frozen=True, gc=False):
@@ -46,6 +47,30 @@ ANONYMOUS = Principal(kind="anonymous", id="", name="anonymous")
 
 
 ABSENT = -1  # ShardPlace.osd of a shard that was not written, as its OSD failed
+
+
+class PublicAccessBlock(msgspec.Struct, frozen=True, array_like=True):
+    """What keeps a bucket from being public, whatever ACLs and policies say.
+
+    Source: "Blocking public access to your Amazon S3 storage", Amazon S3 user guide.
+    """
+
+    block_public_acls: bool = False  # refuse new ones
+    ignore_public_acls: bool = False  # as if they granted nothing
+    block_public_policy: bool = False  # refuse new ones
+    restrict_public_buckets: bool = False  # public policies grant to the owner's account only
+
+    def __or__(self, other: PublicAccessBlock) -> PublicAccessBlock:
+        """Return what either of them blocks."""
+        return PublicAccessBlock(
+            self.block_public_acls or other.block_public_acls,
+            self.ignore_public_acls or other.ignore_public_acls,
+            self.block_public_policy or other.block_public_policy,
+            self.restrict_public_buckets or other.restrict_public_buckets,
+        )
+
+
+NOTHING_BLOCKED = PublicAccessBlock()
 
 
 class ShardPlace(msgspec.Struct, frozen=True, array_like=True):

@@ -11,7 +11,7 @@ import msgspec
 
 from s3server.core.records import BucketRecord, ObjectRecord
 from s3server.core.services import Services
-from s3server.door import Caller, Door
+from s3server.door import Asked, Caller, Door
 from s3server.errors import NoSuchBucket
 from s3server.model import HttpRequest, Principal
 
@@ -43,20 +43,20 @@ class Ctx(msgspec.Struct, frozen=True, gc=False):
         *,
         version: str | None = None,
         principal: Principal | None = None,
-    ) -> None:
-        """Demand a further permission, beyond that of the operation. Raises AccessDenied.
+    ) -> BucketRecord:
+        """Demand a further permission, beyond that of the operation; return the bucket.
 
         `version` is the version id that it is about, None for the current one; `action` then is
         one on versions ("s3:GetObjectVersion"). `principal` is who a form is signed by, where its
-        request is not signed itself.
+        request is not signed itself. Raises AccessDenied, NoSuchBucket.
         """
         caller = self.caller
         if principal is not None:
             caller = msgspec.structs.replace(caller, principal=principal, mechanism="post")
-        await self.door.permit_by_name(caller, action, bucket_name, key, version)
+        return await self.door.permit_by_name(caller, action, bucket_name, key, version)
 
     def confirm_read(
-        self, bucket: BucketRecord, record: ObjectRecord, version: str | None = None
+        self, bucket: BucketRecord, key: str, record: ObjectRecord, version: str | None = None
     ) -> None:
         """Hold the version that will be read against the right to read it. Raises AccessDenied.
 
@@ -64,7 +64,7 @@ class Ctx(msgspec.Struct, frozen=True, gc=False):
         version id that was asked for, None for the current one.
         """
         action = "s3:GetObject" if version is None else "s3:GetObjectVersion"
-        self.door.confirm(self.caller, action, bucket, record)
+        self.door.confirm(self.caller, Asked(action, bucket, key, version), record)
 
     def require_bucket(self) -> BucketRecord:
         """Return the bucket of the URL. Raises NoSuchBucket where there is none."""

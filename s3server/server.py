@@ -48,6 +48,9 @@ Send = Callable[[Any], Awaitable[None]]
 # Their x-amz-checksum-* speak of the whole object, not of the XML that they send.
 _CHECKSUM_OF_OBJECT = frozenset({"CompleteMultipartUpload"})
 
+# What else such a request stores with the object needs its permission too.
+_CREATING = frozenset({"CopyObject", "CreateMultipartUpload", "PutObject"})
+
 # Nobody's by their headers: they would be denied, where the answer is that we lack them.
 _SIGNED_IN_BODY = frozenset({"PostObject"})
 
@@ -103,7 +106,7 @@ class Server:
         self._edge, self._router, self._handlers = edge, router, handlers
         self._services, self._lookup = services, lookup
         self._clock, self._ids = clock, ids
-        self._door = Door(services.buckets, services.objects)
+        self._door = Door(services.buckets, services.objects, services.access, clock)
         self._bindings: dict[str, _Binding] = {}
         self._log = structlog.get_logger("server")
 
@@ -147,7 +150,8 @@ class Server:
         caller = Caller(identity.principal, identity.mechanism, http, query)
         version = query.get("versionId")
         action = operation.action if version is None else on_version(operation.action)
-        await self._door.permit(caller, action, bucket, target.key, version)
+        creates = operation.name in _CREATING
+        await self._door.permit(caller, action, bucket, target.key, version, creates=creates)
         binding = self._bind(operation)
         content: object = b""
         if operation.input is not None and http.method not in _BODILESS:

@@ -1,85 +1,148 @@
 """May this principal do this? One pure function; what it does not know is denied.
 
-Access follows ownership and canned ACLs ("Access control list overview", Amazon S3 user
-guide), with these decisions of ours:
+The order, as in "Policy evaluation logic" (AWS IAM user guide): an explicit deny of any policy,
+then what the principal's own policies say, then the bucket's policy, then ownership and ACLs.
 
-- An object stored without an ACL follows its bucket's, so that plain uploads into a public
-  bucket are public. An ACL given at upload is the object's own and replaces the bucket's for
-  reads of that object, in both directions.
-- The owner of a bucket may do everything in it, also with objects that others stored
-  (AWS: "bucket owner enforced").
-- Who stored an object may read it and its ACL; replacing and deleting it needs the bucket's leave.
-- Reading by ACL is listing and fetching. Old versions can be fetched by their id, but are
-  not listed; tags, ACLs and configurations stay with the owner.
+- Root, who runs the store, and the owner of a bucket need no leave in it, with objects that
+  others stored too; a deny of the bucket's policy holds for both, except that either may always
+  read, replace and remove that policy.
+- A principal that has policies of its own does nothing that they do not allow. In its own account
+  they or the bucket's policy suffice; in another's both are needed.
+- Who stored an object may read it and manage its ACL, unless the bucket's owner owns all objects
+  ("BucketOwnerEnforced"); replacing and deleting it needs the bucket's leave.
+- ACLs: see `acl`. Tags and configurations are theirs whom a policy names, and the owner's.
 """
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import msgspec
 
-from s3server.model import Principal
+from s3server.auth import acl
+from s3server.auth.acl import Grants
+from s3server.auth.policy import Verdict
+from s3server.model import NOTHING_BLOCKED, Principal, PublicAccessBlock
 
-_READ_BUCKET = frozenset({"s3:ListBucket", "s3:GetBucketLocation"})
-_READ_OBJECT = frozenset({"s3:GetObject", "s3:GetObjectVersion"})
-_WRITE = frozenset({
-    "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts",
-})  # fmt: skip
-_OWN_OBJECT = _READ_OBJECT | {"s3:GetObjectAcl", "s3:GetObjectVersionAcl"}
 _SIGNED = frozenset({"s3:ListAllMyBuckets", "s3:CreateBucket"})
-_NOTHING: frozenset[str] = frozenset()
-
-# Canned ACL of a bucket or object -> who but the owner may read: nobody where it is not listed.
-_READERS = {
-    "public-read": "everyone",
-    "public-read-write": "everyone",
-    "authenticated-read": "signed",
-}
-# Canned ACL of a bucket -> what everyone may do in it besides reading.
-_WRITES = {"public-read-write": _WRITE}
+_ON_POLICY = frozenset({
+    "s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:GetBucketPolicyStatus",
+})  # fmt: skip
+OWNER_ENFORCED = "BucketOwnerEnforced"
 
 
-class BucketFacts(msgspec.Struct, frozen=True, gc=False):
-    """What a decision needs to know of a bucket."""
+class StoredBucket(Protocol):
+    """What a decision needs to know of a bucket (core.records.BucketRecord)."""
 
-    owner: str  # canonical user id
-    acl: str  # canned ACL
+    @property
+    def owner(self) -> str: ...
+    @property
+    def account(self) -> str: ...
+    @property
+    def acl(self) -> str: ...
+    @property
+    def grants(self) -> Grants: ...
+    @property
+    def ownership(self) -> str: ...
+
+
+class StoredObject(Protocol):
+    """What a decision needs to know of a version (core.records.ObjectRecord)."""
+
+    @property
+    def owner(self) -> str: ...
+    @property
+    def acl(self) -> str: ...
+    @property
+    def grants(self) -> Grants: ...
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What policies say to a question, and what is blocked."""
+
+    bucket_policy: Verdict = Verdict.SILENT
+    is_public: bool = False  # whether the bucket's policy is
+    own_policies: Verdict | None = None  # None: the principal has none, and is not bound by any
+    block: PublicAccessBlock = NOTHING_BLOCKED
+
+
+NOTHING_SAID = Said()
 
 
 def authorise(
     principal: Principal,
     action: str,
     *,
-    bucket: BucketFacts | None,
-    object_acl: str | None,
-    object_owner: str | None,
+    bucket: StoredBucket | None = None,
+    stored: StoredObject | None = None,
+    said: Said = NOTHING_SAID,
+    creates: bool = False,
 ) -> bool:
     """Return whether `principal` may do `action` ("s3:GetObject").
 
-    `bucket` is None for the service itself and for a bucket that does not exist; the object's
-    facts are None where there is no object ("" as ACL: it follows its bucket's).
+    `bucket` is None for the service itself and for a bucket that does not exist, `stored` where
+    there is no such object. `creates`: the object is being made by this very request, so whoever
+    may write it may give it an ACL.
     """
-    if principal.is_root:
-        return True
     is_signed = not principal.is_anonymous and principal.id != ""
-    if action in _SIGNED:
-        return is_signed
+    if said.own_policies is Verdict.DENY:
+        return False
+    if said.bucket_policy is Verdict.DENY:
+        is_owner = bucket is not None and is_signed and principal.id == bucket.owner
+        return action in _ON_POLICY and (principal.is_root or is_owner)
+    if principal.is_root or (is_signed and action in _SIGNED):
+        return _may(said)
     if bucket is None or not action.startswith("s3:"):
-        return False  # users, credentials and topics are managed by root
-    if is_signed and principal.id == bucket.owner:
+        return said.own_policies is Verdict.ALLOW  # users and topics are managed by root
+    return _permits_in(bucket, principal, action, stored, said, creates=creates)
+
+
+def _may(said: Said) -> bool:
+    """Return whether the principal's own side has nothing against it."""
+    return said.own_policies is None or said.own_policies is Verdict.ALLOW
+
+
+def _permits_in(
+    bucket: StoredBucket,
+    principal: Principal,
+    action: str,
+    stored: StoredObject | None,
+    said: Said,
+    *,
+    creates: bool,
+) -> bool:
+    is_signed = not principal.is_anonymous and principal.id != ""
+    is_owner = is_signed and principal.id == bucket.owner
+    is_at_home = is_owner or (is_signed and principal.account == bucket.account != "")
+    if (is_owner and _may(said)) or (is_at_home and said.own_policies is Verdict.ALLOW):
         return True
-    if is_signed and principal.id == object_owner and action in _OWN_OBJECT:
+    if said.bucket_policy is Verdict.ALLOW and (is_at_home or _may(said)):
+        return is_at_home or not (said.is_public and said.block.restrict_public_buckets)
+    return _may(said) and _acl_permits(
+        principal, action, bucket, stored, said.block, creates=creates
+    )
+
+
+def _acl_permits(
+    principal: Principal,
+    action: str,
+    bucket: StoredBucket,
+    stored: StoredObject | None,
+    block: PublicAccessBlock,
+    *,
+    creates: bool,
+) -> bool:
+    if bucket.ownership == OWNER_ENFORCED:
+        return False
+    if creates and action == "s3:PutObjectAcl":
+        action = "s3:PutObject"
+    is_stored_by = stored is not None and principal.id == stored.owner != ""
+    if is_stored_by and not principal.is_anonymous and action in acl.OF_OBJECT_OWNERS:
         return True
-    return _acl_allows(action, bucket.acl, object_acl or bucket.acl, is_signed=is_signed)
-
-
-def _acl_allows(action: str, bucket_acl: str, object_acl: str, *, is_signed: bool) -> bool:
-    if action in _READ_OBJECT:
-        return _may_read(object_acl, is_signed=is_signed)
-    if action in _READ_BUCKET:
-        return _may_read(bucket_acl, is_signed=is_signed)
-    return action in _WRITES.get(bucket_acl, _NOTHING)
-
-
-def _may_read(acl: str, *, is_signed: bool) -> bool:
-    readers = _READERS.get(acl)
-    return readers == "everyone" or (readers == "signed" and is_signed)
+    return acl.permits(
+        principal,
+        action,
+        bucket_acl=(bucket.acl, bucket.grants),
+        object_acl=(stored.acl, stored.grants) if stored is not None and stored.acl else None,
+        ignores_public=block.ignore_public_acls,
+    )

@@ -64,7 +64,14 @@ class Buckets:
         return found[0]
 
     async def create(
-        self, name: str, owner: Principal, *, acl: str = "private", pool: str = ""
+        self,
+        name: str,
+        owner: Principal,
+        *,
+        acl: str = "private",
+        grants: records.Grants = (),
+        ownership: str = "",
+        pool: str = "",
     ) -> BucketRecord:
         """Create a bucket.
 
@@ -79,6 +86,8 @@ class Buckets:
             created_ms=self._clock.now_ms(),
             region=self._region,
             acl=acl,
+            grants=grants,
+            ownership=ownership,
             pool=pool or self._pool,
         )
 
@@ -124,6 +133,7 @@ class Buckets:
                 writes=[
                     Delete(key),
                     Delete(records.bucket_of_key(bucket.owner, bucket.name)),
+                    Delete(records.policy_key(bucket.id, found[0].policy)),
                     *(
                         Delete(records.counter_key(bucket.id, name))
                         for name in records.BUCKET_COUNTERS

@@ -20,6 +20,8 @@ Keys begin with a byte that names their table:
     N bucket-id name                counters of a bucket
     I user-id / J account NUL name  user / its name
     K access-key-id / L user-id access-key-id    access key / keys of a user
+    Q bucket-id digest              policy of a bucket
+    X account                       public access block of all buckets of an account
     S name                          what the whole store agrees on (cluster, leases)
 """
 
@@ -32,16 +34,21 @@ import msgspec
 from awscrt.checksums import crc32c
 
 from s3server.meta.base import CorruptRecordError
-from s3server.model import DataRef
+from s3server.model import DataRef, PublicAccessBlock
 
 BUCKET, BUCKET_OF, OBJECT, VERSION = b"B", b"A", b"O", b"V"
 UPLOAD, PART, BLOB, GARBAGE, EVENT = b"U", b"P", b"D", b"G", b"E"
 REPAIR = b"R"
+BUCKET_POLICY, ACCOUNT_BLOCK = b"Q", b"X"
 COUNTER, USER, USER_NAME, ACCESS_KEY, KEY_OF, STORE = b"N", b"I", b"J", b"K", b"L", b"S"
 NULL_VERSION = b"W"
 
 # All that is counted per bucket: current versions, older ones, delete markers.
 BUCKET_COUNTERS = ("objects", "bytes", "old", "old-bytes", "markers")
+
+
+# (canonical user id or name of a group, permission): ("AllUsers", "READ")
+Grants = tuple[tuple[str, str], ...]
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -59,11 +66,15 @@ class BucketRecord(Record, frozen=True, array_like=True, kw_only=True):
     account: str
     created_ms: int
     region: str
-    acl: str = "private"  # canned ACL
+    acl: str = "private"  # canned ACL, or "custom" for `grants`
     versioning: str = ""  # "", "Enabled", "Suspended"
     object_lock: bool = False
     pool: str = ""
     tags: tuple[tuple[str, str], ...] = ()
+    policy: bytes = b""  # digest of the policy, which has a row of its own; empty: none
+    grants: Grants = ()
+    ownership: str = ""  # of objects: "BucketOwnerEnforced"...; "" as "ObjectWriter"
+    public_access_block: PublicAccessBlock | None = None
 
 
 class ObjectRecord(Record, frozen=True, array_like=True, kw_only=True):
@@ -82,13 +93,14 @@ class ObjectRecord(Record, frozen=True, array_like=True, kw_only=True):
     checksums: tuple[tuple[str, str], ...] = ()  # ("ChecksumCRC32", base64), as the model names it
     checksum_type: str = ""  # "FULL_OBJECT" or "COMPOSITE"
     part_count: int = 0  # 0 where it was not a multipart upload
-    acl: str = ""  # canned ACL; "" follows the bucket's
+    acl: str = ""  # canned ACL, or "custom" for `grants`; "" follows the bucket's
     storage_class: str = "STANDARD"
     tags: tuple[tuple[str, str], ...] = ()
     retention_mode: str = ""
     retain_until_ms: int = 0
     legal_hold: bool = False
     encryption: bytes = b""
+    grants: Grants = ()
 
 
 class BlobPart(msgspec.Struct, frozen=True, array_like=True):
@@ -131,6 +143,7 @@ class UploadRecord(Record, frozen=True, array_like=True, kw_only=True):
     retain_until_ms: int = 0
     legal_hold: bool = False
     encryption: bytes = b""
+    grants: Grants = ()
 
 
 class PartRecord(Record, frozen=True, array_like=True, kw_only=True):
@@ -200,6 +213,18 @@ class AccessKeyRecord(Record, frozen=True, array_like=True, kw_only=True):
     description: str = ""
     expires_ms: int = 0  # 0: never
     tags: tuple[tuple[str, str], ...] = ()
+
+
+class PolicyRecord(Record, frozen=True, array_like=True, kw_only=True):
+    """The policy of a bucket, as it was sent."""
+
+    text: str
+
+
+class AccountBlockRecord(Record, frozen=True, array_like=True, kw_only=True):
+    """What keeps every bucket of an account from being public."""
+
+    block: PublicAccessBlock
 
 
 class LeaseRecord(Record, frozen=True, array_like=True, kw_only=True):
@@ -303,6 +328,14 @@ def repair_key(losses_left: int, blob_id: bytes) -> bytes:
 
 def counter_key(bucket_id: bytes, name: str) -> bytes:
     return COUNTER + bucket_id + name.encode()
+
+
+def policy_key(bucket_id: bytes, digest: bytes) -> bytes:
+    return BUCKET_POLICY + bucket_id + digest
+
+
+def account_block_key(account: str) -> bytes:
+    return ACCOUNT_BLOCK + account.encode()
 
 
 def user_key(user_id: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from s3server.core.access import Access
 from s3server.core.buckets import Buckets
 from s3server.core.copying import Copying
 from s3server.core.listing import Listing
@@ -29,6 +30,7 @@ class Services:
     """One value that carries every service; made by the composition root."""
 
     buckets: Buckets
+    access: Access
     objects: Objects
     copying: Copying
     multipart: Multipart

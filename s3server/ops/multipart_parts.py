@@ -47,7 +47,7 @@ async def upload_part_copy(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     upload = await services.multipart.get(*target)
     source = await open_source(ctx, request)
     record = await services.objects.get(source.bucket, source.key, source.version_id)
-    ctx.confirm_read(source.bucket, record, source.version_id)
+    ctx.confirm_read(source.bucket, source.key, record, source.version_id)
     check_source_conditions(request, record)
     start, stop = parse_copy_range(request.get("CopySourceRange"), record.size)
     if stop - start > MAX_PART_BYTES:

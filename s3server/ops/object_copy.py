@@ -56,7 +56,7 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
 
     def describe(record: ObjectRecord) -> Attributes:
         copied[:] = [record]
-        ctx.confirm_read(source.bucket, record, source.version_id)
+        ctx.confirm_read(source.bucket, source.key, record, source.version_id)
         check_source_conditions(request, record)
         if record.size > MAX_COPY_BYTES:
             raise InvalidRequest(
@@ -83,8 +83,7 @@ async def open_source(ctx: Ctx, request: Mapping[str, Any]) -> CopySource:
     """Return what x-amz-copy-source names, once the caller may read it."""
     name, key, version_id = parse_copy_source(request["CopySource"])
     action = "s3:GetObject" if version_id is None else "s3:GetObjectVersion"
-    await ctx.require(action, name, key, version=version_id)
-    bucket = await ctx.services.buckets.get(name)
+    bucket = await ctx.require(action, name, key, version=version_id)
     expected = request.get("ExpectedSourceBucketOwner")
     check_owner(structs.replace(ctx, bucket=bucket), {"ExpectedBucketOwner": expected})
     if version_id is not None:

@@ -87,7 +87,7 @@ async def _open(ctx: Ctx, request: dict[str, Any]) -> tuple[ObjectRecord, dict[s
         refuse(request, "SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
     bucket, version_id = ctx.require_bucket(), request.get("VersionId")
     record = await ctx.services.objects.get(bucket, request["Key"], version_id)
-    ctx.confirm_read(bucket, record, version_id)
+    ctx.confirm_read(bucket, request["Key"], record, version_id)
     result = describe(record)
     if bucket.versioning:
         result["VersionId"] = shown_version_id(bucket, record)

@@ -1,7 +1,7 @@
 """Requests that came through a reverse proxy: who sent them, and over which scheme.
 
-X-Forwarded-For, -Proto and -Host count only where the peer is a proxy that the operator named;
-anybody else may write what they like into them.
+X-Forwarded-For, -Proto, -Host and -TLS-Version ("TLSv1.3", nginx's $ssl_protocol) count only where
+the peer is a proxy that the operator named; anybody else may write what they like into them.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class TrustedProxies:
             request,
             client=self._sender(request),
             scheme=scheme if scheme in {"http", "https"} else request.scheme,
+            tls_version=request.headers.get("x-forwarded-tls-version", "").removeprefix("TLSv"),
         ), True
 
     def _sender(self, request: HttpRequest) -> str:

@@ -114,6 +114,20 @@ class Client:
             headers["content-length"] = str(len(body))
         return await self.send(method, target, headers, body)
 
+    async def sent(
+        self,
+        target: str,
+        body: bytes,
+        *,
+        headers: Mapping[str, str] | None = None,
+        method: str = "PUT",
+    ) -> Answer:
+        """Send a document with the digest that S3 wants of it."""
+        digest = base64.b64encode(hashlib.md5(body).digest()).decode()
+        return await self(
+            method, target, body=body, headers={"content-md5": digest, **(headers or {})}
+        )
+
     async def made(
         self,
         target: str,

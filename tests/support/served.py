@@ -13,6 +13,7 @@ from typing import Any
 from s3server.app import Application, build, initialise
 from s3server.auth.authenticate import AuthSettings
 from s3server.auth.credentials import Credential
+from s3server.core.access import Access
 from s3server.core.blobs import Blobs
 from s3server.core.buckets import Buckets
 from s3server.core.clock import Ids
@@ -138,10 +139,10 @@ class Store:
         blobs = Blobs(self.meta, {"default": self.pool}, clock=self.clock, ids=ids)
         objects = Objects(self.meta, blobs, clock=self.clock)
         users: Any = Users(self.meta, clock=self.clock, ids=ids, secrets=_NoSecrets())
+        buckets = Buckets(self.meta, clock=self.clock, ids=ids, region=self.region, pool="default")
         return Services(
-            buckets=Buckets(
-                self.meta, clock=self.clock, ids=ids, region=self.region, pool="default"
-            ),
+            buckets=buckets,
+            access=Access(self.meta, buckets),
             objects=objects,
             copying=Copying(self.meta, blobs, objects),
             multipart=Multipart(self.meta, blobs, objects, clock=self.clock),

@@ -1,0 +1,213 @@
+"""The condition keys of a request to S3.
+
+Source: "AWS global condition context keys" (IAM user guide) and "Actions, resources, and condition
+keys for Amazon S3" (Service Authorization Reference). What the server knows and what the client
+sent are kept apart, and the former wins: no header can stand in for who sent it.
+
+Nothing is computed before a condition asks.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from s3server.auth.policy import Requester
+from s3server.model import HttpRequest, Principal
+
+Pairs = Iterable[tuple[str, str]]
+Found = dict[str, tuple[str, ...]]
+
+_AUTH_TYPES = {"header": "REST-HEADER", "query": "REST-QUERY-STRING", "post": "POST"}
+_SIGNATURE_VERSIONS = {"v4": "AWS4-HMAC-SHA256", "v2": "AWS", "post": "AWS4-HMAC-SHA256"}
+_FROM_QUERY = ("prefix", "delimiter", "max-keys")
+_FROM_HEADERS = {
+    "user-agent": "aws:useragent",
+    "referer": "aws:referer",
+    "x-amz-object-lock-mode": "s3:object-lock-mode",
+    "x-amz-object-lock-legal-hold": "s3:object-lock-legal-hold",
+    "x-amz-object-lock-retain-until-date": "s3:object-lock-retain-until-date",
+    **{
+        f"x-amz-{name}": f"s3:x-amz-{name}"
+        for name in (
+            "acl", "content-sha256", "copy-source", "grant-full-control", "grant-read",
+            "grant-read-acp", "grant-write", "grant-write-acp", "metadata-directive",
+            "object-ownership", "server-side-encryption", "server-side-encryption-aws-kms-key-id",
+            "server-side-encryption-customer-algorithm", "storage-class",
+            "website-redirect-location",
+        )
+    },
+}  # fmt: skip
+_DAY_MS = 86_400_000
+# Keys that a request can have, with those that none has here: there are no private networks of
+# AWS's, organisations or services that call us, and nobody has a second factor. An absent key is
+# something else than one that is not in this list, from which nothing follows.
+_KNOWN = frozenset({
+    "aws:currenttime", "aws:epochtime", "aws:multifactorauthage", "aws:multifactorauthpresent",
+    "aws:principalaccount", "aws:principalarn", "aws:principalisawsservice", "aws:principalorgid",
+    "aws:principaltype", "aws:resourceaccount", "aws:securetransport", "aws:sourceaccount",
+    "aws:sourcearn", "aws:sourceip", "aws:sourcevpc", "aws:sourcevpce", "aws:userid",
+    "aws:username", "aws:viaawsservice", "aws:vpcsourceip",
+    "s3:authtype", "s3:object-lock-remaining-retention-days", "s3:requestobjecttagkeys",
+    "s3:resourceaccount", "s3:signatureage", "s3:signatureversion", "s3:versionid",
+    *_FROM_HEADERS.values(), *(f"s3:{name}" for name in _FROM_QUERY),
+})  # fmt: skip
+_EXISTING_TAG, _REQUEST_TAG = "s3:existingobjecttag/", "s3:requestobjecttag/"
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What a decision is made from, as far as conditions can ask about it."""
+
+    principal: Principal
+    mechanism: str  # "v4-header", "v2-query", "post", "anonymous"...
+    http: HttpRequest
+    query: Mapping[str, str]
+    now_ms: int
+    account: str = ""  # of the bucket
+    version: str | None = None  # version id that is asked for
+    stored_tags: Pairs = ()  # of the object that is there
+    from_body: Mapping[str, tuple[str, ...]] | None = None  # keys that a document holds
+
+
+def requester_of(principal: Principal) -> Requester:
+    """Return a principal as policies name it."""
+    account = principal.account
+    arns: tuple[str, ...] = ()
+    if principal.kind == "user":
+        arns = (f"arn:aws:iam::{account}:user/{principal.name}",)
+    elif principal.kind == "root":
+        arns = (f"arn:aws:iam::{account}:root",)
+    elif principal.kind == "role":
+        arns = (f"arn:aws:iam::{account}:role/{principal.name}",)
+    elif principal.kind == "session":  # its name is "role/session"
+        role = principal.name.partition("/")[0]
+        arns = (
+            f"arn:aws:sts::{account}:assumed-role/{principal.name}",
+            f"arn:aws:iam::{account}:role/{role}",
+        )
+    return Requester(arns, "" if principal.is_anonymous else account, principal.id)
+
+
+class RequestKeys:
+    """Implements `wildcard.Keys`."""
+
+    __slots__ = ("_seen", "_sent", "_server")
+
+    def __init__(self, seen: Seen) -> None:
+        self._seen = seen
+        self._server: Found | None = None
+        self._sent: Found | None = None
+
+    def find(self, key: str) -> tuple[str, ...] | None:
+        """Return the values of a key; see `wildcard.Keys`."""
+        if self._server is None:
+            self._server = _server_keys(self._seen)
+        found = self._server.get(key)
+        if found is None:
+            if self._sent is None:
+                self._sent = _sent_keys(self._seen)
+            found = self._sent.get(key)
+        if key.startswith((_EXISTING_TAG, _REQUEST_TAG)):
+            # Names of keys ignore case, those of tags do not: of two that look alike none is it.
+            return None if found is not None and len(found) > 1 else found or ()
+        if found is None and key in _KNOWN:
+            return ()
+        return found
+
+
+def _server_keys(seen: Seen) -> Found:
+    principal, now = seen.principal, datetime.fromtimestamp(seen.now_ms / 1000, UTC)
+    is_secure = seen.http.scheme == "https"
+    found: Found = {
+        "aws:currenttime": (now.strftime("%Y-%m-%dT%H:%M:%SZ"),),
+        "aws:epochtime": (str(seen.now_ms // 1000),),
+        "aws:securetransport": ("true" if is_secure else "false",),
+        "aws:principalisawsservice": ("false",),
+        "aws:viaawsservice": ("false",),
+        "aws:principaltype": (_principal_type(principal),),
+        "aws:userid": (principal.id or "anonymous",),
+        "aws:resourceaccount": (seen.account,),
+        "s3:resourceaccount": (seen.account,),
+    }
+    if seen.http.tls_version:
+        found["s3:tlsversion"] = (seen.http.tls_version,)
+    elif not is_secure:
+        found["s3:tlsversion"] = ()
+    if seen.http.client:
+        found["aws:sourceip"] = (seen.http.client,)
+    if not principal.is_anonymous:
+        found["aws:principalarn"] = requester_of(principal).arns[-1:]
+        found["aws:principalaccount"] = (principal.account,)
+    if principal.kind == "user":
+        found["aws:username"] = (principal.name,)
+    if seen.version is not None:
+        found["s3:versionid"] = (seen.version,)
+    found.update(_signature_keys(seen))
+    found.update(_tags(_EXISTING_TAG, seen.stored_tags))
+    return found
+
+
+def _principal_type(principal: Principal) -> str:
+    names = {"anonymous": "Anonymous", "root": "Account", "user": "User"}
+    return names.get(principal.kind, "AssumedRole")
+
+
+def _signature_keys(seen: Seen) -> Found:
+    version, _, where = seen.mechanism.partition("-")
+    found: Found = {}
+    if version in _SIGNATURE_VERSIONS:
+        found["s3:signatureversion"] = (_SIGNATURE_VERSIONS[version],)
+        found["s3:authtype"] = (_AUTH_TYPES[where or version],)
+    if seen.mechanism == "v4-query":
+        names = {name.lower(): value for name, value in seen.query.items()}
+        try:
+            signed = datetime.strptime(names["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        except (KeyError, ValueError):
+            return found
+        age = timedelta(milliseconds=seen.now_ms) - (signed - datetime.fromtimestamp(0, UTC))
+        found["s3:signatureage"] = (str(max(0, age // timedelta(milliseconds=1))),)
+    return found
+
+
+def _tags(prefix: str, tags: Pairs) -> Found:
+    found: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
+    for name, value in tags:
+        found[prefix + name.lower()] += (value,)
+    return found
+
+
+def _sent_keys(seen: Seen) -> Found:
+    headers = seen.http.headers
+    found: Found = {key: (headers[name],) for name, key in _FROM_HEADERS.items() if name in headers}
+    for name in _FROM_QUERY:
+        if name in seen.query:
+            found[f"s3:{name}"] = (seen.query[name],)
+    if "x-amz-tagging" in headers:
+        tags = parse_qsl(headers["x-amz-tagging"], keep_blank_values=True)
+        found.update(request_tags(tags))
+    found.update(seen.from_body or {})
+    until = found.get("s3:object-lock-retain-until-date")
+    if until is not None:
+        found["s3:object-lock-remaining-retention-days"] = _days_until(until[0], seen.now_ms)
+    return found
+
+
+def request_tags(tags: Pairs) -> Found:
+    """Return the keys of tags that a request gives to an object."""
+    pairs = list(tags)
+    names = tuple(dict.fromkeys(name for name, _ in pairs))
+    return {**_tags(_REQUEST_TAG, pairs), "s3:requestobjecttagkeys": names}
+
+
+def _days_until(date: str, now_ms: int) -> tuple[str, ...]:
+    try:
+        until = datetime.fromisoformat(date)
+        until = until if until.tzinfo else until.replace(tzinfo=UTC)
+        left_ms = round(until.timestamp() * 1000) - now_ms
+    except (ValueError, OverflowError):
+        return ("",)  # no number: what compares it decides nothing
+    return (str(-(-left_ms // _DAY_MS)),)
