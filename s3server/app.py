@@ -20,7 +20,8 @@ from s3server.auth.secrets import (
     new_access_key_id,
     new_secret,
 )
-from s3server.cluster import Cluster, cluster_id, initialise_osds, open_cluster
+from s3server.cluster.live import Cluster, ClusterWatch, watch_cluster
+from s3server.cluster.seed import cluster_id, seed
 from s3server.config import Config
 from s3server.core.access import Access
 from s3server.core.blobs import Blobs
@@ -90,8 +91,10 @@ class Application:
         clock = SystemClock()
         ids = Ids(clock)
         self._meta = _open_meta(self._config, on_failure)
-        self._cluster = await open_cluster(self._config, self._meta)
-        services, credentials = await _services(self._config, self._meta, self._cluster, clock, ids)
+        self._watch = await _watch(self._config, self._meta)
+        services, credentials = await _services(
+            self._config, self._meta, self._watch.cluster, clock, ids
+        )
         self._server = Server(
             edge=_edge(self._config, await cluster_id(self._meta)),
             router=Router([load_model(service) for service in VERSIONS]),
@@ -101,13 +104,12 @@ class Application:
             clock=clock,
             ids=ids,
         )
-        self._tasks.append(loop.create_task(_tidy(self._meta)))
+        self._tasks += [loop.create_task(_tidy(self._meta)), loop.create_task(self._watch.run())]
 
     async def close(self) -> None:
         """Close what open() opened; all that was acknowledged is on stable storage already."""
         await _cancel(self._tasks)
-        for pool in self._cluster.pools.values():
-            await pool.close()
+        await self._watch.close()
         await self._meta.close()
 
     def asgi(self, scope: Any, receive: Any, send: Any) -> Coroutine[Any, Any, None]:
@@ -139,7 +141,7 @@ async def initialise(config: Config) -> None:
     load_or_create_key_file(config.storage.master_key_file)
     meta = _open_meta(config)
     try:
-        await initialise_osds(config, meta)
+        await seed(config, meta, SystemClock())
     finally:
         await meta.close()
 
@@ -164,7 +166,8 @@ async def run_jobs(config: Config) -> None:
         loop.call_soon_threadsafe(stop.set)
 
     meta = _open_meta(config, on_failure)
-    cluster = await open_cluster(config, meta)
+    watch = await _watch(config, meta)
+    cluster = watch.cluster
     grace_ms = round(config.storage.gc_grace_s * 1000)
     jobs: list[Job] = [
         Collect(meta, cluster.pools, clock=clock, grace_ms=grace_ms),
@@ -172,13 +175,12 @@ async def run_jobs(config: Config) -> None:
         Sweep(meta, cluster.osds, clock=clock),
     ]
     lease = Lease(meta, "jobs", holder=_gateway(config), clock=clock, duration_ms=LEASE_MS)
-    tidying = loop.create_task(_tidy(meta))
+    tasks = [loop.create_task(_tidy(meta)), loop.create_task(watch.run())]
     try:
         await Runner(jobs, lease, interval_s=JOB_INTERVAL_S).run(stop)
     finally:
-        await _cancel([tidying])
-        for pool in cluster.pools.values():
-            await pool.close()
+        await _cancel(tasks)
+        await watch.close()
         await meta.close()
 
 
@@ -198,6 +200,10 @@ def _open_meta(config: Config, on_failure: Callable[[], None] = lambda: None) ->
         map_size=config.storage.map_size_gib << 30,
         on_failure=on_failure,
     )
+
+
+async def _watch(config: Config, meta: LmdbStore) -> ClusterWatch:
+    return await watch_cluster(meta, small_limit=config.storage.small_limit_kib * 1024)
 
 
 def _box(config: Config) -> SecretBox:

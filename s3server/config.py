@@ -129,7 +129,9 @@ class PoolConfig(Section):
 
     name: str = Field("default", min_length=1, description="name of the pool")
     codec: str = Field("replica:3", description="replica:N, or ec:K+M for Reed-Solomon")
-    across: Literal["osd", "host", "rack"] = Field("osd", description="what each shard has alone")
+    across: Literal["osd", "host", "rack", "datacenter"] = Field(
+        "osd", description="what each shard has alone"
+    )
     device_class: str = Field("", description="kind of device to use; empty for any")
     pg_count: int = Field(256, ge=1, le=65536, description="placement groups")
 
@@ -182,6 +184,7 @@ class Config(BaseSettings):
             twice = {name for name in names if names.count(name) > 1}
             if twice:
                 raise ValueError(f"{what}: {min(twice)} is named twice")
+        _check_tree(self.osds)
         for pool in self.pools:
             _check_pool(pool, self.osds)
         secret = self.root.secret_key.get_secret_value()
@@ -194,10 +197,20 @@ class Config(BaseSettings):
         return self
 
 
+def _check_tree(osds: tuple[OsdConfig, ...]) -> None:
+    above: dict[str, tuple[str, ...]] = {}
+    for osd in osds:
+        path = ("datacenter", osd.datacenter), ("rack", osd.rack), ("host", osd.host)
+        for level, (kind, name) in enumerate(path):
+            here = (kind, *(each for _, each in path[:level]))
+            if above.setdefault(name, here) != here:
+                raise ValueError(f"osds: {name} is in two places of the tree; choose another name")
+
+
 def _check_pool(pool: PoolConfig, osds: tuple[OsdConfig, ...]) -> None:
     usable = [osd for osd in osds if pool.device_class in ("", osd.device_class) and osd.weight]
     levels: tuple[str, ...] = ("datacenter", "rack", "host", "id")
-    levels = levels[: {"rack": 2, "host": 3, "osd": 4}[pool.across]]
+    levels = levels[: {"datacenter": 1, "rack": 2, "host": 3, "osd": 4}[pool.across]]
     found = len({tuple(getattr(osd, level) for level in levels) for osd in usable})
     if found < pool.shards:
         raise ValueError(

@@ -22,7 +22,7 @@ Keys begin with a byte that names their table:
     K access-key-id / L user-id access-key-id    access key / keys of a user
     Q bucket-id digest              policy of a bucket
     X account                       public access block of all buckets of an account
-    S name                          what the whole store agrees on (cluster, leases)
+    S name                          what the whole store agrees on (cluster, map, OSDs, leases)
 """
 
 from __future__ import annotations

@@ -78,10 +78,11 @@ class Usage:
 class DirectoryOsd:
     """An opened OSD. Methods block; those that write raise OSError."""
 
-    def __init__(self, path: str, osd: int, vfs: Vfs) -> None:
+    def __init__(self, path: str, osd: int, vfs: Vfs, uuid: str = "") -> None:
         self.path = path
         self.id = osd
         self.vfs = vfs
+        self.uuid = uuid
 
     @classmethod
     def initialise(
@@ -106,11 +107,16 @@ class DirectoryOsd:
         vfs.fsync(handle.fd)
         vfs.rename(f"{path}/incoming/{_IDENTITY}", f"{path}/{_IDENTITY}")
         sync_directory(vfs, path)
-        return cls(path, osd, vfs)
+        return cls(path, osd, vfs, identity.uuid)
 
     @classmethod
-    def open(cls, path: str, *, cluster: str, osd: int, vfs: Vfs | None = None) -> DirectoryOsd:
-        """Return the OSD in this directory; IdentityError where it is absent or another one."""
+    def open(
+        cls, path: str, *, cluster: str, osd: int, uuid: str = "", vfs: Vfs | None = None
+    ) -> DirectoryOsd:
+        """Return the OSD in this directory; IdentityError where it is absent or another one.
+
+        With `uuid` one that was made again under the same number is another one.
+        """
         vfs = vfs or Vfs()
         identity = _read_identity(vfs, path)
         if identity.format_version > FORMAT_VERSION:
@@ -122,7 +128,9 @@ class DirectoryOsd:
             raise IdentityError(f"{path} belongs to cluster {identity.cluster}, not to {cluster}")
         if identity.osd != osd:
             raise IdentityError(f"{path} is OSD {identity.osd}, not OSD {osd}")
-        return cls(path, osd, vfs)
+        if uuid and identity.uuid != uuid:
+            raise IdentityError(f"{path} is an OSD {osd} of uuid {identity.uuid}, not {uuid}")
+        return cls(path, osd, vfs, identity.uuid)
 
     def incoming_path(self, name: str) -> str:
         """Return where a file is written before it has its place."""

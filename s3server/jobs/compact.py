@@ -107,7 +107,7 @@ class Compact:
         """Queue the volumes that are worth a look, and forget those that are not there."""
         now = self._clock.now_ms()
         found: set[_Volume] = set()
-        for osd in self._osds.values():
+        for osd in tuple(self._osds.values()):
             files = await asyncio.to_thread(_list_volumes, osd)
             found.update(_Volume(osd.id, file) for file in files if not file.is_open)
         self._not_before = {each: at for each, at in self._not_before.items() if each in found}

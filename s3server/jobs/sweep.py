@@ -91,7 +91,7 @@ class Sweep:
 
     def _sweep_incoming(self, now: int) -> int:
         removed = 0
-        for osd in self._osds.values():
+        for osd in tuple(self._osds.values()):  # a new map may add to them meanwhile
             with suppress(OSError):  # one that is away is no reason to leave the others as they are
                 removed += osd.sweep_incoming(self._incoming_lease_ms / 1000, now / 1000)
         return removed

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from s3server.app import initialise
-from s3server.cluster import Cluster, open_cluster
+from s3server.cluster.live import Cluster, watch_cluster
 from s3server.core.clock import SystemClock
 from s3server.core.copying import CopySource
 from s3server.core.multipart import ChosenPart, format_upload_id
@@ -216,7 +216,7 @@ def test_osd_is_made_by_the_next_start_whatever_call_the_first_one_died_at(
     async def start_again() -> Cluster:
         await initialise(config)
         meta = LmdbStore.open(config.storage.meta_dir)
-        cluster = await open_cluster(config, meta)
+        cluster = (await watch_cluster(meta, small_limit=65_536)).cluster
         await meta.close()
         return cluster
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from s3server.cluster import Cluster, open_cluster
+from s3server.cluster.live import Cluster, watch_cluster
 from s3server.core import records
 from s3server.core.records import (
     BlobRecord,
@@ -80,7 +80,7 @@ async def stopped_store(settings: Path) -> AsyncIterator[StoppedStore]:
     config = load(settings)
     meta = LmdbStore.open(config.storage.meta_dir, map_size=config.storage.map_size_gib << 30)
     try:
-        cluster = await open_cluster(config, meta)
+        cluster = (await watch_cluster(meta, small_limit=65_536)).cluster
         yield StoppedStore(meta, cluster)
         for pool in cluster.pools.values():
             await pool.close()

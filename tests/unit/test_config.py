@@ -262,11 +262,20 @@ def test_pool_needs_as_many_devices_as_shards(
     assert text in error_of(file)
 
 
-def test_racks_of_two_sites_are_not_the_same_rack(file: Path) -> None:
-    add(file, 'across = "rack"\n[[osds]]\nid = 1\npath = "osd.1"\ndatacenter = "dc2"\n')
+@pytest.mark.parametrize("across", ["host", "rack", "datacenter"])
+def test_pool_across_sites_needs_as_many_sites_as_shards(file: Path, across: str) -> None:
+    elsewhere = 'id = 1\npath = "osd.1"\ndatacenter = "dc2"\nrack = "r2"\nhost = "n2"\n'
+    add(file, f'across = "{across}"\n[[osds]]\n{elsewhere}')
     file.write_text(file.read_text().replace("replica:1", "replica:2"))
 
-    assert load(file, environ={}).pools[0].across == "rack"
+    assert load(file, environ={}).pools[0].across == across
+
+
+@pytest.mark.parametrize("where", ['datacenter = "dc2"', 'rack = "r2"', 'host = "dc1"'])
+def test_name_in_two_places_of_the_tree_is_refused(file: Path, where: str) -> None:
+    add(file, f'[[osds]]\nid = 1\npath = "osd.1"\n{where}\n')
+
+    assert "is in two places of the tree" in error_of(file)
 
 
 @pytest.mark.parametrize("line", ["id = 0\npath = 'osd.9'", "id = 9\npath = 'osd.0'"])
