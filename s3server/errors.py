@@ -77,6 +77,10 @@ class IncompleteBody(S3Error):
     message = "You did not provide the number of bytes specified by the Content-Length HTTP header."
 
 
+class IncorrectNumberOfFilesInPostRequest(S3Error):
+    message = "POST requires exactly one file upload per request."
+
+
 class InvalidAction(S3Error):
     message = "The action or operation requested is invalid."
 
@@ -110,6 +114,10 @@ class InvalidPart(S3Error):
 
 class InvalidPartOrder(S3Error):
     message = "The list of parts was not in ascending order. Parts must be ordered by part number."
+
+
+class InvalidPolicyDocument(S3Error):
+    message = "The content of the form does not meet the conditions specified in the policy."
 
 
 class InvalidRequest(S3Error):
@@ -146,6 +154,10 @@ class MalformedPolicy(S3Error):
     message = "This policy contains invalid Json"
 
 
+class MalformedPOSTRequest(S3Error):
+    message = "The body of your POST request is not well-formed multipart/form-data."
+
+
 class MalformedTrailerError(S3Error):
     message = (
         "The request contained trailing data that was not well-formed "
@@ -161,6 +173,10 @@ class MalformedXML(S3Error):
 
 class MaxMessageLengthExceeded(S3Error):
     message = "Your request was too big."
+
+
+class MaxPostPreDataLengthExceeded(S3Error):
+    message = "Your POST request fields preceding the upload file were too large."
 
 
 class MetadataTooLarge(S3Error):
@@ -221,6 +237,11 @@ class NotImplemented(S3Error):  # noqa: A001 (the S3 code has this name)
 # --- who and whether (401-403) ------------------------------------------------------------------
 
 
+class AccessForbidden(S3Error):
+    status = 403
+    message = "CORSResponse: CORS is not enabled for this bucket."
+
+
 class AccessDenied(S3Error):
     status = 403
     message = "Access Denied"
@@ -274,6 +295,11 @@ class NoSuchBucket(S3Error):
 class NoSuchBucketPolicy(S3Error):
     status = 404
     message = "The bucket policy does not exist"
+
+
+class NoSuchCORSConfiguration(S3Error):
+    status = 404
+    message = "The CORS configuration does not exist"
 
 
 class NoSuchKey(S3Error):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from s3server import errors
 from s3server.auth.actions import on_version
 from s3server.auth.authenticate import AuthSettings, Lookup, authenticate, hoisted_headers
+from s3server.browser.cors import Sharing
 from s3server.core.buckets import check_name
 from s3server.core.clock import Clock, Ids
 from s3server.core.records import BucketRecord
@@ -37,9 +38,9 @@ from s3server.wire.promises import require_digest
 from s3server.wire.proxies import TrustedProxies
 from s3server.wire.query_protocol import MAX_FORM_BYTES, is_form, read_form
 from s3server.wire.request import find_target, parse_query, read_request
-from s3server.wire.response import WHOLE, Response
+from s3server.wire.response import WHOLE, Headers, Response
 from s3server.wire.routing import Router
-from s3server.wire.serialize import Renderer, compile_renderer
+from s3server.wire.serialize import Renderer, compile_renderer, id_headers
 from s3server.wire.service_model import Operation
 
 Receive = Callable[[], Awaitable[Any]]
@@ -66,6 +67,7 @@ class Exchange:
     method: str
     path: str
     operation: Operation | None = None
+    sharing: Headers = field(default_factory=list)  # what a browser is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class Server:
         self._services, self._lookup = services, lookup
         self._clock, self._ids = clock, ids
         self._door = Door(services.buckets, services.objects, services.access, clock)
+        self._sharing = Sharing(services.buckets)
         self._bindings: dict[str, _Binding] = {}
         self._log = structlog.get_logger("server")
 
@@ -127,6 +130,8 @@ class Server:
         except Exception:
             self._log.exception("internal error", request_id=exchange.request_id)
             response = self._refuse(errors.InternalError(), exchange)
+        if exchange.sharing:
+            response = replace(response, headers=[*response.headers, *exchange.sharing])
         with suppress(ConnectionResetError):  # the client is gone, and what was read for it ends
             await _send(response, scope, send)
 
@@ -135,6 +140,12 @@ class Server:
         target = find_target(http, self._edge.base_domains)
         if target.bucket is None and http.method == "POST" and is_form(http.headers):
             return await self._respond_to_form(http, target, receive, exchange, is_trusted)
+        if http.method == "OPTIONS":
+            exchange.sharing = await self._sharing.preflight(http, target)
+            ids = id_headers(exchange.request_id, self._edge.host_id)
+            return Response(200, [*ids, (b"content-length", b"0")], b"")
+        if (origin := http.headers.get("origin")) is not None:
+            exchange.sharing = await self._sharing.headers(http, target, origin)
         query = parse_query(http.query)
         operation = self._router.find(http.method, target.level, query, http.headers)
         exchange.operation = operation

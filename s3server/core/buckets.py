@@ -5,11 +5,12 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from typing import Any
 
 from s3server.core import records
 from s3server.core.clock import Clock, Ids
 from s3server.core.commit import Commits, Plan
-from s3server.core.records import BucketRecord, decode, encode
+from s3server.core.records import BucketRecord, ConfigurationRecord, decode, encode
 from s3server.errors import (
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
@@ -138,6 +139,10 @@ class Buckets:
                         Delete(records.counter_key(bucket.id, name))
                         for name in records.BUCKET_COUNTERS
                     ),
+                    *(
+                        Delete(records.configuration_key(bucket.id, name))
+                        for name in records.CONFIGURATIONS
+                    ),
                 ],
                 checks=[
                     Unchanged(key, found[1]),
@@ -166,6 +171,32 @@ class Buckets:
             return Plan(result=changed, writes=writes, checks=[Unchanged(key, found[1])])
 
         return await self._commit(plan)
+
+    async def configuration(self, bucket: BucketRecord, name: str) -> dict[str, Any] | None:
+        """Return one of a bucket's documents (`records.CONFIGURATIONS`), or None."""
+        row = await self._meta.get(records.configuration_key(bucket.id, name))
+        return None if row is None else decode(ConfigurationRecord, row).document
+
+    async def configure(
+        self, bucket: BucketRecord, name: str, document: dict[str, Any] | None
+    ) -> None:
+        """Store one of a bucket's documents in place of the one before; None removes it.
+
+        Raises NoSuchBucket.
+        """
+        key = records.configuration_key(bucket.id, name)
+
+        async def plan() -> Plan[None]:
+            found = await self.find(bucket.name)
+            if found is None or found[0].id != bucket.id:
+                raise NoSuchBucket(BucketName=bucket.name)
+            write: Write = Delete(key)
+            if document is not None:
+                write = Put(key, encode(ConfigurationRecord(document=document)))
+            check = Unchanged(records.bucket_key(bucket.name), found[1])
+            return Plan(result=None, writes=[write], checks=[check])
+
+        await self._commit(plan)
 
     async def check_empty(self, bucket: BucketRecord) -> None:
         """Raise BucketNotEmpty where the bucket has an object or a version."""

@@ -18,6 +18,7 @@ Keys begin with a byte that names their table:
     R losses-left blob-id           blobs to be repaired, the most endangered first
     E sequence                      events to publish, in commit order
     N bucket-id name                counters of a bucket
+    C bucket-id name                configuration of a bucket: a document of its own
     I user-id / J account NUL name  user / its name
     K access-key-id / L user-id access-key-id    access key / keys of a user
     Q bucket-id digest              policy of a bucket
@@ -40,11 +41,13 @@ BUCKET, BUCKET_OF, OBJECT, VERSION = b"B", b"A", b"O", b"V"
 UPLOAD, PART, BLOB, GARBAGE, EVENT = b"U", b"P", b"D", b"G", b"E"
 REPAIR = b"R"
 BUCKET_POLICY, ACCOUNT_BLOCK = b"Q", b"X"
+CONFIGURATION = b"C"
 COUNTER, USER, USER_NAME, ACCESS_KEY, KEY_OF, STORE = b"N", b"I", b"J", b"K", b"L", b"S"
 NULL_VERSION = b"W"
 
 # All that is counted per bucket: current versions, older ones, delete markers.
 BUCKET_COUNTERS = ("objects", "bytes", "old", "old-bytes", "markers")
+CONFIGURATIONS = ("cors",)  # documents that a bucket may have
 
 
 # (canonical user id or name of a group, permission): ("AllUsers", "READ")
@@ -227,6 +230,12 @@ class AccountBlockRecord(Record, frozen=True, array_like=True, kw_only=True):
     block: PublicAccessBlock
 
 
+class ConfigurationRecord(Record, frozen=True, array_like=True, kw_only=True):
+    """A document that configures a bucket, in boto3's shape."""
+
+    document: dict[str, Any]
+
+
 class LeaseRecord(Record, frozen=True, array_like=True, kw_only=True):
     """Who does some background work at present, and until when nobody else may."""
 
@@ -336,6 +345,10 @@ def policy_key(bucket_id: bytes, digest: bytes) -> bytes:
 
 def account_block_key(account: str) -> bytes:
     return ACCOUNT_BLOCK + account.encode()
+
+
+def configuration_key(bucket_id: bytes, name: str) -> bytes:
+    return CONFIGURATION + bucket_id + name.encode()
 
 
 def user_key(user_id: str) -> bytes:

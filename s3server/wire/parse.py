@@ -34,6 +34,7 @@ DEFAULT_BODY_BYTES = 1 << 20
 _BODY_BYTES = {
     "CompleteMultipartUpload": 8 << 20,  # 10,000 parts with every checksum
     "DeleteObjects": 8 << 20,  # 1,000 keys of 1,024 bytes, each escaped, with conditions
+    "PutBucketCors": 64 << 10,  # AWS, "Elements of a CORS configuration": 64 KB
     "PutBucketPolicy": 20 << 10,  # AWS, "Bucket policies": 20 KB
 }
 _MAX_ITEMS = {

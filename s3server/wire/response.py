@@ -38,8 +38,13 @@ def header_value(text: str) -> bytes:
     return text.encode("utf-8")
 
 
+def is_token(text: str) -> bool:
+    """Return whether a header can have this name (RFC 9110, 5.6.2)."""
+    return _TOKEN(text) is not None
+
+
 def header_name(text: str) -> bytes:
     """Return a header's name in lower case; ValueError where it is no token."""
-    if _TOKEN(text) is None:
+    if not is_token(text):
         raise ValueError("a header name is not a token")
     return text.lower().encode("ascii")

@@ -90,7 +90,7 @@ class _RestRenderer:
 
     def __call__(self, result: dict[str, Any], *, request_id: str, host_id: str) -> Response:
         status = 206 if result.get("ContentRange") else self._status
-        headers = _id_headers(request_id, host_id)
+        headers = id_headers(request_id, host_id)
         content: dict[str, Any] = {}
         for name, value in result.items():
             if value is None:
@@ -132,7 +132,7 @@ class _QueryRenderer:
         body = text.encode("utf-8")
         headers = [
             (b"x-amzn-requestid", header_value(request_id)),
-            *_id_headers(request_id, host_id),
+            *id_headers(request_id, host_id),
             *_extra_headers(result.get("@headers", {})),
             (b"content-type", b"text/xml"),
             (b"content-length", b"%d" % len(body)),
@@ -140,7 +140,8 @@ class _QueryRenderer:
         return Response(result.get("@status", 200), headers, body)
 
 
-def _id_headers(request_id: str, host_id: str) -> Headers:
+def id_headers(request_id: str, host_id: str) -> Headers:
+    """Return what every answer is known by."""
     return [
         (b"x-amz-request-id", request_id.encode("ascii")),  # ours: nothing in them to refuse
         (b"x-amz-id-2", host_id.encode("ascii")),
