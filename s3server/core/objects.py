@@ -33,20 +33,30 @@ class Attributes:
 
 @dataclass(frozen=True, slots=True)
 class WriteCondition:
-    """What must hold of the current version for a write to take place (RFC 9110, 13.1)."""
+    """What must hold of a version for a write to replace it, or a delete to remove it.
+
+    RFC 9110, 13.1; size and time are those of DeleteObject and DeleteObjects.
+    """
 
     if_match: str | None = None  # ETag without quotes, or "*"
     if_none_match: bool = False  # If-None-Match: * (S3 allows nothing else)
+    if_size: int | None = None  # bytes
+    if_modified_s: int | None = None  # Last-Modified as clients are told it, seconds since 1970
 
     def verify(self, current: ObjectRecord | None, key: str) -> None:
-        """Raise PreconditionFailed, or NoSuchKey where If-Match names no version at all."""
+        """Raise PreconditionFailed, or NoSuchKey where a version is wanted and none is there."""
         if self.if_none_match and current is not None:
             raise PreconditionFailed(Condition="If-None-Match")
-        if self.if_match is not None:
-            if current is None:
+        if current is None:
+            if (self.if_match, self.if_size, self.if_modified_s) != (None, None, None):
                 raise NoSuchKey(Key=key)
-            if self.if_match not in ("*", current.etag):
-                raise PreconditionFailed(Condition="If-Match")
+            return
+        if self.if_match is not None and self.if_match not in ("*", current.etag):
+            raise PreconditionFailed(Condition="If-Match")
+        if self.if_size is not None and self.if_size != current.size:
+            raise PreconditionFailed(Condition="x-amz-if-match-size")
+        if self.if_modified_s is not None and self.if_modified_s != current.modified_ms // 1000:
+            raise PreconditionFailed(Condition="x-amz-if-match-last-modified-time")
 
 
 UNCONDITIONAL = WriteCondition()
@@ -216,12 +226,20 @@ class Objects:
         return found
 
     async def delete(
-        self, bucket: BucketRecord, key: str, version_id: str | None = None, *, owner: str = ""
+        self,
+        bucket: BucketRecord,
+        key: str,
+        version_id: str | None = None,
+        *,
+        owner: str = "",
+        condition: WriteCondition = UNCONDITIONAL,
     ) -> Deleted:
         """Delete a key, or one version of it for good.
 
         Without a version id, a bucket with versions gets a delete marker of `owner`'s; what is not
-        there is no error. Raises InvalidArgument for what is no version id, NoSuchBucket.
+        there is no error without a condition. The condition is on the version that is named, else
+        on the current one. Raises InvalidArgument for what is no version id, NoSuchBucket,
+        PreconditionFailed, NoSuchKey.
         """
 
         async def plan() -> Plan[Deleted]:
@@ -229,10 +247,13 @@ class Objects:
             deleted = Deleted()
             if version_id is not None:
                 version = await self.versions.find(stack.bucket, key, version_id)
+                condition.verify(None if version is None else version.record, key)
                 if version is not None:
                     await self.versions.remove(stack, version)
                     deleted = Deleted(removed=version.record)
-            elif stack.bucket.versioning:
+                return Plan(result=deleted, writes=stack.writes, checks=stack.checks)
+            condition.verify(stack.current, key)
+            if stack.bucket.versioning:
                 marker = ObjectRecord(
                     **self._next_version(stack), size=0, etag="", owner=owner, is_delete_marker=True
                 )

@@ -68,6 +68,17 @@ def write_condition(request: Mapping[str, Any]) -> WriteCondition:
     )
 
 
+def delete_condition(
+    etag: str | None, size: int | None, modified: datetime | None
+) -> WriteCondition:
+    """Return what a DeleteObject, or an entry of DeleteObjects, demands of what it deletes."""
+    return WriteCondition(
+        if_match=None if etag is None else unquote_etag(etag),
+        if_size=size,
+        if_modified_s=None if modified is None else int(modified.timestamp()),
+    )
+
+
 def unquote_etag(etag: str) -> str:
     """Return an ETag without its quotes."""
     return etag.strip().removeprefix('"').removesuffix('"')

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from s3server import errors
 from s3server.core.objects import Deleted
 from s3server.core.records import BucketRecord
 from s3server.core.versions import NULL_VERSION
 from s3server.errors import KeyTooLongError, MalformedXML, S3Error
 from s3server.operation import Ctx, handles
+from s3server.ops.attributes import delete_condition
 from s3server.ops.refusals import check_owner, refuse
 
 MAX_KEYS = 1_000
@@ -22,10 +22,18 @@ CONCURRENT_DELETES = 100  # commits of one request that may wait for the same fl
 async def delete_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Delete a key, or one version of it for good. That there was none is no error."""
     check_owner(ctx, request)
-    refuse(request, "MFA", "IfMatch", "IfMatchLastModifiedTime", "IfMatchSize")
+    refuse(request, "MFA")
     version_id = request.get("VersionId")
     deleted = await ctx.services.objects.delete(
-        ctx.require_bucket(), request["Key"], version_id, owner=ctx.principal.id
+        ctx.require_bucket(),
+        request["Key"],
+        version_id,
+        owner=ctx.principal.id,
+        condition=delete_condition(
+            request.get("IfMatch"),
+            request.get("IfMatchSize"),
+            request.get("IfMatchLastModifiedTime"),
+        ),
     )
     return {"VersionId": version_id, **_told(deleted, "VersionId")}
 
@@ -59,13 +67,14 @@ async def _delete_one(
         async with limit:
             if len(key.encode()) > MAX_KEY_BYTES:
                 raise KeyTooLongError
-            if any(name in entry for name in ("ETag", "LastModifiedTime", "Size")):
-                raise errors.NotImplemented("Conditional deletes are not implemented yet.")
             version_id = entry.get("VersionId")
             action = "s3:DeleteObject" if version_id is None else "s3:DeleteObjectVersion"
             await ctx.require(action, bucket.name, key, version=version_id)
+            condition = delete_condition(
+                entry.get("ETag"), entry.get("Size"), entry.get("LastModifiedTime")
+            )
             deleted = await ctx.services.objects.delete(
-                bucket, key, version_id, owner=ctx.principal.id
+                bucket, key, version_id, owner=ctx.principal.id, condition=condition
             )
     except S3Error as error:
         return {**named, "Code": error.code, "Message": error.message}

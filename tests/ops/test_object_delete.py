@@ -82,22 +82,6 @@ async def test_same_key_twice_is_deleted_once_and_told_twice(three: Store) -> No
     assert len(counters) == 2
 
 
-@pytest.mark.parametrize(
-    "extra",
-    [
-        "<ETag>1</ETag>",
-        "<Size>0</Size>",
-        "<LastModifiedTime>Mon, 21 Sep 2026 14:13:20 GMT</LastModifiedTime>",
-    ],
-)
-async def test_condition_of_an_entry_is_not_implemented(three: Store, extra: str) -> None:
-    answer = await delete(three.alice, document(["a"], extra=extra))
-    assert answer.status == 200
-    assert answer.texts("Error/Code") == ["NotImplemented"]
-    assert answer.texts("Error/Key") == ["a"]
-    assert await keys_of(three) == ["a", "b", "c"]
-
-
 async def test_null_version_of_an_entry_is_the_object(three: Store) -> None:
     answer = await delete(three.alice, document(["a"], extra="<VersionId>null</VersionId>"))
     assert answer.texts("Deleted/Key") == ["a"]

@@ -65,21 +65,3 @@ async def test_only_the_standard_storage_class_is_there(data: Store) -> None:
         answer = await data.alice("PUT", "/data/key", headers={"x-amz-storage-class": wanted})
         assert answer.outcome == (400, "InvalidStorageClass")
         assert answer.text("StorageClassRequested") == wanted
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        {"if-match": '"1"'},
-        {"if-match": ""},
-        {"x-amz-if-match-size": "3"},
-        {"x-amz-if-match-size": "0"},
-        {"x-amz-mfa": "123456"},
-        {"x-amz-if-match-last-modified-time": "Mon, 21 Sep 2026 14:13:20 GMT"},
-    ],
-)
-async def test_conditional_delete_deletes_nothing(data: Store, header: dict[str, str]) -> None:
-    await data.alice.made("/data/key", body=b"x")
-    with data.untouched():
-        answer = await data.alice("DELETE", "/data/key", headers=header)
-    assert answer.outcome == (501, "NotImplemented")
