@@ -228,7 +228,12 @@ async def _services(
     objects = Objects(meta, blobs, clock=clock)
     users = _users(config, meta, clock, ids, box)
     buckets = Buckets(
-        meta, clock=clock, ids=ids, region=config.server.region, pool=config.pools[0].name
+        meta,
+        clock=clock,
+        ids=ids,
+        region=config.server.region,
+        pool=config.pools[0].name,
+        pools=cluster.pools,
     )
     services = Services(
         buckets=buckets,

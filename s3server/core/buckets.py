@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 from s3server.core import records
@@ -16,6 +16,7 @@ from s3server.errors import (
     BucketAlreadyOwnedByYou,
     BucketNotEmpty,
     InvalidBucketName,
+    InvalidLocationConstraint,
     NoSuchBucket,
 )
 from s3server.meta.base import Delete, Empty, MetadataStore, Put, Unchanged, Write, after_prefix
@@ -32,10 +33,20 @@ _CACHED_BUCKETS = 4_096
 class Buckets:
     """Buckets of one store."""
 
-    def __init__(self, meta: MetadataStore, *, clock: Clock, ids: Ids, region: str, pool: str):
+    def __init__(
+        self,
+        meta: MetadataStore,
+        *,
+        clock: Clock,
+        ids: Ids,
+        region: str,
+        pool: str,
+        pools: Container[str] = (),
+    ) -> None:
+        """Buckets are made in `region`, and in `pool` unless another one of `pools` is named."""
         self._meta, self._clock, self._ids = meta, clock, ids
         self._commit = Commits(meta)
-        self._region, self._pool = region, pool
+        self._region, self._pool, self._pools = region, pool, pools
         self._decoded: dict[bytes, BucketRecord] = {}
 
     def decode(self, row: bytes) -> BucketRecord:
@@ -76,9 +87,13 @@ class Buckets:
     ) -> BucketRecord:
         """Create a bucket.
 
-        Raises InvalidBucketName, BucketAlreadyOwnedByYou, BucketAlreadyExists.
+        The bytes of its objects go to `pool`, "" being the default one, for as long as it exists.
+        Raises InvalidBucketName, InvalidLocationConstraint where there is no such pool,
+        BucketAlreadyOwnedByYou, BucketAlreadyExists.
         """
         check_name(name)
+        if pool and pool != self._pool and pool not in self._pools:
+            raise InvalidLocationConstraint(LocationConstraint=f"{self._region}:{pool}")
         bucket = BucketRecord(
             id=self._ids.bucket_id(),
             name=name,

@@ -21,7 +21,7 @@ UPLOADS_ABORTED_AT_ONCE = 100
 
 @handles("CreateBucket")
 async def create_bucket(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
-    """Create a bucket in the one region that there is."""
+    """Create a bucket in the one region that there is, its bytes in the pool asked for."""
     refuse(request, *GRANTS, "ObjectLockEnabledForBucket", "BucketNamespace")
     configuration = request.get("CreateBucketConfiguration") or {}
     refuse(configuration, "Location", "Bucket", "Tags")
@@ -32,14 +32,15 @@ async def create_bucket(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     acl = request.get("ACL") or "private"
     if acl not in CANNED_ACLS:
         raise InvalidArgument(ArgumentName="x-amz-acl", ArgumentValue=acl)
-    wanted = configuration.get("LocationConstraint")
-    if wanted and not ctx.services.regions.accepts(wanted):
+    # "region:pool", either of which may be empty, as RGW has it.
+    region, _, pool = (configuration.get("LocationConstraint") or "").partition(":")
+    if region and not ctx.services.regions.accepts(region):
         raise IllegalLocationConstraintException(
-            f"The {wanted} location constraint is not valid here; "
+            f"The {region} location constraint is not valid here; "
             f"the region is {ctx.services.regions.name}."
         )
     name = request["Bucket"]
-    await ctx.services.buckets.create(name, ctx.principal, acl=acl)
+    await ctx.services.buckets.create(name, ctx.principal, acl=acl, pool=pool)
     return {"Location": f"/{name}"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from s3server.core.records import BucketRecord, bucket_key, decode
 from tests.support.served import Store, credential
 
 ALICE = credential("alice").principal.id
@@ -69,6 +70,51 @@ async def test_other_region_is_refused(store: Store) -> None:
 async def test_alias_of_the_region_is_accepted() -> None:
     store = Store(region_aliases=("eu-west-9",))
     assert (await store.alice("PUT", "/data", body=location("eu-west-9"))).status == 200
+
+
+async def pool_of(store: Store, bucket: str) -> str:
+    rows = dict(await store.rows())
+    return decode(BucketRecord, rows[bucket_key(bucket)]).pool
+
+
+@pytest.mark.parametrize(
+    ("constraint", "pool"),
+    [
+        ("us-east-1:fast", "fast"),
+        (":fast", "fast"),
+        ("us-east-1:", "default"),
+        ("us-east-1:default", "default"),
+    ],
+)
+async def test_pool_is_chosen_behind_the_region(constraint: str, pool: str) -> None:
+    store = Store(more_pools=("fast",))
+    await store.alice.made("/data", body=location(constraint))
+    await store.alice("PUT", "/data/key", body=b"bytes")
+
+    assert pool == await pool_of(store, "data")
+    assert (await store.alice("GET", "/data/key")).body == b"bytes"
+    assert (await store.alice("GET", "/data?location")).document.text is None
+
+
+async def test_bucket_without_a_constraint_is_in_the_default_pool() -> None:
+    store = Store(more_pools=("fast",))
+    await store.alice.made("/data")
+    assert await pool_of(store, "data") == "default"
+
+
+@pytest.mark.parametrize("constraint", ["us-east-1:slow", ":slow", "us-east-1:fast:2"])
+async def test_pool_that_is_not_there_creates_nothing(constraint: str) -> None:
+    store = Store(more_pools=("fast",))
+    with store.untouched():
+        answer = await store.alice("PUT", "/data", body=location(constraint))
+    assert answer.outcome == (400, "InvalidLocationConstraint")
+    assert (await store.alice("HEAD", "/data")).status == 404
+
+
+async def test_pool_of_another_region_is_refused() -> None:
+    store = Store(more_pools=("fast",))
+    answer = await store.alice("PUT", "/data", body=location("eu-west-9:fast"))
+    assert answer.outcome == (400, "IllegalLocationConstraintException")
 
 
 @pytest.mark.parametrize(

@@ -26,3 +26,33 @@ def racks(rack_count: int, hosts: int, devices: int) -> Map:
                 cluster = cluster.with_device(device, location)
                 number += 1
     return cluster
+
+
+def site() -> Map:
+    """A centre's 374 OSDs in 23 hosts of three racks; four ssd of 1 and twelve hdd of 8 per host.
+
+    Six hosts have one hdd more.
+    """
+    cluster, number = EMPTY, 0
+    for host in range(23):
+        location = {"rack": f"r{host % 3}", "host": f"n{host}"}
+        for slot in range(17 if host < 6 else 16):
+            weight, kind = (ONE, "ssd") if slot < 4 else (8 * ONE, "hdd")
+            cluster = cluster.with_device(Device(number, weight, kind), location)
+            number += 1
+    return cluster
+
+
+def sites(count: int) -> Map:
+    """Datacenters of two racks of three hosts of two OSDs, of uneven weights."""
+    cluster, number = EMPTY, 0
+    for host in range(count * 6):
+        location = {
+            "datacenter": f"dc{host // 6}",
+            "rack": f"r{host // 3}",
+            "host": f"n{host}",
+        }
+        for _ in range(2):
+            cluster = cluster.with_device(Device(number, ONE * (2 + number % 3)), location)
+            number += 1
+    return cluster

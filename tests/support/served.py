@@ -107,6 +107,7 @@ class Store:
     external_urls: tuple[str, ...] = ()
     base_domains: tuple[str, ...] = ("s3.test",)
     proxies: tuple[str, ...] = ()
+    more_pools: tuple[str, ...] = ()  # beside "default"
     clock: ManualClock = field(default_factory=ManualClock)
     meta: WatchedStore = field(default_factory=WatchedStore)
     pool: WatchedPool = field(init=False)
@@ -136,10 +137,19 @@ class Store:
         )
 
     def _services(self, ids: Ids) -> Services:
-        blobs = Blobs(self.meta, {"default": self.pool}, clock=self.clock, ids=ids)
+        pools = {"default": self.pool}
+        pools |= {name: WatchedPool(name, ids.blob_id) for name in self.more_pools}
+        blobs = Blobs(self.meta, pools, clock=self.clock, ids=ids)
         objects = Objects(self.meta, blobs, clock=self.clock)
         users: Any = Users(self.meta, clock=self.clock, ids=ids, secrets=_NoSecrets())
-        buckets = Buckets(self.meta, clock=self.clock, ids=ids, region=self.region, pool="default")
+        buckets = Buckets(
+            self.meta,
+            clock=self.clock,
+            ids=ids,
+            region=self.region,
+            pool="default",
+            pools=pools,
+        )
         return Services(
             buckets=buckets,
             access=Access(self.meta, buckets),
