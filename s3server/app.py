@@ -203,7 +203,10 @@ def _open_meta(config: Config, on_failure: Callable[[], None] = lambda: None) ->
 
 
 async def _watch(config: Config, meta: LmdbStore) -> ClusterWatch:
-    return await watch_cluster(meta, small_limit=config.storage.small_limit_kib * 1024)
+    storage = config.storage
+    return await watch_cluster(
+        meta, small_limit=storage.small_limit_kib * 1024, full_ratio=storage.full_ratio
+    )
 
 
 def _box(config: Config) -> SecretBox:

@@ -89,6 +89,8 @@ class StorageConfig(Section):
     master_key_file: Path = Field(description="file of the key that seals secrets; 32 bytes")
     map_size_gib: int = Field(64, ge=1, description="largest size of the metadata, GiB")
     small_limit_kib: int = Field(64, ge=0, le=1024, description="blobs up to here: volumes, KiB")
+    nearfull_ratio: float = Field(0.85, gt=0, le=1, description="used share of an OSD: a warning")
+    full_ratio: float = Field(0.95, gt=0, le=1, description="used share: no new bytes go there")
     gc_grace_s: float = Field(60, ge=0, description="seconds from giving up bytes to freeing them")
 
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
-from placement.choose import Chooser, Rule
+from placement.choose import Rule
 from placement.cluster_map import Map
-from placement.groups import pg_of
-from placement.hashing import hash2
+from placement.placer import Placer
 from s3server.cluster.map_record import MAP_KEY, MapRecord, OsdRecord, PoolEntry
 from s3server.cluster.maps import ClusterMaps
 from s3server.cluster.seed import cluster_id
 from s3server.core.clock import Ids, SystemClock
 from s3server.core.records import decode
-from s3server.data.base import DataError, UnavailableError
+from s3server.data.base import DataError
 from s3server.data.codec import codec_from_name
 from s3server.data.osd_directory import DirectoryOsd
+from s3server.data.osd_set import FULL_RATIO, OsdSet
 from s3server.data.placed import PlacedPool
 from s3server.meta.base import MetadataStore
 from s3server.model import DataRef
@@ -31,15 +31,25 @@ _log = structlog.get_logger("cluster")
 
 @dataclass(slots=True)
 class Cluster:
-    """The OSDs that are here, those that are not and why, and the pools on them.
+    """The OSDs, those that are here and those that are down, and the pools on them.
 
-    The mappings are the same for as long as the process lives and are changed in place.
+    The mappings `osds` and `pools` are the same for as long as the process lives.
     """
 
-    osds: dict[int, DirectoryOsd]
-    missing: dict[int, str]
+    osd_set: OsdSet
     pools: dict[str, PlacedPool]
     map: MapRecord = field(default_factory=lambda: MapRecord(epoch=0))
+
+    @property
+    def osds(self) -> Mapping[int, DirectoryOsd]:
+        """Those that are here."""
+        return self.osd_set.open
+
+    @property
+    def missing(self) -> Mapping[int, str]:
+        """Those that are not here, and why."""
+        here = self.osd_set.open
+        return {osd: reason for osd, reason in self.osd_set.down.items() if osd not in here}
 
 
 class ClusterWatch:
@@ -49,12 +59,14 @@ class ClusterWatch:
     reading never depends on the map.
     """
 
-    def __init__(self, meta: MetadataStore, identity: str, *, small_limit: int) -> None:
+    def __init__(
+        self, meta: MetadataStore, identity: str, *, small_limit: int, full_ratio: float
+    ) -> None:
         self._meta, self._identity, self._small_limit = meta, identity, small_limit
         self._maps = ClusterMaps(meta, SystemClock())
         self._row: bytes | None = None
         self._placements: dict[str, Placement] = {}
-        self.cluster = Cluster({}, {}, {})
+        self.cluster = Cluster(OsdSet({}, full_ratio=full_ratio), {})
 
     async def refresh(self) -> bool:
         """Follow the map if there is a new one; tell whether there was."""
@@ -64,8 +76,6 @@ class ClusterWatch:
         record = decode(MapRecord, row)
         await self._follow_osds(record)
         tree = record.placed_by()
-        for osd_id in self.cluster.missing:
-            tree = tree.changed(osd_id, reweight=0)
         for pool in record.pools:
             self._place(pool, tree)
         self._row, self.cluster.map = row, record
@@ -88,27 +98,23 @@ class ClusterWatch:
 
     async def _follow_osds(self, record: MapRecord) -> None:
         """Open OSDs that are new, let go of those that were removed."""
-        cluster, rows = self.cluster, await self._maps.osds()
+        osds, rows = self.cluster.osd_set, await self._maps.osds()
         wanted = {osd.id: rows[osd.id] for osd in record.osds if osd.id in rows}
-        for osd_id in [*cluster.osds, *cluster.missing]:
-            if osd_id not in wanted:
-                cluster.osds.pop(osd_id, None)
-                cluster.missing.pop(osd_id, None)
+        for osd_id in {*osds.open, *osds.down}.difference(wanted):
+            osds.remove(osd_id)
         for osd in wanted.values():
-            if osd.id not in cluster.osds:
+            if osd.id not in osds.open:
                 await asyncio.to_thread(self._open, osd)
 
     def _open(self, osd: OsdRecord) -> None:
-        """Open an OSD. One that is missing keeps nothing from being served."""
-        cluster = self.cluster
+        """Open an OSD. One that is missing is down, and keeps nothing from being served."""
+        osds = self.cluster.osd_set
         try:
             found = DirectoryOsd.open(osd.path, cluster=self._identity, osd=osd.id, uuid=osd.uuid)
         except (DataError, OSError) as error:
-            cluster.missing[osd.id] = str(error)
-            _log.error("osd is missing", osd=osd.id, reason=str(error))
+            osds.mark_down(osd.id, str(error))
         else:
-            cluster.osds[osd.id] = found
-            cluster.missing.pop(osd.id, None)
+            osds.add(found)
 
     def _place(self, pool: PoolEntry, tree: Map) -> None:
         placement = self._placements.setdefault(pool.name, Placement())
@@ -117,7 +123,7 @@ class ClusterWatch:
             self.cluster.pools[pool.name] = PlacedPool(
                 pool.name,
                 codec_from_name(pool.codec),
-                self.cluster.osds,
+                self.cluster.osd_set,
                 placement,
                 Ids(SystemClock()).blob_id,
                 small_limit=self._small_limit,
@@ -128,28 +134,24 @@ class ClusterWatch:
 class Placement:
     """What a pool asks for the OSDs of a blob: the map may change between two questions."""
 
+    _now: Placer
+
     def follow(self, tree: Map, rule: Rule, pg_count: int, pool_id: int) -> None:
         """Place by this map from now on."""
-        # One assignment, as other threads may be asking.
-        self._now = (Chooser(tree, rule), rule.copies, pg_count, pool_id, {})
+        self._now = Placer(tree, rule, pg_count, pool_id=pool_id)  # other threads may be asking
 
-    _now: tuple[Chooser, int, int, int, dict[int, Sequence[int]]]
-
-    def __call__(self, blob: bytes) -> Sequence[int]:
-        """Return the OSD of each shard. UnavailableError where the rule does not find all."""
-        chooser, total, pg_count, pool_id, found = self._now
-        group = pg_of(blob, pg_count)
-        if group not in found:
-            chosen = chooser.choose(hash2(group, pool_id))
-            found[group] = tuple(osd for osd in chosen if osd is not None)
-        if len(found[group]) < total:
-            raise UnavailableError(f"the rule finds fewer than {total} devices")
-        return found[group]
+    def __call__(self, blob: bytes, avoid: frozenset[int]) -> Sequence[int | None]:
+        """Return the OSD of each shard; None where the rule finds none but those to avoid."""
+        return self._now.devices(blob, avoid)
 
 
-async def watch_cluster(meta: MetadataStore, *, small_limit: int) -> ClusterWatch:
+async def watch_cluster(
+    meta: MetadataStore, *, small_limit: int, full_ratio: float = FULL_RATIO
+) -> ClusterWatch:
     """Open every OSD of the map that is here, and the pools on them."""
-    watch = ClusterWatch(meta, await cluster_id(meta), small_limit=small_limit)
+    watch = ClusterWatch(
+        meta, await cluster_id(meta), small_limit=small_limit, full_ratio=full_ratio
+    )
     await watch.refresh()
     return watch
 

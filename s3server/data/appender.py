@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from s3server.data.base import DataError, FullError, UnavailableError
-from s3server.data.osd_directory import DirectoryOsd
+from s3server.data.osd_set import OsdSet
 from s3server.data.volumes import Record, VolumeWriter
 from s3server.data.workers import Fanout
 from s3server.model import ShardPlace
@@ -20,24 +19,15 @@ from s3server.model import ShardPlace
 VOLUME_LIMIT = 256 << 20  # bytes after which a new volume is begun
 BATCH_LIMIT = 1024  # blobs
 
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
-
-
-def as_data_error(errors: Iterable[OSError]) -> DataError:
-    """Return what a caller is told about shards that could not be written."""
-    known = list(errors)
-    kind = FullError if any(each.errno in _NO_SPACE for each in known) else UnavailableError
-    return kind("; ".join(str(each) for each in known))
+# Where a record lies on an OSD, or why it does not.
+Outcome = ShardPlace | OSError
 
 
 class _Waiting(NamedTuple):
     record: Record
     osds: Sequence[int]
     loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[tuple[ShardPlace, ...]]
-
-
-_Outcome = tuple[ShardPlace, ...] | Exception
+    future: asyncio.Future[list[Outcome]]
 
 
 class Appender:
@@ -48,7 +38,7 @@ class Appender:
 
     def __init__(
         self,
-        osds: Mapping[int, DirectoryOsd],
+        osds: OsdSet,
         new_volume_id: Callable[[], bytes],
         fanout: Fanout,
         *,
@@ -62,16 +52,16 @@ class Appender:
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def append(self, record: Record, osds: Sequence[int]) -> asyncio.Future[tuple[ShardPlace, ...]]:
-        """Return a future that holds the record's places once it is durable on all the OSDs.
+    def append(self, record: Record, osds: Sequence[int]) -> asyncio.Future[list[Outcome]]:
+        """Return a future of what became of the record on each OSD: a place where it is durable.
 
-        It fails with FullError or UnavailableError where one of them did not take the record.
+        An OSD that did not take it was marked down, or full.
         """
         if self._thread is None:
             self._thread = threading.Thread(target=self._serve, name="appender", daemon=True)
             self._thread.start()
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[tuple[ShardPlace, ...]] = loop.create_future()
+        future: asyncio.Future[list[Outcome]] = loop.create_future()
         self._queue.put(_Waiting(record, osds, loop, future))
         return future
 
@@ -98,38 +88,30 @@ class Appender:
                 return
 
     def _settle(self, batch: list[_Waiting]) -> None:
-        outcomes: list[_Outcome]
+        outcomes: list[list[Outcome]] | Exception
         try:
             outcomes = self._append(batch)
         except Exception as error:  # a caller must never wait for ever
-            outcomes = [error] * len(batch)
+            outcomes = error
         with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits
             batch[0].loop.call_soon_threadsafe(_resolve, batch, outcomes)
 
-    def _append(self, batch: list[_Waiting]) -> list[_Outcome]:
-        """Append the batch and return each record's places, or why it has none.
-
-        A record is written nowhere while one of its OSDs takes nothing: clients try again and
-        again, and each time the others would keep a dead copy. Only the batch in which an OSD
-        begins to fail leaves some to compaction.
-        """
+    def _append(self, batch: list[_Waiting]) -> list[list[Outcome]]:
+        """Append the batch and return for each record what became of it on each of its OSDs."""
         groups = _by_osd(batch)
-        refused = self._open_volumes(groups)
-        if refused:
-            groups = _by_osd(each for each in batch if refused.keys().isdisjoint(each.osds))
+        failures: dict[int, OSError] = self._open_volumes(groups)
         places: dict[int, list[ShardPlace]] = {}
-        jobs = [(osd, partial(self._append_to, osd, groups[osd], places)) for osd in groups]
-        failures = dict(zip(groups, self._fanout.run(jobs), strict=True))
-        taken = {osd: iter(found) for osd, found in places.items()}
-        outcomes: list[_Outcome] = []
-        for waiting in batch:
-            errors = [refused[osd] for osd in waiting.osds if osd in refused]
-            mine: tuple[ShardPlace, ...] = ()
-            if not errors:
-                mine = tuple(next(taken[osd]) for osd in waiting.osds if osd in taken)
-                errors = [error for osd in waiting.osds if (error := failures[osd])]
-            outcomes.append(as_data_error(errors) if errors else mine)
-        return outcomes
+        due = [osd for osd in groups if osd not in failures]
+        jobs = [(osd, partial(self._append_to, osd, groups[osd], places)) for osd in due]
+        found = zip(due, self._fanout.run(jobs), strict=True)
+        failures.update({osd: error for osd, error in found if error})
+        for osd, error in failures.items():
+            self._osds.failed(osd, error)
+        taken = {osd: iter(each) for osd, each in places.items()}
+        return [
+            [failures[osd] if osd in failures else next(taken[osd]) for osd in waiting.osds]
+            for waiting in batch
+        ]
 
     def _open_volumes(self, groups: Mapping[int, list[Record]]) -> dict[int, OSError]:
         """Open volumes on the OSDs that have none with room; return the errors of those OSDs."""
@@ -143,7 +125,7 @@ class Appender:
         return {osd: error for osd, error in found if error}
 
     def _open_volume(self, osd: int, records: list[Record]) -> None:
-        device = self._osds[osd]
+        device = self._osds.device(osd)
         if device.usage().free < sum(record.size for record in records):
             raise OSError(errno.ENOSPC, f"{device.path}: no space left")
         self._volumes[osd] = VolumeWriter(device, self._new_volume_id())
@@ -169,11 +151,11 @@ def _by_osd(batch: Iterable[_Waiting]) -> dict[int, list[Record]]:
     return groups
 
 
-def _resolve(batch: list[_Waiting], outcomes: list[_Outcome]) -> None:
-    for waiting, outcome in zip(batch, outcomes, strict=True):
+def _resolve(batch: list[_Waiting], outcomes: list[list[Outcome]] | Exception) -> None:
+    for number, waiting in enumerate(batch):
         if waiting.future.done():  # its caller was cancelled
             continue
-        if isinstance(outcome, Exception):
-            waiting.future.set_exception(outcome)
+        if isinstance(outcomes, Exception):
+            waiting.future.set_exception(outcomes)
         else:
-            waiting.future.set_result(outcome)
+            waiting.future.set_result(outcomes[number])

@@ -12,6 +12,7 @@ disk below it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import msgspec
 from s3server.data.base import CorruptError, DataError, MissingError, UnavailableError
 from s3server.data.layout import (
     FORMAT_VERSION,
+    PAGE,
     RECORD_HEADER,
     RECORD_MAGIC,
     VOLUME_HEADER,
@@ -73,6 +75,13 @@ class Usage:
 
     total: int
     free: int
+    used: int = 0
+
+    @property
+    def used_ratio(self) -> float:
+        """Used space as a share of what can be used at all, like df(1) has it."""
+        usable = self.used + self.free
+        return self.used / usable if usable else float(self.total > 0)  # 0: it does not tell
 
 
 class DirectoryOsd:
@@ -83,6 +92,7 @@ class DirectoryOsd:
         self.id = osd
         self.vfs = vfs
         self.uuid = uuid
+        self._stamp: tuple[int, int] | None = None
 
     @classmethod
     def initialise(
@@ -107,7 +117,7 @@ class DirectoryOsd:
         vfs.fsync(handle.fd)
         vfs.rename(f"{path}/incoming/{_IDENTITY}", f"{path}/{_IDENTITY}")
         sync_directory(vfs, path)
-        return cls(path, osd, vfs, identity.uuid)
+        return cls.open(path, cluster=cluster, osd=osd, vfs=vfs)
 
     @classmethod
     def open(
@@ -130,7 +140,26 @@ class DirectoryOsd:
             raise IdentityError(f"{path} is OSD {identity.osd}, not OSD {osd}")
         if uuid and identity.uuid != uuid:
             raise IdentityError(f"{path} is an OSD {osd} of uuid {identity.uuid}, not {uuid}")
-        return cls(path, osd, vfs, identity.uuid)
+        opened = cls(path, osd, vfs, identity.uuid)
+        opened._stamp = opened._identity_stamp()
+        return opened
+
+    def confirm(self) -> None:
+        """Raise OSError where something else has come to lie at this path: never write there."""
+        if self._identity_stamp() != self._stamp:
+            raise OSError(errno.ENODEV, f"{self.path} is no longer the OSD that was opened")
+
+    def probe(self) -> None:
+        """Raise OSError unless this is the OSD that was opened, and takes a file durably."""
+        self.confirm()
+        path = self.incoming_path(f"probe.{uuid.uuid4().hex}")
+        handle = Handle(self.vfs, self.vfs.create(path))
+        try:
+            self.vfs.pwrite(handle.fd, bytes(PAGE), 0)
+            self.vfs.fsync(handle.fd)
+        finally:
+            self.vfs.unlink(path)
+        sync_directory(self.vfs, f"{self.path}/incoming")
 
     def incoming_path(self, name: str) -> str:
         """Return where a file is written before it has its place."""
@@ -255,7 +284,15 @@ class DirectoryOsd:
     def usage(self) -> Usage:
         """Return the space of the file system that holds this OSD."""
         found = self.vfs.usage(self.path)
-        return Usage(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)
+        size = found.f_frsize
+        return Usage(
+            found.f_blocks * size, found.f_bavail * size, (found.f_blocks - found.f_bfree) * size
+        )
+
+    def _identity_stamp(self) -> tuple[int, int]:
+        handle = self._open(f"{self.path}/{_IDENTITY}")
+        found = self.vfs.stat(handle.fd)
+        return found.st_dev, found.st_ino
 
     @contextlib.contextmanager
     def _locked(self, directory: str) -> Iterator[int]:

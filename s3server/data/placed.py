@@ -21,9 +21,10 @@ from s3server.data.base import DataError, Health, Standing, UnavailableError
 from s3server.data.buffers import MIB, BufferPool
 from s3server.data.codec import ShardCodec, codec_from_name
 from s3server.data.layout import BLOCK, record_header
-from s3server.data.osd_directory import DirectoryOsd
+from s3server.data.osd_set import OsdSet
 from s3server.data.placed_read import BlobReader
 from s3server.data.repair import BlobSource, shards_to_write
+from s3server.data.spread import Choose, Fixed, Spread
 from s3server.data.upload import BlobUpload
 from s3server.data.volumes import OnDamage, Record, VolumeReader
 from s3server.data.workers import Fanout, Workers
@@ -38,17 +39,18 @@ FEW_UPLOADS = 8  # up to which each has large buffers
 class PlacedPool:
     """A pool on OSD directories. Implements `base.Pool`; used from one event loop.
 
-    `choose` returns the ids of the OSDs for the shards of a blob id, in their order, one per
-    shard of the codec. `on_damage` is told, from any thread, which shard of a blob was found
-    missing or corrupt while the blob was read; an OSD that is absent as a whole is not reported.
+    `choose` returns the OSDs for the shards of a blob id, in their order, one per shard of the
+    codec or None, and none of the OSDs that it is told to avoid. `on_damage` is told, from any
+    thread, which shard of a blob was found missing or corrupt while the blob was read; what lies
+    on an OSD that is down as a whole is not reported.
     """
 
     def __init__(
         self,
         name: str,
         codec: ShardCodec,
-        osds: Mapping[int, DirectoryOsd],
-        choose: Callable[[bytes], Sequence[int]],
+        osds: OsdSet,
+        choose: Choose,
         new_blob_id: Callable[[], bytes],
         *,
         small_limit: int = BLOCK,
@@ -126,7 +128,8 @@ class PlacedPool:
     async def rewrite(self, ref: DataRef) -> DataRef:
         """Append a small blob to today's volumes; see `base.Pool`."""
         assert not ref.stripe, "shard files lie in no volume"
-        return await self._append(ref.blob, bytearray(await self.read(ref, 0, ref.size)))
+        data = bytearray(await self.read(ref, 0, ref.size))
+        return await self._append(ref.blob, data, least=self._copies)
 
     async def check(self, ref: DataRef, *, deep: bool = True) -> Health:
         """Read and verify every shard; see `base.Pool`."""
@@ -144,7 +147,7 @@ class PlacedPool:
         due = shards_to_write(
             ref.shards,
             [state == "ok" for state in states],
-            self._targets(ref),
+            self._targets(ref, self._osds.avoid - self._holding(ref)),
             are_copies=codec_from_name(ref.codec).needed == 1,
         )
         if not due:
@@ -154,19 +157,19 @@ class PlacedPool:
         elif data is None:
             raise UnavailableError(f"blob {ref.blob.hex()}: no copy can be read")
         else:
-            record = Record(record_header(ref.blob, ref.size, ref.crc32c), data)
-            places = await self._appender.append(record, list(due.values()))
-        found = dict(zip(due, places, strict=True))
-        shards = tuple(found.get(index, place) for index, place in enumerate(ref.shards))
+            places = await self._append_again(ref, data, due)
+        shards = tuple(places.get(index, place) for index, place in enumerate(ref.shards))
         return structs.replace(ref, shards=shards)
 
     def standing(self, ref: DataRef) -> Standing:
         """Compare where shards lie with where they would go today; see `base.Pool`."""
-        lost = [i for i, place in enumerate(ref.shards) if place.osd not in self._osds]
+        lost = [i for i, place in enumerate(ref.shards) if place.osd not in self._osds.open]
+        avoid = self._osds.avoid
+        targets = [ABSENT if osd in avoid else osd for osd in self._targets(ref, frozenset())]
         due = shards_to_write(
             ref.shards,
             [index not in lost for index in range(len(ref.shards))],
-            self._targets(ref),
+            targets,
             are_copies=codec_from_name(ref.codec).needed == 1,
         )
         return Standing(tuple(lost), tuple(index for index in due if index not in lost))
@@ -184,21 +187,34 @@ class PlacedPool:
         with memoryview(data) as view:
             _expect(await source.readinto(view), size)
         _expect(await source.readinto(memoryview(bytearray(1))), 0)
-        return await self._append(self._new_blob_id(), data)
+        return await self._append(self._new_blob_id(), data, least=min(2, self._copies))
 
-    async def _append(self, blob: bytes, data: bytearray) -> DataRef:
+    async def _append(self, blob: bytes, data: bytearray, *, least: int) -> DataRef:
+        """Append a record on as many OSDs as there are copies, at least on this many."""
         size, checksum = len(data), crc32c(data)
         record = Record(record_header(blob, size, checksum), data)
-        osds = self._place(blob)[: self._copies]
-        places = await self._appender.append(record, osds)
-        return DataRef(self.name, f"replica:{len(osds)}", blob, size, 0, places, checksum)
+        spread = self._spread(blob, self._copies, least)
+        places: dict[int, ShardPlace] = {}
+        due = spread.targets
+        while due:
+            outcomes = await self._appender.append(record, list(due.values()))
+            lost = []
+            for index, outcome in zip(due, outcomes, strict=True):
+                if isinstance(outcome, ShardPlace):
+                    places[index] = outcome
+                else:
+                    lost.append(index)
+            due = spread.replace(lost)
+        codec = f"replica:{self._copies}"
+        return DataRef(self.name, codec, blob, size, 0, spread.shards(places), checksum)
 
     async def _write_large(self, source: Source) -> DataRef:
-        blob = self._new_blob_id()
-        osds = self._place(blob)
+        blob, codec = self._new_blob_id(), self._codec
+        spread = self._spread(blob, codec.total, min(codec.needed + 1, codec.total))
         upload = BlobUpload(
-            {index: self._osds[osd] for index, osd in enumerate(osds)},
-            codec=self._codec,
+            spread,
+            self._osds,
+            codec=codec,
             blob=blob,
             size=source.size,
             stripe=self._stripe,
@@ -210,22 +226,28 @@ class PlacedPool:
         except BaseException:
             await asyncio.shield(self._workers.start(upload.abort))
             raise
-        places = tuple(ShardPlace(osd) for osd in osds)
-        return DataRef(self.name, self._codec.name, blob, source.size, self._stripe, places)
+        shards = spread.shards(upload.places)
+        return DataRef(self.name, codec.name, blob, source.size, self._stripe, shards)
 
-    def _place(self, blob: bytes) -> Sequence[int]:
-        """Return the OSD of each shard; UnavailableError where not all of them are here."""
-        osds = self._choose(blob)
-        if len(osds) != self._codec.total:
-            raise UnavailableError(f"{len(osds)} OSDs for the {self._codec.total} shards of a blob")
-        if absent := [osd for osd in osds if osd not in self._osds]:
-            raise UnavailableError(f"OSD {absent[0]} is not here")
-        return osds
+    def _spread(self, blob: bytes, count: int, least: int) -> Spread:
+        return Spread(blob, self._osds, self._choose, count=count, least=least)
 
-    async def _write_shards(self, ref: DataRef, due: Mapping[int, int]) -> Sequence[ShardPlace]:
+    async def _append_again(
+        self, ref: DataRef, data: bytes, due: Mapping[int, int]
+    ) -> dict[int, ShardPlace]:
+        """Append copies of a blob on these OSDs; return their places."""
+        record = Record(record_header(ref.blob, ref.size, ref.crc32c), data)
+        outcomes = await self._appender.append(record, list(due.values()))
+        found = dict(zip(due, outcomes, strict=True))
+        places = {index: each for index, each in found.items() if isinstance(each, ShardPlace)}
+        Fixed(due, self._osds).lose(found.keys() - places.keys())
+        return places
+
+    async def _write_shards(self, ref: DataRef, due: Mapping[int, int]) -> dict[int, ShardPlace]:
         """Write these shards of a blob, from all of it that is whole; return their places."""
         upload = BlobUpload(
-            {index: self._osds[osd] for index, osd in due.items()},
+            Fixed(due, self._osds),
+            self._osds,
             codec=codec_from_name(ref.codec),
             blob=ref.blob,
             size=ref.size,
@@ -242,14 +264,19 @@ class PlacedPool:
             raise
         finally:
             blob.close()
-        return [ShardPlace(osd) for osd in due.values()]
+        return upload.places
 
-    def _targets(self, ref: DataRef) -> Sequence[int]:
-        """Return where the shards of a blob go today; none where the rule does not find all."""
-        try:
-            return self._place(ref.blob)[: len(ref.shards)]
-        except UnavailableError:
-            return [place.osd if place.osd in self._osds else ABSENT for place in ref.shards]
+    def _targets(self, ref: DataRef, avoid: frozenset[int]) -> Sequence[int]:
+        """Return where the shards of a blob go today, ABSENT where the rule finds nothing."""
+        chosen = self._choose(ref.blob, avoid)
+        if not ref.stripe:  # copies, which may take any place
+            chosen = [osd for osd in chosen if osd is not None]
+        return [ABSENT if osd not in self._osds.open else osd for osd in chosen][: len(ref.shards)]
+
+    def _holding(self, ref: DataRef) -> frozenset[int]:
+        """Return the OSDs that are full of, among others, this blob: it may stay there."""
+        holders = {place.osd for place in ref.shards}
+        return self._osds.full.intersection(holders).difference(self._osds.down)
 
     async def _transfer(self, source: Source, upload: BlobUpload, stripe: int) -> None:
         """Pass the source's bytes to the upload and commit it once the source has vouched."""
@@ -285,9 +312,10 @@ class PlacedPool:
     def _unlink(self, ref: DataRef) -> None:
         errors: list[OSError] = []
         for index, place in enumerate(ref.shards):
-            if place.osd in self._osds:
+            osd = self._osds.open.get(place.osd)
+            if osd is not None:
                 try:
-                    self._osds[place.osd].remove_shard(ref.blob, index)
+                    osd.remove_shard(ref.blob, index)
                 except OSError as error:
                     errors.append(error)
         if errors:

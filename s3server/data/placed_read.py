@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 
 from s3server.data.base import CorruptError, MissingError, UnavailableError
 from s3server.data.codec import ShardCodec, Span, shard_size
 from s3server.data.layout import BLOCK, Shard
-from s3server.data.osd_directory import DirectoryOsd
+from s3server.data.osd_set import OsdSet
 from s3server.data.shardfiles import ShardFileReader
 from s3server.data.volumes import OnDamage
 from s3server.model import DataRef
@@ -24,7 +23,7 @@ class BlobReader:
         self,
         ref: DataRef,
         codec: ShardCodec,
-        osds: Mapping[int, DirectoryOsd],
+        osds: OsdSet,
         on_damage: OnDamage,
     ) -> None:
         self._ref = ref
@@ -130,7 +129,7 @@ class BlobReader:
 
     def _shard(self, index: int) -> ShardFileReader | None:
         """Return a shard, opened when it is first asked for; None where that cannot be done."""
-        osd = self._osds.get(self._ref.shards[index].osd)
+        osd = self._osds.open.get(self._ref.shards[index].osd)
         if osd is None or index in self._lost:
             return None
         if index not in self._open:
@@ -144,7 +143,7 @@ class BlobReader:
         return self._open[index]
 
     def _report(self, index: int, reason: str) -> None:
-        if index not in self._reported:
+        if index not in self._reported and self._osds.is_whole(self._ref.shards[index].osd):
             self._reported.add(index)
             self._on_damage(self._ref, index, reason)
 

@@ -44,13 +44,14 @@ def shards_to_write(
 def _sorted_like(
     shards: Sequence[ShardPlace], is_whole: Sequence[bool], targets: Sequence[int]
 ) -> list[int]:
-    """Return the targets in an order in which whole copies stay, and lost ones are served first."""
+    """Return the targets in an order in which copies stay, and lost ones are served first."""
     free = [target for target in targets if target != ABSENT]
     wanted = [ABSENT] * len(shards)
-    for index, (place, whole) in enumerate(zip(shards, is_whole, strict=True)):
-        if whole and place.osd in free:
-            free.remove(place.osd)
-            wanted[index] = place.osd
+    for stays in (True, False):  # a damaged one too is replaced where it lies
+        for index, (place, whole) in enumerate(zip(shards, is_whole, strict=True)):
+            if whole == stays and place.osd in free:
+                free.remove(place.osd)
+                wanted[index] = place.osd
     for lost_ones in (True, False):
         for index, whole in enumerate(is_whole):
             if wanted[index] == ABSENT and whole != lost_ones and free:

@@ -19,8 +19,8 @@ from s3server.data.layout import (
     trailer,
 )
 from s3server.data.osd_directory import DirectoryOsd
+from s3server.data.osd_set import OURS
 from s3server.data.vfs import Handle
-from s3server.data.volumes import NOT_DAMAGE
 
 RESERVED = 128 << 20  # bytes ahead of what was written; most shards fit in whole
 
@@ -37,8 +37,24 @@ class ShardFileWriter:
         self._end = self._reserved = 0
         self._checksums: list[int] = []
 
+    @property
+    def index(self) -> int:
+        """Which shard of the blob it is."""
+        return self._shard.index
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was written yet, so that the shard may begin on another OSD."""
+        return self._end == 0
+
     def open(self) -> None:
-        """Create the file in incoming/, locked, with space reserved for its beginning."""
+        """Create the file in incoming/, locked, with space reserved for its beginning.
+
+        Nothing happens where it is open.
+        """
+        if self._handle is not None:
+            return
+        self.osd.confirm()
         vfs = self.osd.vfs
         path = self.osd.incoming_path(self._shard.file_name)
         self._handle = Handle(vfs, vfs.create(path, direct=True))
@@ -177,5 +193,5 @@ class ShardFileReader:
 
 
 def _unreadable(path: str, error: OSError) -> MissingError | UnavailableError:
-    kind = UnavailableError if error.errno in NOT_DAMAGE else MissingError
+    kind = UnavailableError if error.errno in OURS else MissingError
     return kind(f"{path}: {error.strerror}")

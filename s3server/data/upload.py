@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
-from s3server.data.appender import as_data_error
 from s3server.data.base import UnavailableError
 from s3server.data.buffers import BufferPool
 from s3server.data.codec import ShardCodec, shard_size
 from s3server.data.layout import BLOCK, PAGE, Shard, block_checksums, pages
-from s3server.data.osd_directory import DirectoryOsd
+from s3server.data.osd_set import OsdSet
 from s3server.data.shardfiles import ShardFileWriter
+from s3server.data.spread import Fixed, Spread
 from s3server.data.workers import Fanout
+from s3server.model import ShardPlace
 
 Piece = tuple[memoryview, list[int]]  # aligned bytes for one shard, checksums of its blocks
 
@@ -83,13 +84,17 @@ class _Fragments:
 class BlobUpload:
     """The shard files of one blob. Every method blocks; all but abort() raise DataErrors.
 
+    A shard whose OSD fails before it took a byte is begun on another one. Later its bytes are
+    gone, so it is lost: the blob lacks it. `spread` raises where too many are.
+
     The lock makes abort() wait for a step that still runs in another thread after its caller was
     cancelled; a step that comes after abort() does nothing but raise.
     """
 
     def __init__(
         self,
-        shards: Mapping[int, DirectoryOsd],
+        spread: Spread | Fixed,
+        osds: OsdSet,
         *,
         codec: ShardCodec,
         blob: bytes,
@@ -99,13 +104,13 @@ class BlobUpload:
         buffers: BufferPool,
         replaces: bool = False,
     ) -> None:
-        """Prepare; `shards` may be some of the blob's only, and may replace what lies there."""
-        length = shard_size(codec, size, stripe)
-        self._indexes = list(shards)
-        self._writers = [
-            ShardFileWriter(osd, Shard(blob, index, codec.name, length), replaces=replaces)
-            for index, osd in shards.items()
-        ]
+        """Prepare. `spread` may be of some shards only; `replaces`: of what lies there already."""
+        self._replaces = replaces
+        self._spread, self._osds = spread, osds
+        self._shard = partial(Shard, blob, codec=codec.name, size=shard_size(codec, size, stripe))
+        self._writers: dict[int, ShardFileWriter] = {}
+        self._lost: list[ShardFileWriter] = []
+        self._begin(spread.targets)
         self._fanout = fanout
         self._lock = threading.Lock()
         self._is_over = False
@@ -113,10 +118,15 @@ class BlobUpload:
             _Copies(codec.total) if codec.needed == 1 else _Fragments(codec, size, stripe, buffers)
         )
 
+    @property
+    def places(self) -> dict[int, ShardPlace]:
+        """Where the shards lie that were not lost, by their indexes."""
+        return {index: ShardPlace(writer.osd.id) for index, writer in self._writers.items()}
+
     def open(self) -> None:
         """Create all files."""
         with self._lock:
-            self._on_each([writer.open for writer in self._writers])
+            self._on_each(ShardFileWriter.open)
 
     def append(self, data: memoryview, count: int) -> None:
         """Write the next `count` bytes; those of `data` behind them are used for padding.
@@ -125,33 +135,64 @@ class BlobUpload:
         """
         with self._lock:
             for pieces in self._splitter.split(data, count):
-                self._on_each(
-                    [
-                        partial(writer.write, *pieces[index])
-                        for writer, index in zip(self._writers, self._indexes, strict=True)
-                    ]
-                )
+                self._on_each(partial(_write_piece, pieces))
 
     def commit(self) -> None:
         """Make all files durable and give them their places."""
         with self._lock:
-            self._on_each([writer.commit for writer in self._writers])
+            self._on_each(ShardFileWriter.commit)
+            self._remove(self._lost)
             self._end()
 
     def abort(self) -> None:
         """Remove all files."""
         with self._lock:
-            for writer in self._writers:
-                writer.remove()
+            self._remove([*self._writers.values(), *self._lost])
             self._end()
 
     def _end(self) -> None:
         self._is_over = True
         self._splitter.close()
 
-    def _on_each(self, jobs: list[Callable[[], None]]) -> None:
+    def _begin(self, targets: Mapping[int, int]) -> list[ShardFileWriter]:
+        begun = [
+            ShardFileWriter(self._osds.open[osd], self._shard(index=index), replaces=self._replaces)
+            for index, osd in targets.items()
+        ]
+        self._writers.update({writer.index: writer for writer in begun})
+        return begun
+
+    def _on_each(self, step: Callable[[ShardFileWriter], None]) -> None:
+        """Take a step with every shard; one that fails goes elsewhere while it is empty."""
         if self._is_over:
             raise UnavailableError("the upload was aborted")
-        pairs = [(writer.osd.id, job) for writer, job in zip(self._writers, jobs, strict=True)]
-        if errors := [error for error in self._fanout.run(pairs) if error]:
-            raise as_data_error(errors)
+        due = list(self._writers.values())
+        while due:
+            lost = self._run(step, due)
+            for writer in lost:
+                self._lost.append(self._writers.pop(writer.index))
+            self._spread.lose([writer.index for writer in lost if not writer.is_empty])
+            due = self._begin(
+                self._spread.replace([writer.index for writer in lost if writer.is_empty])
+            )
+
+    def _run(
+        self, step: Callable[[ShardFileWriter], None], writers: Sequence[ShardFileWriter]
+    ) -> list[ShardFileWriter]:
+        """Take a step with these shards and return those whose OSDs failed."""
+        errors = self._fanout.run([(writer.osd.id, partial(step, writer)) for writer in writers])
+        lost = []
+        for writer, error in zip(writers, errors, strict=True):
+            if error is not None:
+                self._osds.failed(writer.osd.id, error)
+                lost.append(writer)
+        return lost
+
+    def _remove(self, writers: Sequence[ShardFileWriter]) -> None:
+        if writers:
+            self._fanout.run([(writer.osd.id, writer.remove) for writer in writers])
+
+
+def _write_piece(pieces: Sequence[Piece], writer: ShardFileWriter) -> None:
+    writer.open()  # where it was begun with this piece
+    writer.write(*pieces[writer.index])

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from s3server.data.base import MissingError, UnavailableError
@@ -18,6 +18,7 @@ from s3server.data.layout import (
     volume_header,
 )
 from s3server.data.osd_directory import DirectoryOsd
+from s3server.data.osd_set import OURS, OsdSet
 from s3server.data.vfs import Handle, sync_directory
 from s3server.model import DataRef, ShardPlace
 
@@ -25,7 +26,6 @@ from s3server.model import DataRef, ShardPlace
 OnDamage = Callable[[DataRef, int, str], None]
 
 RECORDS_PER_WRITE = 512  # two buffers each, and writev takes 1024
-NOT_DAMAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # our trouble, not the OSD's
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class VolumeWriter:
         self.id = volume
         self.end = VOLUME_HEADER
         self._osd = osd
+        osd.confirm()
         vfs = osd.vfs
         incoming = osd.incoming_path(f"{volume.hex()}.vol")
         self._handle = Handle(vfs, vfs.create(incoming))
@@ -94,9 +95,7 @@ def _write(written: int, size: int) -> None:
 class VolumeReader:
     """Reads small blobs, each verified against its DataRef. Thread-safe."""
 
-    def __init__(
-        self, osds: Mapping[int, DirectoryOsd], on_damage: OnDamage, *, open_files: int = 256
-    ) -> None:
+    def __init__(self, osds: OsdSet, on_damage: OnDamage, *, open_files: int = 256) -> None:
         self._osds = osds
         self._on_damage = on_damage
         self._limit = open_files
@@ -111,7 +110,7 @@ class VolumeReader:
                 continue
             record = bytearray(RECORD_HEADER + ref.size)
             try:
-                found = self._osds[place.osd].vfs.pread_cached(handle.fd, record, place.offset)
+                found = self._osds.open[place.osd].vfs.pread_cached(handle.fd, record, place.offset)
             except OSError:
                 return None
             if found != len(record):
@@ -127,7 +126,7 @@ class VolumeReader:
             state, record = self._read_copy(ref, index)
             if state == "ok":
                 return record[RECORD_HEADER + start : RECORD_HEADER + stop]
-            if ref.shards[index].osd in self._osds:
+            if self._osds.is_whole(ref.shards[index].osd):
                 self._on_damage(ref, index, state)
         raise UnavailableError(f"blob {ref.blob.hex()}: no copy can be read")
 
@@ -145,7 +144,7 @@ class VolumeReader:
         place = ref.shards[index]
         try:
             handle = self._cached(place) or self._opened(place)
-            vfs = self._osds[place.osd].vfs
+            vfs = self._osds.open[place.osd].vfs
             if not deep:
                 header = vfs.pread(handle.fd, RECORD_HEADER, place.offset)
                 end = place.offset + RECORD_HEADER + ref.size
@@ -156,7 +155,7 @@ class VolumeReader:
         except MissingError:
             return "missing", b""
         except OSError as error:
-            if error.errno in NOT_DAMAGE:
+            if error.errno in OURS:
                 raise UnavailableError(str(error)) from error
             return "missing", b""
         return ("ok" if is_record(record, ref.blob, ref.size, ref.crc32c) else "corrupt"), record
@@ -170,7 +169,7 @@ class VolumeReader:
         return handle
 
     def _opened(self, place: ShardPlace) -> Handle:
-        osd = self._osds.get(place.osd)
+        osd = self._osds.open.get(place.osd)
         if osd is None:
             raise MissingError(f"OSD {place.osd} is not here")
         handle = Handle(osd.vfs, osd.vfs.open(osd.volume_path(place.volume)))
@@ -178,7 +177,7 @@ class VolumeReader:
             self._open[place.osd, place.volume] = handle
             # What compaction removed must not keep its space: a new volume is a time to look.
             for key, each in list(self._open.items()):
-                if self._osds[key[0]].vfs.stat(each.fd).st_nlink == 0:
+                if self._osds.open[key[0]].vfs.stat(each.fd).st_nlink == 0:
                     del self._open[key]
             while len(self._open) > self._limit:
                 self._open.popitem(last=False)

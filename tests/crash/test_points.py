@@ -21,13 +21,14 @@ from s3server.core.objects import UNCONDITIONAL
 from s3server.core.records import BucketRecord
 from s3server.data.codec import codec_from_name
 from s3server.data.osd_directory import DirectoryOsd, IdentityError
+from s3server.data.osd_set import OsdSet
 from s3server.data.placed import PlacedPool
 from s3server.data.vfs import Vfs
 from s3server.errors import NoSuchKey
 from s3server.meta.base import MetadataStore
 from s3server.meta.lmdb import LmdbStore
 from s3server.settings import quickstart_config
-from tests.support.blobs import CLUSTER, files_of, make_osds, pattern
+from tests.support.blobs import CLUSTER, files_of, in_turn, make_osds, pattern
 from tests.support.core_store import (
     ATTRIBUTES,
     Bytes,
@@ -77,11 +78,11 @@ async def opened(
         for osd in range(code.total)
     }
     ids = NumberedIds(clock, 1_000_000 + process)
-    pool = PlacedPool("main", code, osds, lambda blob: list(osds), ids.blob_id)
+    pool = PlacedPool("main", code, OsdSet(osds), in_turn(list(osds), code.total), ids.blob_id)
     core = TestStore(meta, {"main": pool}, clock, process)
     found = await core.buckets.find("bucket")
     bucket = found[0] if found else await core.bucket()
-    yield Opened(core, StoppedStore(meta, Cluster(osds, {}, {"main": pool})), bucket)
+    yield Opened(core, StoppedStore(meta, Cluster(OsdSet(osds), {"main": pool})), bucket)
     await pool.close()
     await meta.close()
 

@@ -11,7 +11,9 @@ from typing import Any
 
 from s3server.data.codec import codec_from_name
 from s3server.data.osd_directory import DirectoryOsd
+from s3server.data.osd_set import OsdSet
 from s3server.data.placed import PlacedPool
+from s3server.data.spread import Choose
 from s3server.data.vfs import Vfs
 from s3server.errors import BadDigest
 from s3server.model import DataRef
@@ -76,18 +78,29 @@ def make_osds(root: Path, count: int, vfs: Vfs | None = None) -> dict[int, Direc
     }
 
 
+def in_turn(on: Sequence[int], total: int) -> Choose:
+    """Return a rule that places shard i on the i-th OSD of `on`; the first spare one replaces."""
+
+    def choose(blob: bytes, avoid: frozenset[int]) -> list[int | None]:
+        spare = iter([osd for osd in on[total:] if osd not in avoid])
+        return [next(spare, None) if osd in avoid else osd for osd in on[:total]]
+
+    return choose
+
+
 def make_pool(
-    osds: Mapping[int, DirectoryOsd],
+    osds: Mapping[int, DirectoryOsd] | OsdSet,
     codec: str,
     *,
     on: Sequence[int] | None = None,
     seed: int = 1,
     **options: Any,
 ) -> PlacedPool:
-    """Return a pool that places shard i on the i-th OSD of `on`."""
+    """Return a pool that places shard i on the i-th OSD of `on`; what follows these is spare."""
     code = codec_from_name(codec)
-    chosen = list(on if on is not None else range(code.total))
-    return PlacedPool("main", code, osds, lambda blob: chosen, numbered_ids(seed), **options)
+    rule = in_turn(on if on is not None else range(code.total), code.total)
+    osd_set = osds if isinstance(osds, OsdSet) else OsdSet(osds)
+    return PlacedPool("main", code, osd_set, rule, numbered_ids(seed), **options)
 
 
 async def collect(pool: PlacedPool, ref: DataRef, start: int = 0, stop: int = -1) -> bytes:

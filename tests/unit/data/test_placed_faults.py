@@ -6,6 +6,7 @@ import asyncio
 import errno
 import itertools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,16 @@ from s3server.data.base import DataError, FullError, UnavailableError
 from s3server.data.codec import codec_from_name
 from s3server.data.layout import RECORD_HEADER, VOLUME_HEADER
 from s3server.data.osd_directory import DirectoryOsd
+from s3server.data.osd_set import OsdSet
 from s3server.data.placed import PlacedPool
 from s3server.data.vfs import Vfs
-from s3server.model import DataRef
+from s3server.model import ABSENT, DataRef
 from tests.support.blobs import (
     CLUSTER,
     BytesSource,
     collect,
     files_of,
+    in_turn,
     make_osds,
     make_pool,
     numbered_ids,
@@ -31,10 +34,7 @@ from tests.support.failing_vfs import FAULTS, FailingVfs, NoDirectVfs
 
 LARGE = 1_200_000
 SMALL_CALLS = {"create": 3, "append_durably": 6, "fsync": 3, "rename": 3}
-
-
-def expected_of(code: int | None) -> type[DataError]:
-    return FullError if code in (None, errno.ENOSPC) else UnavailableError
+NO_SPACE = (errno.ENOSPC, None)
 
 
 async def attempt(pool: PlacedPool, size: int) -> type[DataError] | None:
@@ -46,83 +46,160 @@ async def attempt(pool: PlacedPool, size: int) -> type[DataError] | None:
     return None
 
 
-@pytest.mark.parametrize(("method", "code"), [f for f in FAULTS if f[0] != "append_durably"])
-@pytest.mark.parametrize("codec", ["replica:3", "ec:2+1"])
-async def test_fault_at_any_call_of_a_large_write(
-    tmp_path: Path, codec: str, method: str, code: int | None
+class Site:
+    """OSDs on which one call fails, and what a write made of it."""
+
+    def __init__(self, root: Path, codec: str, count: int) -> None:
+        self.root, self.codec, self.count = root, codec, count
+        self.vfs = FailingVfs()
+        self.osds = OsdSet({})
+        self.took_place = False
+        self._directories = make_osds(root, count, self.vfs)
+        self._seeds = itertools.count(1)
+
+    async def write(self, size: int, method: str, at: int, code: int | None) -> DataRef | DataError:
+        """Write a blob; whatever comes of it, nothing is left of it in the end but volumes."""
+        self.osds = OsdSet(self._directories)
+        pool = make_pool(self.osds, self.codec, on=range(self.count), seed=next(self._seeds))
+        self.vfs.fail(method, at, code)
+        try:
+            ref = await pool.write(BytesSource(pattern(size)))
+        except DataError as error:
+            self.took_place = True
+            assert [] == self.files()
+            return error
+        else:
+            self.took_place = self.vfs.calls[method] >= at
+            self.vfs.heal()
+            assert pattern(size) == await pool.read(ref, 0, size)
+            states = (await pool.check(ref)).shards
+            assert ref.absent == tuple(i for i, state in enumerate(states) if state != "ok")
+            written = len(ref.shards) - len(ref.absent) if ref.stripe else 0
+            assert ["shards"] * written == [name.split("/")[1] for name in self.files()]
+            await pool.delete(ref)
+            return ref
+        finally:
+            await pool.close()
+
+    def files(self) -> list[str]:
+        return [name for name in files_of(self.root) if "volumes" not in name]
+
+
+@pytest.mark.parametrize(("method", "code"), FAULTS)
+@pytest.mark.parametrize("size", [LARGE, 5000])
+async def test_fault_at_any_call_costs_one_of_three_copies(
+    tmp_path: Path, size: int, method: str, code: int | None
 ) -> None:
-    vfs = FailingVfs()
-    pool = make_pool(make_osds(tmp_path, 3, vfs), codec)
-    vfs.heal()
-    assert await attempt(pool, LARGE) is None
-    calls, before = vfs.calls[method], files_of(tmp_path)
-    assert calls >= 3
-    for at in range(1, calls + 1):
-        vfs.fail(method, at, code)
-        assert await attempt(pool, LARGE) is expected_of(code)
-        assert files_of(tmp_path) == before
-    vfs.heal()
-    ref = await pool.write(BytesSource(pattern(LARGE)))
-    assert await pool.read(ref, 0, LARGE) == pattern(LARGE)
+    site = Site(tmp_path, "replica:3", 3)
+    for at in itertools.count(1):
+        ref = await site.write(size, method, at, code)
+        assert isinstance(ref, DataRef)
+        if not site.took_place:
+            break
+        assert 1 == len(ref.absent)
+        assert site.osds.avoid == {0, 1, 2} - {place.osd for place in ref.shards}
+        assert site.osds.full == (site.osds.avoid if code in NO_SPACE else frozenset())
+    assert ref.absent == ()
+    assert (at > 3) == (method in SMALL_CALLS if size == 5000 else method != "append_durably")
+
+
+@pytest.mark.parametrize(("method", "code"), [f for f in FAULTS if f[0] != "append_durably"])
+async def test_fault_where_no_shard_can_be_spared_is_an_error(
+    tmp_path: Path, method: str, code: int | None
+) -> None:
+    site = Site(tmp_path, "ec:2+1", 3)
+    for at in itertools.count(1):
+        error = await site.write(LARGE, method, at, code)
+        if not site.took_place:
+            break
+        assert type(error) is (FullError if code in NO_SPACE else UnavailableError)
+        assert 1 == len(site.osds.avoid)
+    assert at > 3
+
+
+@pytest.mark.parametrize(("method", "code"), [f for f in FAULTS if f[1] != errno.EROFS])
+@pytest.mark.parametrize(("codec", "size"), [("replica:3", LARGE), ("ec:2+1", LARGE),
+                                             ("ec:2+1", 5000)])  # fmt: skip
+async def test_shard_that_took_no_byte_yet_goes_to_another_osd(
+    tmp_path: Path, codec: str, size: int, method: str, code: int | None
+) -> None:
+    site = Site(tmp_path, codec, 4)
+    ref = await site.write(size, method, 2, code)
+    is_late = size == LARGE and method in ("fsync", "fdatasync", "rename")
+    if is_late and codec == "ec:2+1":
+        assert isinstance(ref, DataError)
+    else:
+        assert isinstance(ref, DataRef)
+        assert is_late == len(ref.absent)
+    assert site.took_place == (1 == len(site.osds.avoid))
+
+
+@pytest.mark.parametrize("size", [5000, LARGE])
+async def test_osd_that_is_down_or_full_takes_nothing_until_it_is_back(
+    tmp_path: Path, size: int
+) -> None:
+    osds = OsdSet(make_osds(tmp_path, 4))
+    pool = make_pool(osds, "replica:3", on=range(4))
+    osds.mark_down(1, "because")
+    osds.failed(2, OSError(errno.ENOSPC, "no space left"))
+    ref = await pool.write(BytesSource(pattern(size)))
+    assert [0, 3, ABSENT] == [place.osd for place in ref.shards]
+    osds.mark_up(1)
+    osds.note_usage({})
+    ref = await pool.write(BytesSource(pattern(size)))
+    assert [0, 1, 3] == [place.osd for place in ref.shards]
     await pool.close()
 
 
-@pytest.mark.parametrize(("method", "code"), [f for f in FAULTS if f[0] in SMALL_CALLS])
-async def test_fault_at_any_call_of_the_first_small_write(
-    tmp_path: Path, method: str, code: int | None
+@pytest.mark.parametrize("size", [5000, LARGE])
+@pytest.mark.parametrize("codec", ["replica:3", "ec:4+2"])
+async def test_too_few_osds_refuse_before_a_byte_is_written(
+    tmp_path: Path, codec: str, size: int
 ) -> None:
-    """The first one creates the volumes."""
-    calls = SMALL_CALLS[method]
-    for at in range(1, calls + 2):
-        vfs = FailingVfs()
-        root = tmp_path / str(at)
-        root.mkdir()
-        pool = make_pool(make_osds(root, 3, vfs), "replica:3")
-        vfs.fail(method, at, code)
-        is_last = at == calls + 1
-        assert await attempt(pool, 5000) is (None if is_last else expected_of(code))
-        names = files_of(root)
-        assert (len(names), ["incoming" in name for name in names].count(True)) == (
-            3 if is_last else 2,  # volumes of the OSDs that worked
-            0,
-        )
-        vfs.heal()
-        ref = await pool.write(BytesSource(pattern(700)))
-        assert await pool.read(ref, 0, 700) == pattern(700)
-        await pool.close()
+    total = codec_from_name(codec).total
+    osds = OsdSet(make_osds(tmp_path, total))
+    pool = make_pool(osds, codec)
+    for osd in range(total - 1):
+        osds.mark_down(osd, "because")
+    assert UnavailableError is await attempt(pool, size)
+    for osd in range(total - 1):
+        osds.mark_up(osd)
+        osds.failed(osd, OSError(errno.ENOSPC, "no space left"))
+    assert FullError is await attempt(pool, size)
+    assert [] == files_of(tmp_path)
+    await pool.close()
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENOMEM])
+async def test_trouble_of_ours_is_not_held_against_an_osd(tmp_path: Path, code: int) -> None:
+    vfs = FailingVfs()
+    osds = OsdSet(make_osds(tmp_path, 3, vfs))
+    pool = make_pool(osds, "replica:3")
+    vfs.fail("create", 1, code)
+    ref = await pool.write(BytesSource(pattern(LARGE)))
+    assert 1 == len(ref.absent)
+    assert osds.avoid == frozenset()
+    await pool.close()
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, None])
 async def test_volume_is_never_appended_to_after_an_error(tmp_path: Path, code: int | None) -> None:
     vfs = FailingVfs()
-    pool = make_pool(make_osds(tmp_path, 1, vfs), "replica:1")
+    osds = OsdSet(make_osds(tmp_path, 1, vfs))
+    pool = make_pool(osds, "replica:1")
     before = await pool.write(BytesSource(pattern(700)))
     vfs.fail("append_durably", 1, code)
     with pytest.raises(DataError):
         await pool.write(BytesSource(pattern(5000)))
     sealed, _ = vfs.appended[-1]
     vfs.appended.clear()
+    osds.mark_up(0)
+    osds.full = osds.avoid = frozenset()
     after = await pool.write(BytesSource(pattern(4096)))
     assert sealed not in {inode for inode, _ in vfs.appended}
     assert after.shards[0].volume != before.shards[0].volume
     assert await pool.read(before, 0, 700) == pattern(700)
     await pool.close()
-
-
-async def test_only_the_records_of_the_failed_osd_fail(tmp_path: Path) -> None:
-    vfs = FailingVfs()
-    osds = make_osds(tmp_path, 1, vfs) | {
-        1: DirectoryOsd.initialise(str(tmp_path / "whole"), cluster="a-cluster", osd=1)
-    }
-    broken = make_pool(osds, "replica:2")
-    whole = make_pool(osds, "replica:1", on=[1], seed=2)
-    vfs.fail("create", 1, errno.EIO)
-    with pytest.raises(UnavailableError):
-        await broken.write(BytesSource(b"abc"))
-    ref = await whole.write(BytesSource(b"abc"))
-    assert await whole.read(ref, 0, 3) == b"abc"
-    await broken.close()
-    await whole.close()
 
 
 class RefusingVfs(Vfs):
@@ -146,36 +223,39 @@ class RefusingVfs(Vfs):
 async def test_osd_that_takes_nothing_does_not_fill_the_others(tmp_path: Path, code: int) -> None:
     """Clients try again and again; what the others took each time would be dead."""
     vfs = RefusingVfs(code)
-    refusing = DirectoryOsd.initialise(str(tmp_path / "bad"), cluster=CLUSTER, osd=2)
-    osds = make_osds(tmp_path, 2) | {2: DirectoryOsd(refusing.path, 2, vfs)}
-    pool = make_pool(osds, "replica:3")
-    whole = make_pool(osds, "replica:2", seed=2)
+    make_osds(tmp_path, 2)
+    osds = OsdSet(
+        {osd: DirectoryOsd.open(str(tmp_path / f"osd{osd}"), cluster=CLUSTER, osd=osd, vfs=each)
+         for osd, each in enumerate([Vfs(), vfs])}
+    )  # fmt: skip
+    pool = make_pool(osds, "replica:2")
+    expected = FullError if code == errno.ENOSPC else UnavailableError
     for _ in range(5):
-        assert await attempt(pool, 5000) is expected_of(code)
-    sizes = {volume.size for osd in (0, 1) for volume in osds[osd].list_volumes()}
-    assert ({VOLUME_HEADER}, []) == (sizes, list(refusing.list_volumes()))
-    both = await asyncio.gather(attempt(pool, 5000), attempt(whole, 5000))
-    assert [expected_of(code), None] == both
-    vfs.code = None
-    ref = await pool.write(BytesSource(pattern(700)))
-    assert (await pool.check(ref)).is_whole
+        assert await attempt(pool, 5000) is expected
+    volume = next(osds.open[0].list_volumes())
+    assert VOLUME_HEADER + RECORD_HEADER + 5000 == volume.size  # of the first attempt
+    assert [] == list(osds.open[1].list_volumes())
     await pool.close()
-    await whole.close()
 
 
 async def test_record_beside_one_that_is_refused_gets_its_own_places(tmp_path: Path) -> None:
     vfs = RefusingVfs(errno.EROFS)
-    refusing = DirectoryOsd.initialise(str(tmp_path / "bad"), cluster=CLUSTER, osd=2)
-    osds = make_osds(tmp_path, 2) | {2: DirectoryOsd(refusing.path, 2, vfs)}
-    turns = itertools.cycle([[0, 2], [0, 1]])
-    pool = PlacedPool(
-        "main", codec_from_name("replica:2"), osds, lambda blob: next(turns), numbered_ids()
-    )
+    DirectoryOsd.initialise(str(tmp_path / "bad"), cluster=CLUSTER, osd=2)
+    refusing = DirectoryOsd.open(str(tmp_path / "bad"), cluster=CLUSTER, osd=2, vfs=vfs)
+    osds = OsdSet(make_osds(tmp_path, 2) | {2: refusing})
+    rules = itertools.cycle([in_turn([0, 2], 2), in_turn([0, 1], 2)])
+    turns = {}
+
+    def choose(blob: bytes, avoid: frozenset[int]) -> Sequence[int | None]:
+        rule = turns.setdefault(blob, next(rules))
+        return rule(blob, avoid)
+
+    pool = PlacedPool("main", codec_from_name("replica:2"), osds, choose, numbered_ids())
     blobs = [pattern(100 + number, seed=number) for number in range(40)]
     refs = await asyncio.gather(
         *(pool.write(BytesSource(data)) for data in blobs), return_exceptions=True
     )
-    assert [UnavailableError, DataRef] * 20 == [type(ref) for ref in refs]
+    assert {UnavailableError} == {type(ref) for ref in refs[::2]}
     for ref, data in zip(refs[1::2], blobs[1::2], strict=True):
         assert isinstance(ref, DataRef)
         assert (await pool.check(ref)).is_whole
@@ -238,7 +318,7 @@ async def test_removed_volume_gives_its_space_back(tmp_path: Path) -> None:
     await reader.close()
 
 
-@pytest.mark.parametrize("placed", [[0, 1], [0, 1, 7]])
+@pytest.mark.parametrize("placed", [[0], [0, 7, 8], [0, 7, 8, 9]])
 async def test_placement_without_enough_osds_is_an_error(tmp_path: Path, placed: list[int]) -> None:
     pool = make_pool(make_osds(tmp_path, 3), "replica:3", on=placed)
     for size in (100, 100_000):

@@ -14,6 +14,7 @@ from s3server.data.base import DataError, UnavailableError
 from s3server.data.codec import codec_from_name
 from s3server.data.layout import BLOCK
 from s3server.data.osd_directory import DirectoryOsd
+from s3server.data.osd_set import OsdSet
 from s3server.data.placed import PlacedPool
 from s3server.data.repair import shards_to_write
 from s3server.data.vfs import Vfs
@@ -190,7 +191,8 @@ async def test_repair_that_fails_anywhere_harms_nothing_and_can_be_repeated(
 ) -> None:
     data = pattern(MIB)
     osds = make_osds(tmp_path, 3)
-    pool = make_pool(osds, "replica:3")
+    osd_set = OsdSet(osds)
+    pool = make_pool(osd_set, "replica:3")
     for call in range(1, 30):
         ref = await pool.write(BytesSource(data))
         for index in range(3):  # only together do they hold all bytes
@@ -204,6 +206,8 @@ async def test_repair_that_fails_anywhere_harms_nothing_and_can_be_repeated(
             vfs.left = -1
             assert await pool.read(ref, 0, MIB) == data
             assert not [name for name in files_of(tmp_path) if "incoming" in name]
+            for osd in osd_set.down:
+                osd_set.mark_up(osd)
         else:
             break
         await assert_whole(pool, await pool.repair(ref), data)
@@ -268,3 +272,10 @@ def test_which_shards_of_a_code_are_written_where(
     lie_on: list[int], whole: list[bool], targets: list[int], due: dict[int, int]
 ) -> None:
     assert shards_to_write(places(*lie_on), whole, targets, are_copies=False) == due
+
+
+def test_no_osd_is_given_a_second_copy_where_a_target_is_missing() -> None:
+    """A damaged copy is replaced where it lies, though another one could be put there."""
+    shards = [ShardPlace(0), ShardPlace(1), ShardPlace(2)]
+    due = shards_to_write(shards, [False] * 3, [0, ABSENT, 2], are_copies=True)
+    assert {0: 0, 2: 2} == due

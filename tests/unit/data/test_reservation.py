@@ -9,9 +9,11 @@ import pytest
 from s3server.core.clock import Ids, SystemClock
 from s3server.data.codec import Replicate
 from s3server.data.osd_directory import DirectoryOsd
+from s3server.data.osd_set import OsdSet
 from s3server.data.placed import PlacedPool
 from s3server.data.shardfiles import RESERVED
 from s3server.data.vfs import Vfs
+from tests.support.blobs import in_turn
 
 GIB = 1 << 30
 
@@ -57,7 +59,7 @@ def pool(tmp_path: Path, vfs: Watched) -> PlacedPool:
     osd = DirectoryOsd.initialise(str(tmp_path / "osd"), cluster="c", osd=0, vfs=vfs)
     vfs.created.clear()
     return PlacedPool(
-        "default", Replicate(1), {0: osd}, lambda blob: (0,), Ids(SystemClock()).blob_id
+        "default", Replicate(1), OsdSet({0: osd}), in_turn([0], 1), Ids(SystemClock()).blob_id
     )
 
 
