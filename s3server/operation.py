@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from s3server.auth.actions import on_version
 from s3server.core.records import BucketRecord, ObjectRecord
 from s3server.core.services import Services
 from s3server.door import Asked, Caller, Door
@@ -55,16 +56,28 @@ class Ctx(msgspec.Struct, frozen=True, gc=False):
             caller = msgspec.structs.replace(caller, principal=principal, mechanism="post")
         return await self.door.permit_by_name(caller, action, bucket_name, key, version)
 
-    def confirm_read(
-        self, bucket: BucketRecord, key: str, record: ObjectRecord, version: str | None = None
+    def confirm(
+        self,
+        action: str,
+        bucket: BucketRecord,
+        key: str,
+        record: ObjectRecord,
+        version: str | None = None,
     ) -> None:
-        """Hold the version that will be read against the right to read it. Raises AccessDenied.
+        """Hold the version that will be read or changed against the right to. Raises AccessDenied.
 
         It may be another one than that whose ACL opened the door: written since. `version` is the
         version id that was asked for, None for the current one.
         """
-        action = "s3:GetObject" if version is None else "s3:GetObjectVersion"
+        if version is not None:
+            action = on_version(action)
         self.door.confirm(self.caller, Asked(action, bucket, key, version), record)
+
+    def confirm_read(
+        self, bucket: BucketRecord, key: str, record: ObjectRecord, version: str | None = None
+    ) -> None:
+        """Do that for reading it."""
+        self.confirm("s3:GetObject", bucket, key, record, version)
 
     def require_bucket(self) -> BucketRecord:
         """Return the bucket of the URL. Raises NoSuchBucket where there is none."""

@@ -93,6 +93,7 @@ class Multipart:
             checksum_algorithm=checksum_algorithm,
             checksum_type=checksum_type,
             acl=attributes.acl,
+            grants=attributes.grants,
             storage_class=attributes.storage_class,
         )
         bucket_key = records.bucket_key(bucket.name)
@@ -263,6 +264,7 @@ class Multipart:
                 headers=upload.headers,
                 metadata=upload.metadata,
                 acl=upload.acl,
+                grants=upload.grants,
                 storage_class=upload.storage_class,
             ),
             blob=upload.id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any
@@ -11,10 +11,10 @@ from s3server.core import records
 from s3server.core.blobs import Blobs
 from s3server.core.clock import Clock
 from s3server.core.commit import Commits, Plan
-from s3server.core.records import BlobRecord, BucketRecord, ObjectRecord, decode
+from s3server.core.records import BlobRecord, BucketRecord, Grants, ObjectRecord, decode, encode
 from s3server.core.versions import NULL_VERSION, Located, Stack, Versions, format_version_id
 from s3server.errors import MethodNotAllowed, NoSuchKey, NoSuchVersion, PreconditionFailed
-from s3server.meta.base import Check, MetadataStore, Write
+from s3server.meta.base import Check, MetadataStore, Put, Write
 from s3server.model import DataRef, Upload
 
 Pairs = tuple[tuple[str, str], ...]
@@ -28,6 +28,7 @@ class Attributes:
     headers: Pairs = ()  # system headers by their names in the model: ("ContentType", "text/csv")
     metadata: Pairs = ()
     acl: str = ""
+    grants: Grants = ()
     storage_class: str = "STANDARD"
 
 
@@ -158,6 +159,7 @@ class Objects:
             checksum_type=version.checksum_type,
             part_count=version.part_count,
             acl=attributes.acl,
+            grants=attributes.grants,
             storage_class=attributes.storage_class,
         )
         await self.versions.push(stack, record)
@@ -224,6 +226,29 @@ class Objects:
             named = {"last-modified": modified, "allow": "DELETE"}
             raise MethodNotAllowed(headers=_marker_headers(found.record) | named)
         return found
+
+    async def amend(
+        self,
+        bucket: BucketRecord,
+        key: str,
+        version_id: str | None,
+        change: Callable[[ObjectRecord], ObjectRecord],
+    ) -> ObjectRecord:
+        """Store what `change` makes of a version that has content; return that.
+
+        `change` may raise, and may be called again where others changed the version meanwhile.
+        Raises what locate() raises.
+        """
+
+        async def plan() -> Plan[ObjectRecord]:
+            found = await self.locate(bucket, key, version_id)
+            changed = change(found.record)
+            writes: list[Write] = []
+            if changed != found.record:
+                writes.append(Put(found.key, encode(changed)))
+            return Plan(result=changed, writes=writes, checks=[found.check])
+
+        return await self._commit(plan)
 
     async def delete(
         self,

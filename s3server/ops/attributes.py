@@ -9,7 +9,6 @@ from typing import Any
 from s3server import errors
 from s3server.core.objects import Attributes, WriteCondition
 from s3server.core.records import ObjectRecord
-from s3server.errors import InvalidArgument
 from s3server.model import Principal
 from s3server.ops.refusals import ON_NEW_OBJECTS, check_storage_class, refuse
 
@@ -22,37 +21,20 @@ STORED_HEADERS = (
     "Expires",
 )
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
-OBJECT_ACLS = {
-    "private": "private",
-    "public-read": "public-read",
-    "public-read-write": "public-read-write",
-    "authenticated-read": "authenticated-read",
-    # The owner of a bucket may read everything in it anyway.
-    "bucket-owner-read": "private",
-    "bucket-owner-full-control": "private",
-}
 
 
 def attributes_of(request: Mapping[str, Any], principal: Principal) -> Attributes:
-    """Return what a PutObject, CopyObject or CreateMultipartUpload request says of the object."""
+    """Return what a PutObject, CopyObject or CreateMultipartUpload request says of the object.
+
+    All but its ACL: see `acls.with_acl`.
+    """
     refuse(request, *ON_NEW_OBJECTS)
     return Attributes(
         owner=principal.id,
         headers=_stored_headers(request),
         metadata=tuple((request.get("Metadata") or {}).items()),
-        acl=object_acl(request.get("ACL")),
         storage_class=check_storage_class(request),
     )
-
-
-def object_acl(wanted: str | None) -> str:
-    """Return the canned ACL as it is stored; "" where the object follows its bucket."""
-    if not wanted:
-        return ""
-    acl = OBJECT_ACLS.get(wanted)
-    if acl is None:
-        raise InvalidArgument(ArgumentName="x-amz-acl", ArgumentValue=wanted)
-    return acl
 
 
 def write_condition(request: Mapping[str, Any]) -> WriteCondition:

@@ -5,33 +5,28 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from s3server import errors
+from s3server.auth.acl import BUCKET_ACLS
+from s3server.auth.authorise import OWNER_ENFORCED
 from s3server.core.multipart import format_upload_id
 from s3server.errors import (
+    AccessDenied,
     IllegalLocationConstraintException,
-    InvalidArgument,
+    InvalidBucketAclWithObjectOwnership,
     NoSuchUpload,
 )
 from s3server.operation import Ctx, handles
-from s3server.ops.refusals import GRANTS, check_owner, refuse
+from s3server.ops.acls import Acl, acl_of_headers
+from s3server.ops.refusals import check_owner, refuse
 
-CANNED_ACLS = ("private", "public-read", "public-read-write", "authenticated-read")
 UPLOADS_ABORTED_AT_ONCE = 100
 
 
 @handles("CreateBucket")
 async def create_bucket(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Create a bucket in the one region that there is, its bytes in the pool asked for."""
-    refuse(request, *GRANTS, "ObjectLockEnabledForBucket", "BucketNamespace")
+    refuse(request, "ObjectLockEnabledForBucket", "BucketNamespace")
     configuration = request.get("CreateBucketConfiguration") or {}
     refuse(configuration, "Location", "Bucket", "Tags")
-    if request.get("ObjectOwnership") not in (None, "ObjectWriter", "BucketOwnerPreferred"):
-        raise errors.NotImplemented(
-            "Ownership controls are not implemented yet.", Header="x-amz-object-ownership"
-        )
-    acl = request.get("ACL") or "private"
-    if acl not in CANNED_ACLS:
-        raise InvalidArgument(ArgumentName="x-amz-acl", ArgumentValue=acl)
     # "region:pool", either of which may be empty, as RGW has it.
     region, _, pool = (configuration.get("LocationConstraint") or "").partition(":")
     if region and not ctx.services.regions.accepts(region):
@@ -39,8 +34,22 @@ async def create_bucket(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
             f"The {region} location constraint is not valid here; "
             f"the region is {ctx.services.regions.name}."
         )
-    name = request["Bucket"]
-    await ctx.services.buckets.create(name, ctx.principal, acl=acl, pool=pool)
+    name, ownership = request["Bucket"], request.get("ObjectOwnership") or ""
+    acl = await acl_of_headers(ctx, request, BUCKET_ACLS) or Acl("private")
+    if ownership == OWNER_ENFORCED and acl != Acl("private"):
+        raise InvalidBucketAclWithObjectOwnership
+    if acl.is_public:
+        block = await ctx.services.access.account_block(ctx.principal.account)
+        if block is not None and block.block_public_acls:
+            raise AccessDenied
+    await ctx.services.buckets.create(
+        name,
+        ctx.principal,
+        acl=acl.canned,
+        grants=acl.grants,
+        ownership=ownership,
+        pool=pool,
+    )
     return {"Location": f"/{name}"}
 
 

@@ -10,6 +10,7 @@ from s3server.core.records import PartRecord, UploadRecord
 from s3server.core.versions import shown_version_id
 from s3server.errors import InvalidArgument, InvalidRequest, MalformedXML, NoSuchUpload
 from s3server.operation import Ctx, handles
+from s3server.ops.acls import with_acl
 from s3server.ops.attributes import (
     at,
     attributes_of,
@@ -33,10 +34,11 @@ async def create_multipart_upload(ctx: Ctx, request: dict[str, Any]) -> dict[str
     check_owner(ctx, request)
     algorithm = request.get("ChecksumAlgorithm") or ""
     checksum_type = _checksum_type(algorithm, request.get("ChecksumType") or "")
+    attributes = await with_acl(ctx, request, attributes_of(request, ctx.principal))
     upload = await ctx.services.multipart.create(
         ctx.require_bucket(),
         request["Key"],
-        attributes_of(request, ctx.principal),
+        attributes,
         checksum_algorithm=algorithm,
         checksum_type=checksum_type,
     )

@@ -15,6 +15,7 @@ from s3server.core.records import ObjectRecord
 from s3server.core.versions import shown_version_id
 from s3server.errors import InvalidArgument, InvalidRequest, KeyTooLongError
 from s3server.operation import Ctx, handles
+from s3server.ops.acls import with_acl
 from s3server.ops.attributes import (
     at,
     attributes_of,
@@ -40,7 +41,7 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     refuse(request, *REFUSED, "ChecksumAlgorithm")
     if request.get("TaggingDirective") == "REPLACE":
         refuse(request, "TaggingDirective")
-    given = attributes_of(request, ctx.principal)
+    given = await with_acl(ctx, request, attributes_of(request, ctx.principal))
     replaced = _directive(request) == "REPLACE"
     target = (ctx.require_bucket(), request["Key"])
     source = await open_source(ctx, request)

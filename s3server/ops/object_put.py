@@ -6,6 +6,7 @@ from typing import Any
 
 from s3server.core.versions import shown_version_id
 from s3server.operation import Ctx, handles
+from s3server.ops.acls import with_acl
 from s3server.ops.attributes import attributes_of, checksums_of, quote_etag, write_condition
 from s3server.ops.refusals import check_owner, refuse
 
@@ -16,11 +17,12 @@ async def put_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     check_owner(ctx, request)
     refuse(request, "WriteOffsetBytes")
     bucket = ctx.require_bucket()
+    attributes = await with_acl(ctx, request, attributes_of(request, ctx.principal))
     record = await ctx.services.objects.put(
         bucket,
         request["Key"],
         request["Body"],
-        attributes_of(request, ctx.principal),
+        attributes,
         write_condition(request),
     )
     return {

@@ -18,9 +18,8 @@ ENCRYPTION = (
     "SSEKMSEncryptionContext",
     "BucketKeyEnabled",
 )
-GRANTS = ("GrantFullControl", "GrantRead", "GrantReadACP", "GrantWrite", "GrantWriteACP")
 OBJECT_LOCK = ("ObjectLockMode", "ObjectLockRetainUntilDate", "ObjectLockLegalHoldStatus")
-ON_NEW_OBJECTS = (*ENCRYPTION, *GRANTS, *OBJECT_LOCK, "Tagging", "WebsiteRedirectLocation")
+ON_NEW_OBJECTS = (*ENCRYPTION, *OBJECT_LOCK, "Tagging", "WebsiteRedirectLocation")
 
 
 def refuse(request: Mapping[str, Any], *members: str) -> None:

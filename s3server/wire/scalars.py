@@ -18,6 +18,9 @@ _LIMITS = {"integer": 2**31 - 1, "long": 2**63 - 1}
 # RFC 9110, 13.1.3 and 13.1.4: a recipient must ignore these where they are not a date.
 _LENIENT_DATES = frozenset({"If-Modified-Since", "If-Unmodified-Since"})
 
+# "Access control list (ACL) overview", Amazon S3 user guide.
+_VALUES_BESIDE_THE_MODEL = {"BucketCannedACL": frozenset({"log-delivery-write"})}
+
 
 def converter(member: Member) -> Convert:
     """Return what reads the text of a header (its latin-1 decoding) or of a query value.
@@ -113,7 +116,7 @@ def _timestamp(name: str) -> Convert:
 
 
 def _enum(name: str, shape: Shape) -> Convert:
-    values = shape.enum
+    values = shape.enum | _VALUES_BESIDE_THE_MODEL.get(shape.name, frozenset())
 
     def convert(text: str) -> str | None:
         if text in values:

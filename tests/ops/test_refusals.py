@@ -24,10 +24,6 @@ ON_WRITES = {
     "lock until": {"x-amz-object-lock-retain-until-date": "2030-01-01T00:00:00Z"},
     "legal hold": {"x-amz-object-lock-legal-hold": "ON"},
     "legal hold off": {"x-amz-object-lock-legal-hold": "OFF"},
-    "grant read": {"x-amz-grant-read": 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'},
-    "grant full control": {"x-amz-grant-full-control": 'id="1"'},
-    "grant read acp": {"x-amz-grant-read-acp": 'id="1"'},
-    "grant write acp": {"x-amz-grant-write-acp": 'id="1"'},
 }
 WRITES = [("PUT", "/data/new", {}), ("POST", "/data/new?uploads", {})]
 WRITES += [("PUT", "/data/new", {"x-amz-copy-source": "data/key"})]

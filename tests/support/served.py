@@ -21,10 +21,11 @@ from s3server.core.copying import Copying
 from s3server.core.listing import Listing
 from s3server.core.multipart import Multipart
 from s3server.core.objects import Objects
+from s3server.core.records import UserRecord, encode, user_key, user_name_key
 from s3server.core.services import Regions, Services
 from s3server.core.users import Users
 from s3server.data.memory import MemoryPool
-from s3server.meta.base import Check, Write
+from s3server.meta.base import Check, Put, Write
 from s3server.meta.memory import MemoryStore
 from s3server.model import DataRef, Principal, Source
 from s3server.operation import load_handlers
@@ -111,11 +112,13 @@ class Store:
     clock: ManualClock = field(default_factory=ManualClock)
     meta: WatchedStore = field(default_factory=WatchedStore)
     pool: WatchedPool = field(init=False)
+    services: Services = field(init=False)
     asgi: Server = field(init=False)
 
     def __post_init__(self) -> None:
         ids = Ids(self.clock)
         self.pool = WatchedPool("default", ids.blob_id)
+        self.services = self._services(ids)
         self.asgi = Server(
             edge=Edge(
                 auth=AuthSettings(
@@ -130,7 +133,7 @@ class Store:
             ),
             router=ROUTER,
             handlers=load_handlers(),
-            services=self._services(ids),
+            services=self.services,
             lookup=lookup,
             clock=self.clock,
             ids=ids,
@@ -184,6 +187,24 @@ class Store:
     @property
     def nobody(self) -> Client:
         return self.client(None)
+
+    async def enrol(self, *names: str) -> None:
+        """Give users the records that they have where they were not made by a test's table."""
+        for name in names:
+            who = credential(name).principal
+            user = UserRecord(
+                id=who.id,
+                name=name,
+                account=who.account,
+                created_ms=self.clock.ms,
+                email=f"{name}@site.org",
+            )
+            await self.meta.commit(
+                [
+                    Put(user_key(who.id), encode(user)),
+                    Put(user_name_key(who.account, name), who.id.encode()),
+                ]
+            )
 
     async def rows(self) -> list[tuple[bytes, bytes]]:
         """Return all metadata."""
