@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -39,8 +39,11 @@ from s3server.jobs.collect import Collect
 from s3server.jobs.compact import Compact
 from s3server.jobs.lease import Lease
 from s3server.jobs.runner import Job, Runner
+from s3server.jobs.snapshot import Snapshots
 from s3server.jobs.sweep import Sweep
 from s3server.meta.lmdb import LmdbStore
+from s3server.meta.snapshot_format import Snapshot
+from s3server.metadata import Restored, attach_journal, open_metadata, restore_store
 from s3server.model import Principal
 from s3server.operation import load_handlers
 from s3server.server import Edge, Server
@@ -90,7 +93,7 @@ class Application:
 
         clock = SystemClock()
         ids = Ids(clock)
-        self._meta = _open_meta(self._config, on_failure)
+        self._meta = await open_metadata(self._config, on_failure)
         self._watch = await _watch(self._config, self._meta)
         services, credentials = await _services(
             self._config, self._meta, self._watch.cluster, clock, ids
@@ -139,9 +142,14 @@ async def initialise(config: Config) -> None:
     """Make the store and give new OSDs their identity. Repeating it changes nothing."""
     config.storage.meta_dir.parent.mkdir(parents=True, exist_ok=True)
     load_or_create_key_file(config.storage.master_key_file)
-    meta = _open_meta(config)
+    meta = await open_metadata(config)
     try:
         await seed(config, meta, SystemClock())
+        if meta.journal is None:
+            await attach_journal(config, meta)
+        snapshots = Snapshots(meta, clock=SystemClock())
+        if not snapshots.exist():
+            await snapshots.take()
     finally:
         await meta.close()
 
@@ -149,7 +157,7 @@ async def initialise(config: Config) -> None:
 @asynccontextmanager
 async def open_users(config: Config) -> AsyncIterator[Users]:
     """Give access to users and keys, whether the server runs or not."""
-    clock, meta = SystemClock(), _open_meta(config)
+    clock, meta = SystemClock(), await open_metadata(config)
     try:
         yield _users(config, meta, clock, Ids(clock), _box(config))
     finally:
@@ -165,7 +173,7 @@ async def run_jobs(config: Config) -> None:
     def on_failure() -> None:
         loop.call_soon_threadsafe(stop.set)
 
-    meta = _open_meta(config, on_failure)
+    meta = await open_metadata(config, on_failure)
     watch = await _watch(config, meta)
     cluster = watch.cluster
     grace_ms = round(config.storage.gc_grace_s * 1000)
@@ -173,6 +181,7 @@ async def run_jobs(config: Config) -> None:
         Collect(meta, cluster.pools, clock=clock, grace_ms=grace_ms),
         Compact(meta, cluster.pools, cluster.osds, clock=clock),
         Sweep(meta, cluster.osds, clock=clock),
+        Snapshots(meta, clock=clock),
     ]
     lease = Lease(meta, "jobs", holder=_gateway(config), clock=clock, duration_ms=LEASE_MS)
     tasks = [loop.create_task(_tidy(meta)), loop.create_task(watch.run())]
@@ -184,6 +193,28 @@ async def run_jobs(config: Config) -> None:
         await meta.close()
 
 
+async def take_snapshot(config: Config) -> Snapshot:
+    """Take a snapshot of the metadata, whether the server runs or not."""
+    meta = await open_metadata(config)
+    try:
+        return await Snapshots(meta, clock=SystemClock()).take()
+    finally:
+        await meta.close()
+
+
+async def restore(config: Config, *, force: bool, accept_missing: bool) -> Restored:
+    """Rebuild the metadata from the OSDs, and take a snapshot; see `metadata.restore_store`."""
+    restored = restore_store(config, force=force, accept_missing=accept_missing)
+    meta = await open_metadata(config)
+    try:
+        await meta.tidy()
+        await meta.commit([])  # copies that were away now end where this history began
+        await Snapshots(meta, clock=SystemClock()).take()
+    finally:
+        await meta.close()
+    return restored
+
+
 def _gateway(config: Config) -> bytes:
     """Return what this machine's server is known by in leases: 16 bytes.
 
@@ -192,14 +223,6 @@ def _gateway(config: Config) -> bytes:
     """
     name = f"{socket.gethostname()}:{config.storage.meta_dir}"
     return hashlib.sha256(name.encode()).digest()[:16]
-
-
-def _open_meta(config: Config, on_failure: Callable[[], None] = lambda: None) -> LmdbStore:
-    return LmdbStore.open(
-        config.storage.meta_dir,
-        map_size=config.storage.map_size_gib << 30,
-        on_failure=on_failure,
-    )
 
 
 async def _watch(config: Config, meta: LmdbStore) -> ClusterWatch:

@@ -72,7 +72,7 @@ def _create(directory: Path, file: Path, *, osds: int | None, codec: str, server
     with _locked(directory):
         if file.exists():  # another first start was faster: its keys are the keys
             return
-        if (directory / "meta").exists():
+        if (directory / "meta").exists() or list(directory.glob("osd.*/osd.json")):
             raise ConfigError(f"{directory} holds a store, but its {SETTINGS} is missing")
         _write_private(file, to_toml(tables))
 

@@ -4,6 +4,7 @@
     incoming/                    files being written; what a dead process left is swept
     volumes/<16 hex>.vol         small blobs (layout.py); whoever appends holds the file's flock
     shards/<2 hex>/<32 hex>.<n>  one shard of a large blob each, never overwritten
+    journal/                     copies of the metadata's journal and snapshots (meta/)
 
 A mount point whose disk is missing has no identity file, so it is refused instead of filling the
 disk below it.
@@ -36,14 +37,22 @@ _IDENTITY = "osd.json"
 _OURS_TO_IGNORE = frozenset({"lost+found"})  # mkfs makes it
 _SEARCH_BYTES = 1 << 20
 _FAN_OUT = [f"{number:02x}" for number in range(256)]
-_DIRECTORIES = ("incoming", "volumes", "shards", *(f"shards/{each}" for each in _FAN_OUT))
+_DIRECTORIES = (
+    "incoming",
+    "journal",
+    "volumes",
+    "shards",
+    *(f"shards/{each}" for each in _FAN_OUT),
+)
 
 
 class IdentityError(DataError):
     """A directory is not the OSD that was asked for."""
 
 
-class _Identity(msgspec.Struct, frozen=True):
+class Identity(msgspec.Struct, frozen=True):
+    """What an OSD's identity file says."""
+
     format_version: int
     cluster: str
     osd: int
@@ -109,7 +118,7 @@ class DirectoryOsd:
             with contextlib.suppress(FileExistsError):
                 vfs.mkdir(f"{path}/{name}")
         sync_directory(vfs, f"{path}/shards")
-        identity = _Identity(FORMAT_VERSION, cluster, osd, str(uuid.uuid4()))
+        identity = Identity(FORMAT_VERSION, cluster, osd, str(uuid.uuid4()))
         with contextlib.suppress(FileNotFoundError):
             vfs.unlink(f"{path}/incoming/{_IDENTITY}")
         handle = Handle(vfs, vfs.create(f"{path}/incoming/{_IDENTITY}"))
@@ -128,7 +137,7 @@ class DirectoryOsd:
         With `uuid` one that was made again under the same number is another one.
         """
         vfs = vfs or Vfs()
-        identity = _read_identity(vfs, path)
+        identity = identity_of(path, vfs)
         if identity.format_version > FORMAT_VERSION:
             raise IdentityError(
                 f"{path} has format {identity.format_version}, newer than this program's "
@@ -334,12 +343,14 @@ def _check_unused(vfs: Vfs, path: str) -> None:
         raise IdentityError(f"{path} is not empty: it holds {found[0]}")
 
 
-def _read_identity(vfs: Vfs, path: str) -> _Identity:
+def identity_of(path: str, vfs: Vfs | None = None) -> Identity:
+    """Return the identity of the OSD in a directory; IdentityError where there is none."""
+    vfs = vfs or Vfs()
     try:
         handle = Handle(vfs, vfs.open(f"{path}/{_IDENTITY}"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise IdentityError(f"{path} is no OSD: it has no {_IDENTITY}; is it mounted?") from error
     try:
-        return msgspec.json.decode(vfs.pread(handle.fd, 65536, 0), type=_Identity)
+        return msgspec.json.decode(vfs.pread(handle.fd, 65536, 0), type=Identity)
     except msgspec.DecodeError as error:
         raise IdentityError(f"{path}/{_IDENTITY} cannot be read: {error}") from error

@@ -43,6 +43,10 @@ class Vfs:
         """Open a file or directory for reading."""
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
+    def open_to_write(self, path: str) -> int:
+        """Open a file that is there for reading and writing."""
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+
     def close(self, fd: int) -> None:
         os.close(fd)
 

@@ -17,7 +17,9 @@ import lmdb
 from s3server.meta.ballast import Ballast
 from s3server.meta.base import Check, Row, UnavailableError, Write, check_key, check_keys
 from s3server.meta.group_commit import GroupCommit
+from s3server.meta.journal import Journal
 from s3server.meta.lmdb_files import ROWS, open_environment
+from s3server.meta.lmdb_view import LmdbView
 from s3server.meta.lmdb_writer import LmdbWriter
 
 if TYPE_CHECKING:
@@ -80,7 +82,21 @@ class LmdbStore:
     @property
     def is_full(self) -> bool:
         """Whether the last commit, or tidy(), found that only commits that free space are taken."""
-        return self._ballast.was_released
+        journal = self._writer.journal
+        return self._ballast.was_released or (journal is not None and journal.is_full)
+
+    @property
+    def is_journalled(self) -> bool:
+        """Whether the store has a journal; then every commit needs it."""
+        return self._writer.end() is not None
+
+    def attach(self, journal: Journal) -> None:
+        """Begin or take up the journal: commits are in it from now on. Blocks.
+
+        What it has beyond the store is replayed first: the last batch of a process that died, or
+        all that a store misses that is an old copy. Raises UnavailableError, FullError.
+        """
+        self._writer.attach(journal)
 
     async def get(self, key: bytes) -> bytes | None:
         check_key(key)
@@ -116,8 +132,20 @@ class LmdbStore:
         return await self._commits.submit(writes, checks)
 
     async def tidy(self) -> None:
-        """Free the reader slots of dead processes and restore the ballast. Call each minute."""
+        """Free reader slots of dead processes, restore the ballast and copies of the journal.
+
+        Call each minute.
+        """
         await asyncio.to_thread(self._tidy)
+
+    def view(self) -> LmdbView:
+        """Return the store as it is now, to be read row by row. Close it soon: it keeps space."""
+        return LmdbView(self._env, self._rows)
+
+    @property
+    def journal(self) -> Journal | None:
+        """The journal that is attached."""
+        return self._writer.journal
 
     async def close(self) -> None:
         """Apply all commits that wait, then close. Idempotent."""
@@ -130,6 +158,7 @@ class LmdbStore:
         except lmdb.Error as error:
             raise UnavailableError(f"reader slots cannot be checked: {error}") from error
         self._ballast.restore()
+        self._writer.tidy()
 
 
 def _forwards(cursor: lmdb.Cursor[bytes], start: bytes, stop: bytes, limit: int) -> list[Row]:

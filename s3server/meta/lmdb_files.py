@@ -19,6 +19,7 @@ from s3server.meta.base import UnavailableError
 
 ROWS = b"rows"  # the sub-database with the callers' keys
 SEQUENCE = b"sequence"  # key in the main database: number of the last commit, 8 bytes
+JOURNAL = b"journal"  # likewise: journal_format.End, as msgpack; absent: the store has no journal
 
 _KEY_BYTES = 1_978  # LMDB 1.0 with pages of 4 KiB; format 0.9 stops at 511
 

@@ -1,18 +1,26 @@
-"""Batches of commits become LMDB transactions; what happens when one fails."""
+"""Batches of commits become LMDB transactions; what happens when one fails.
+
+A batch is written to the journal within its transaction, as the last thing before LMDB commits.
+"""
 
 from __future__ import annotations
 
 import errno
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import lmdb
+import msgspec
 
 from s3server.meta.ballast import Ballast, frees_space
 from s3server.meta.base import FullError, MetadataError, UnavailableError
 from s3server.meta.fold import Fold
 from s3server.meta.group_commit import Outcome, Request
-from s3server.meta.lmdb_files import SEQUENCE
+from s3server.meta.journal import Journal
+from s3server.meta.journal_files import CopiesError
+from s3server.meta.journal_format import Change, End, pack_entry
+from s3server.meta.lmdb_files import JOURNAL, SEQUENCE
 
 if TYPE_CHECKING:
     from lmdb import _Database
@@ -20,9 +28,20 @@ if TYPE_CHECKING:
 _MDB_SHORT_WRITE = -30_772  # part of a page list fitted on the disk; py-lmdb has no class for it
 _FULL = {errno.ENOSPC, errno.EDQUOT, _MDB_SHORT_WRITE}
 
+_encode_end = msgspec.msgpack.Encoder().encode
+decode_end = msgspec.msgpack.Decoder(End).decode
+
+
+class _NoRoomError(Exception):
+    """The batch does not fit into the journal's segment; nothing was written."""
+
+    def __init__(self, end: End, need: int) -> None:
+        super().__init__()
+        self.end, self.need = end, need
+
 
 class LmdbWriter:
-    """Applies batches; used by the committer thread alone.
+    """Applies batches; used by the committer thread, and by the one that tidies.
 
     `failure` is set by a transaction whose outcome is unknown. From then on everything is
     refused: what the disk holds can only be learnt by opening the environment again.
@@ -40,22 +59,66 @@ class LmdbWriter:
         self._main = env.open_db()
         self._ballast = ballast
         self._on_failure = on_failure
+        self._lock = threading.Lock()
+        self._tried: End | None = None  # where this process wrote last, if that was not committed
+        self.journal: Journal | None = None
         self.failure: Exception | None = None
 
     def apply(self, batch: Sequence[Request]) -> list[Outcome]:
         """Return for each commit its sequence number, durable, or its error."""
-        if self.failure is None:
-            try:
-                return self._apply(batch)
-            except lmdb.Error as error:  # never retry a failed fsync: the second one may lie
-                self.failure = error
-                self._on_failure()
+        with self._lock:
+            if self.failure is None:
+                try:
+                    return self._apply(batch)
+                except lmdb.Error as error:  # never retry a failed fsync: the second one may lie
+                    self.failure = error
+                    self._on_failure()
+                except MetadataError as error:
+                    return [error] * len(batch)
         return [UnavailableError(f"metadata commit failed: {self.failure}") for _ in batch]
 
+    def end(self) -> End | None:
+        """Return where the store's journal ends; None where it has none."""
+        with self._env.begin() as txn:
+            return self._end(txn)
+
+    def attach(self, journal: Journal) -> None:
+        """Journal everything from now on; replay what the journal has beyond the store.
+
+        The journal of a store that has none is begun. Raises UnavailableError, FullError.
+        """
+        with self._lock:
+            self.journal = journal
+            try:
+                with self._env.begin(write=True) as txn:
+                    end = self._end(txn)
+                    if end is None:
+                        need = SMALLEST_NEED
+                        self._put_end(txn, journal.begin(None, self._sequence(txn), need=need))
+            except lmdb.Error as error:
+                raise UnavailableError(f"the journal cannot be begun: {error}") from error
+            if end is not None:
+                self._replay()
+
+    def tidy(self) -> None:
+        """Replay what a process that died has left, and have as many copies as there should be.
+
+        Raises UnavailableError, FullError.
+        """
+        if self.journal is None or self.failure is not None:
+            return
+        with self._lock:
+            self._replay()
+            end, _ = self._look()
+            if self.journal.is_full or self.journal.wants_another(end):
+                self._begin_segment(end, SMALLEST_NEED)
+
     def _apply(self, batch: Sequence[Request]) -> list[Outcome]:
-        if not self._ballast.is_released():
+        if not self._ballast.is_released() and not (self.journal and self.journal.is_full):
             try:
                 return self._transact(batch)
+            except FullError:  # of the journal: nothing was written
+                pass
             except lmdb.Error as error:
                 self._raise_unless_full(error)
                 if not isinstance(error, lmdb.MapFullError):
@@ -67,7 +130,9 @@ class LmdbWriter:
         outcomes: list[Outcome] = [FullError("no space for metadata") for _ in batch]
         freeing = [index for index, request in enumerate(batch) if frees_space(request.writes)]
         try:
-            results = self._transact([batch[index] for index in freeing])
+            results = self._transact([batch[index] for index in freeing], reserve=True)
+        except FullError:
+            return outcomes
         except lmdb.Error as error:
             self._raise_unless_full(error)
             return outcomes
@@ -80,25 +145,148 @@ class LmdbWriter:
         if not isinstance(error, lmdb.MapFullError) and error.code not in _FULL:
             raise error
         # Had it been the meta page, written last, that failed, LMDB would panic here.
-        self._env.begin(write=True).abort()
+        with self._env.begin(write=True) as txn:
+            if self.journal is not None:
+                # Whoever is told that nothing was written frees the bytes: no replay after that.
+                self.journal.void(self._unmoved(txn))
 
-    def _transact(self, batch: Sequence[Request]) -> list[Outcome]:
-        """Fold the commits into one synced transaction. Raises lmdb.Error, nothing written."""
+    def _transact(self, batch: Sequence[Request], *, reserve: bool = False) -> list[Outcome]:
+        """Fold the commits into one synced transaction.
+
+        Raises lmdb.Error, FullError where nothing was written, UnavailableError.
+        """
+        while True:
+            try:
+                return self._try(batch, reserve)
+            except _NoRoomError as full:
+                self._begin_segment(full.end, full.need, reserve=reserve)
+            except CopiesError as failed:
+                self._leave_segment(failed)
+
+    def _unmoved(self, txn: lmdb.Transaction[bytes]) -> End:
+        """Return the journal's end where nothing was committed since this process wrote there.
+
+        Raises UnavailableError otherwise: what it wrote may have been replayed by another.
+        """
+        end = self._end(txn)
+        if end is None or (self._tried is not None and end != self._tried):
+            raise UnavailableError("a commit failed, and another process went on after it")
+        return end
+
+    def _try(
+        self, batch: Sequence[Request], reserve: bool, *, is_empty: bool = False
+    ) -> list[Outcome]:
+        """`is_empty`: commit nothing, under a sequence number of its own."""
         outcomes: list[Outcome] = []
+        self._tried = None
         with self._env.begin(self._rows, write=True) as txn:
-            counted = txn.get(SEQUENCE, db=self._main)
-            assert counted is not None, "created with the environment"
-            before = int.from_bytes(counted, "big")
+            before = self._sequence(txn)
             fold = Fold(_View(txn), before)
             for request in batch:
                 try:
                     outcomes.append(fold.commit(request.writes, request.checks))
                 except MetadataError as error:
                     outcomes.append(error)
+            if is_empty:
+                fold.commit((), ())
             if fold.sequence != before:
-                _write(txn, fold)
+                changes = sorted(fold.changes.items())  # neighbours share pages
+                _write(txn, changes)
                 txn.put(SEQUENCE, fold.sequence.to_bytes(8, "big"), db=self._main)
+                self._journal(txn, before, fold.sequence, changes, reserve)
         return outcomes
+
+    def _journal(
+        self,
+        txn: lmdb.Transaction[bytes],
+        before: int,
+        last: int,
+        changes: Sequence[Change],
+        reserve: bool,
+    ) -> None:
+        """Write a batch to the journal: durable in all copies, and after all else that may fail."""
+        end = self._end(txn)
+        if end is None:
+            return
+        if self.journal is None:
+            raise UnavailableError("this store has a journal, which has to be opened with it")
+        pieces, after = pack_entry(end, before, last, changes)
+        size = sum(len(piece) for piece in pieces)
+        if not self.journal.has_room(end, size, reserve=reserve):
+            raise _NoRoomError(end, size)
+        self._put_end(txn, after)
+        self._tried = end
+        self.journal.write(end, pieces)
+
+    def _begin_segment(self, end: End, need: int, *, reserve: bool = False) -> None:
+        """Begin a segment unless another process was faster; see Journal.begin()."""
+        assert self.journal is not None
+        with self._env.begin(write=True) as txn:
+            found = self._end(txn)
+            if found is not None and found.segment == end.segment:
+                begun = self.journal.begin(found, self._sequence(txn), need=need, reserve=reserve)
+                self._put_end(txn, begun)
+
+    def _leave_segment(self, failed: CopiesError) -> None:
+        """Go on in a new segment, on other OSDs, and cut off what may be at the old one's end.
+
+        It takes an entry, an empty one, for the new segment to count.
+        """
+        assert self.journal is not None
+        try:
+            with self._env.begin(write=True) as txn:
+                end, sequence = self._unmoved(txn), self._sequence(txn)
+                self._put_end(
+                    txn, self.journal.begin(end, sequence, need=SMALLEST_NEED, reserve=True)
+                )
+            self._try([], reserve=True, is_empty=True)
+        except (FullError, _NoRoomError) as error:
+            raise UnavailableError(f"the journal failed: {failed}; {error}") from error
+
+    def _replay(self) -> None:
+        """Apply what the journal has beyond the store: a commit of which LMDB has no trace."""
+        assert self.journal is not None
+        end, sequence = self._look()
+        if not self.journal.follows(end, sequence):
+            return
+        try:
+            with self._env.begin(self._rows, write=True) as txn:
+                end, sequence = self._state(txn)
+                for entry in self.journal.tail(end, sequence):
+                    _write(txn, entry.changes)
+                    end, sequence = entry.end, entry.last
+                txn.put(SEQUENCE, sequence.to_bytes(8, "big"), db=self._main)
+                self._put_end(txn, end)
+        except lmdb.Error as error:
+            self._ballast.release()
+            raise UnavailableError(f"the journal cannot be replayed: {error}") from error
+
+    def _look(self) -> tuple[End, int]:
+        try:
+            with self._env.begin() as txn:
+                return self._state(txn)
+        except lmdb.Error as error:
+            raise UnavailableError(f"metadata cannot be read: {error}") from error
+
+    def _state(self, txn: lmdb.Transaction[bytes]) -> tuple[End, int]:
+        end = self._end(txn)
+        assert end is not None, "it is never removed"
+        return end, self._sequence(txn)
+
+    def _sequence(self, txn: lmdb.Transaction[bytes]) -> int:
+        counted = txn.get(SEQUENCE, db=self._main)
+        assert counted is not None, "created with the environment"
+        return int.from_bytes(counted, "big")
+
+    def _end(self, txn: lmdb.Transaction[bytes]) -> End | None:
+        row = txn.get(JOURNAL, db=self._main)
+        return None if row is None else decode_end(row)
+
+    def _put_end(self, txn: lmdb.Transaction[bytes], end: End) -> None:
+        txn.put(JOURNAL, _encode_end(end), db=self._main)
+
+
+SMALLEST_NEED = 4_096
 
 
 class _View:
@@ -113,8 +301,7 @@ class _View:
         return cursor.iternext(values=False) if cursor.set_range(start) else iter(())
 
 
-def _write(txn: lmdb.Transaction[bytes], fold: Fold) -> None:
-    changes = sorted(fold.changes.items())  # neighbours share pages
+def _write(txn: lmdb.Transaction[bytes], changes: Sequence[Change]) -> None:
     for key, value in changes:
         if value is None:
             txn.delete(key)

@@ -28,7 +28,7 @@ from s3server.jobs.compact import Compact
 from s3server.jobs.runner import Job
 from s3server.jobs.sweep import Sweep
 from s3server.meta.base import MetadataStore, after_prefix, decode_counter
-from s3server.meta.lmdb import LmdbStore
+from s3server.metadata import open_metadata
 from s3server.settings import load
 
 DAY_MS = 24 * 3_600_000
@@ -78,7 +78,7 @@ class StoppedStore:
 async def stopped_store(settings: Path) -> AsyncIterator[StoppedStore]:
     """Open the store of these settings while no server runs on it."""
     config = load(settings)
-    meta = LmdbStore.open(config.storage.meta_dir, map_size=config.storage.map_size_gib << 30)
+    meta = await open_metadata(config)
     try:
         cluster = (await watch_cluster(meta, small_limit=65_536)).cluster
         yield StoppedStore(meta, cluster)

@@ -1,0 +1,143 @@
+"""The metadata directory is lost under load: restoring gives back every acknowledged write."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.crash.test_kill import CLIENTS, is_whole_and_tight, working
+from tests.support.crash_check import check_everything
+from tests.support.crash_load import Load
+from tests.support.crash_server import KEY, CrashServer
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[CrashServer]:
+    server = CrashServer(tmp_path / "store")
+    yield server
+    await server.close()
+
+
+async def command(*arguments: str) -> tuple[int, str, str]:
+    """Run the command line; return exit status, output and errors."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "s3server", *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, errors = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), errors.decode()
+
+
+async def killed_under_load(server: CrashServer, seed: int, rounds: int) -> Load:
+    """Let clients work and kill all processes, again and again; a snapshot is taken on the way."""
+    load, chance = Load(server.port, KEY, seed), random.Random(seed)
+    await server.start()
+    await load.create_buckets()
+    for number in range(rounds):
+        load.round = number
+        if number:
+            await server.start()
+        async with working(load):
+            await asyncio.sleep(chance.uniform(0.3, 1.0))
+            if number % 2 == 0:
+                status, _, errors = await command(
+                    "meta", "snapshot", "--dir", str(server.directory)
+                )
+                assert status == 0, errors
+            await asyncio.sleep(chance.uniform(0.3, 1.0))
+            await server.kill()
+    return load
+
+
+async def restored(server: CrashServer, *options: str) -> dict[str, object]:
+    status, out, errors = await command(
+        "meta", "restore", "--dir", str(server.directory), "--json", *options
+    )
+    assert status == 0, errors
+    found: dict[str, object] = json.loads(out)
+    return found
+
+
+async def is_all_there(server: CrashServer, load: Load) -> None:
+    await server.start()
+    await check_everything(load)
+    assert [] == load.problems
+    assert CLIENTS < load.journal.acknowledged
+
+
+@pytest.mark.parametrize("lost", [None, 2])
+async def test_restore_gives_back_every_acknowledged_write(
+    server: CrashServer, lost: int | None
+) -> None:
+    """Also where the journals of one OSD are lost with the metadata."""
+    load = await killed_under_load(server, seed=11 + (lost or 0), rounds=3)
+    shutil.rmtree(server.directory / "meta")
+    if lost is not None:
+        for file in (server.directory / f"osd.{lost}" / "journal").iterdir():
+            file.unlink()
+    await restored(server)
+    await is_all_there(server, load)
+    await is_whole_and_tight(server, load)
+
+
+async def test_server_does_not_begin_anew_over_osds_that_hold_a_store(
+    server: CrashServer, tmp_path: Path
+) -> None:
+    await server.start()
+    await server.stop()
+    shutil.rmtree(server.directory / "meta")
+    status, _, errors = await command(
+        "quickstart", str(server.directory), "--listen", "127.0.0.1:0"
+    )
+    assert status == 7
+    assert "s3server meta restore" in errors
+    assert not (server.directory / "meta").exists()
+    settings = server.directory / "s3server.toml"
+    status, _, errors = await command("serve", "--config", str(settings))
+    assert status == 7
+    assert "s3server meta restore" in errors
+    settings.unlink()
+    status, _, errors = await command(
+        "quickstart", str(server.directory), "--listen", "127.0.0.1:0"
+    )
+    assert status == 3
+    assert "s3server.toml is missing" in errors
+    assert not settings.exists()
+
+
+async def test_restore_refuses_what_is_live_or_there_and_moves_aside_when_forced(
+    server: CrashServer,
+) -> None:
+    await server.start()
+    status, _, errors = await command("meta", "restore", "--force", "--dir", str(server.directory))
+    assert (7, True) == (status, "in use" in errors)
+    await server.stop()
+    status, _, errors = await command("meta", "restore", "--dir", str(server.directory))
+    assert (6, True) == (status, "--force" in errors)
+    found = await restored(server, "--force")
+    assert found["aside"] == str(server.directory / "meta.aside-1")
+    assert (server.directory / "meta.aside-1" / "data.mdb").exists()
+
+
+async def test_restore_refuses_where_the_newest_metadata_may_be_on_absent_osds(
+    server: CrashServer,
+) -> None:
+    await server.start()
+    await server.stop()
+    shutil.rmtree(server.directory / "meta")
+    for osd in (1, 2):
+        os.rename(server.directory / f"osd.{osd}", server.directory / f"away.{osd}")
+    status, _, errors = await command("meta", "restore", "--dir", str(server.directory))
+    assert (7, True) == (status, "[1, 2]" in errors)
+    assert not (server.directory / "meta").exists()

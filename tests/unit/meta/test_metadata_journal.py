@@ -1,0 +1,238 @@
+"""The journal has every acknowledged commit, once, in every copy; whatever fails."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from s3server.meta.base import Add, Delete, FullError, Put, UnavailableError
+from s3server.meta.journal_format import HEADER, Segment, parse_segment
+from s3server.meta.journal_read import History
+from s3server.meta.lmdb import LmdbStore
+from tests.support.blobs import CLUSTER
+from tests.support.failing_vfs import FailingVfs
+from tests.support.journalled import SEGMENT, Site, rows_of
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path, vfs={osd: FailingVfs() for osd in range(4)})
+
+
+def vfs_of(site: Site, osd: int) -> FailingVfs:
+    vfs = site.vfs[osd]
+    assert isinstance(vfs, FailingVfs)
+    return vfs
+
+
+async def fill(store: LmdbStore, count: int, size: int = 1_000, start: int = 0) -> None:
+    for number in range(start, start + count):
+        await store.commit([Put(b"k%06d" % number, os.urandom(size)), Add(b"n", 1)])
+
+
+async def test_every_copy_alone_gives_back_all_that_was_committed(site: Site) -> None:
+    store = site.open()
+    await fill(store, 20)
+    await asyncio.gather(*(store.commit([Put(b"g%d" % n, b"1"), Add(b"n", 1)]) for n in range(50)))
+    await store.commit([Delete(b"k000003")])
+    expected = dict(await rows_of(store))
+    await store.close()
+    assert expected == site.replayed()
+    for osd in site.osds()[:3]:
+        assert expected == site.replayed([osd])
+    assert [] == site.segments(3)
+
+
+async def test_full_segment_is_followed_by_the_next_one_on_the_same_osds(site: Site) -> None:
+    store = site.open()
+    await fill(store, 200)
+    assert 4 <= len(site.segments(0)) == len(site.segments(2)) <= 6
+    assert all(path.stat().st_size == SEGMENT for path in site.segments(1))
+    expected = dict(await rows_of(store))
+    await store.close()
+    assert expected == site.replayed(site.osds()[2:])
+
+
+async def test_batch_larger_than_a_segment_gets_one_that_holds_it(site: Site) -> None:
+    store = site.open()
+    await store.commit([Put(b"large", bytes(5 * SEGMENT))])
+    await fill(store, 3)
+    expected = dict(await rows_of(store))
+    await store.close()
+    assert expected == site.replayed()
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EROFS, errno.ENOSPC, None])
+@pytest.mark.parametrize("at", [1, 2, 7])
+async def test_commit_goes_to_another_osd_where_one_fails(
+    site: Site, code: int | None, at: int
+) -> None:
+    store = site.open()
+    await fill(store, 3)
+    vfs_of(site, 1).fail("append_durably", at, code)
+    await fill(store, 10, start=3)
+    assert 2 == len(site.segments(0))
+    assert 1 == len(site.segments(3)), "it takes the place of the one that failed"
+    expected = dict(await rows_of(store))
+    assert 13 == int.from_bytes(expected[b"n"], "big")
+    await store.close()
+    assert expected == site.replayed()
+    # What the OSD has that failed may end with a batch that was never committed.
+    assert expected == site.replayed([site.osds()[1], site.osds()[2]])
+
+
+async def test_two_of_three_copies_are_enough_and_one_is_not(tmp_path: Path) -> None:
+    site = Site(tmp_path, count=3, vfs={osd: FailingVfs() for osd in range(3)})
+    store = site.open()
+    vfs_of(site, 1).fail("append_durably", 1, errno.EIO)
+    await fill(store, 3)
+    expected = dict(await rows_of(store))
+    vfs_of(site, 2).fail("append_durably", 1, errno.EIO)
+    with pytest.raises(UnavailableError):
+        await store.commit([Put(b"lost", b"1")])
+    assert expected == dict(await rows_of(store))
+    await store.close()
+
+
+async def test_osd_that_is_back_gets_a_copy_again(tmp_path: Path) -> None:
+    site = Site(tmp_path, count=3, vfs={osd: FailingVfs() for osd in range(3)})
+    store = site.open()
+    vfs_of(site, 1).fail("append_durably", 1, errno.EIO)
+    await fill(store, 3)
+    assert [2, 1, 2] == [len(site.segments(osd)) for osd in range(3)]
+    await store.close()
+    store = site.open()
+    await store.tidy()
+    assert 3 == len(header(site.segments(0)[-1]).osds)
+    await fill(store, 3, start=3)
+    expected = dict(await rows_of(store))
+    await store.close()
+    assert expected == site.replayed([site.osds()[0]]) == site.replayed(site.osds()[1:])
+
+
+def header(path: Path) -> Segment:
+    segment = parse_segment(path.read_bytes()[:HEADER])
+    assert segment is not None
+    return segment
+
+
+async def test_stale_copy_is_not_believed_over_newer_ones(site: Site) -> None:
+    store = site.open()
+    await fill(store, 3)
+    vfs_of(site, 0).fail("append_durably", 2, errno.EIO)  # the batch is in copy 1 or 2 only
+    await fill(store, 60, start=3)
+    expected = dict(await rows_of(store))
+    await store.close()
+    assert expected == site.replayed(), "with the copy that stopped early, which comes first"
+
+
+async def test_flipped_byte_in_one_copy_is_passed_over(site: Site) -> None:
+    store = site.open()
+    await fill(store, 12)
+    expected = dict(await rows_of(store))
+    await store.close()
+    used = HEADER + 12 * 1_100
+    for turn in range(120):
+        osd, at = turn % 3, turn * used // 120
+        path = site.segments(osd)[0]
+        whole = path.read_bytes()
+        damaged = bytearray(whole)
+        damaged[at] ^= 0x10
+        path.write_bytes(damaged)
+        assert expected == site.replayed(), f"byte {at} of copy {osd}"
+        path.write_bytes(whole)
+
+
+async def test_copies_damaged_in_different_places_complete_each_other(site: Site) -> None:
+    store = site.open()
+    await fill(store, 12)
+    expected = dict(await rows_of(store))
+    await store.close()
+    for osd, at in ((0, 2_000), (1, 7_000)):
+        path = site.segments(osd)[0]
+        damaged = bytearray(path.read_bytes())
+        damaged[at : at + 100] = bytes(100)
+        path.write_bytes(damaged)
+    os.truncate(site.segments(2)[0], 4_000)
+    assert expected == site.replayed()
+
+
+async def test_entry_damaged_in_all_copies_ends_what_is_believed(site: Site) -> None:
+    store = site.open()
+    await fill(store, 12)
+    await store.close()
+    for osd in range(3):
+        path = site.segments(osd)[0]
+        damaged = bytearray(path.read_bytes())
+        damaged[5_000:5_100] = bytes(100)
+        path.write_bytes(damaged)
+    assert 4 == int.from_bytes(site.replayed()[b"n"], "big")
+
+
+async def test_old_copy_of_the_store_is_brought_up_to_date(site: Site) -> None:
+    store = site.open()
+    await fill(store, 30)
+    await store.close()
+    shutil.copytree(site.root / "meta", site.root / "old")
+    store = site.open()
+    await fill(store, 150, start=30)
+    await store.commit([Delete(b"k000001")])
+    expected = dict(await rows_of(store))
+    await store.close()
+    shutil.rmtree(site.root / "meta")
+    (site.root / "old").rename(site.root / "meta")
+    store = site.open()
+    assert expected == dict(await rows_of(store))
+    await fill(store, 3, start=900)
+    expected = dict(await rows_of(store))
+    await store.close()
+    assert expected == site.replayed()
+
+
+async def test_store_with_a_journal_commits_nothing_without_it(site: Site) -> None:
+    await site.open().close()
+    store = LmdbStore.open(site.root / "meta", ballast_bytes=0)
+    assert store.is_journalled
+    with pytest.raises(UnavailableError, match="journal"):
+        await store.commit([Put(b"k", b"1")])
+    await store.close()
+
+
+async def test_segment_of_another_cluster_means_nothing(site: Site) -> None:
+    store = site.open()
+    await fill(store, 3)
+    await store.close()
+    assert [] == History(site.osds(), "another").segments
+    assert 1 == len(History(site.osds(), CLUSTER).segments)
+
+
+async def test_where_no_osd_has_space_for_a_segment_deletes_go_on(site: Site) -> None:
+    store = site.open()
+    await fill(store, 20)
+    for osd in range(4):
+        always_full(vfs_of(site, osd))
+    with pytest.raises(FullError):
+        await fill(store, 200, start=20)
+    assert store.is_full
+    for number in range(100):
+        await store.commit([Delete(b"k%06d" % number), Add(b"n", -1)])
+    expected = dict(await rows_of(store))
+    for osd in range(4):
+        vfs_of(site, osd).allocate = lambda fd, size: None  # type: ignore[method-assign]
+    await store.tidy()
+    assert not store.is_full
+    await store.commit([Put(b"again", b"1")])
+    assert expected | {b"again": b"1"} == dict(await rows_of(store)) == site.replayed()
+    await store.close()
+
+
+def always_full(vfs: FailingVfs) -> None:
+    def allocate(fd: int, size: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    vfs.allocate = allocate  # type: ignore[method-assign]
