@@ -31,6 +31,7 @@ from s3server.core.copying import Copying
 from s3server.core.listing import Listing
 from s3server.core.multipart import Multipart
 from s3server.core.objects import Objects
+from s3server.core.open_uploads import OpenUploads
 from s3server.core.records import store_key
 from s3server.core.services import Regions, Services
 from s3server.core.users import Users
@@ -267,6 +268,7 @@ async def _services(
         objects=objects,
         copying=Copying(meta, blobs, objects),
         multipart=Multipart(meta, blobs, objects, clock=clock),
+        open_uploads=OpenUploads(blobs, objects),
         listing=Listing(meta),
         users=users,
         regions=Regions(config.server.region, config.server.region_aliases),

@@ -131,6 +131,25 @@ class Upload(Source, Protocol):
         ...
 
 
+class OpenUpload(Protocol):
+    """An upload whose length shows at its end: the file of a form, which anything may follow.
+
+    `head` is read first, where there is one, then rest(); etag and checksums are valid after it.
+    """
+
+    head: Source | None  # what surely belongs to it, if that is much
+
+    async def rest(self) -> bytes:
+        """Return what follows the head: little. Raises S3Errors where a promise was not kept."""
+        ...
+
+    @property
+    def etag(self) -> str: ...
+
+    @property
+    def checksums(self) -> tuple[tuple[str, str], ...]: ...
+
+
 class ChunkVerifier(Protocol):
     """Verifies the chained signatures of an aws-chunked body. Both raise SignatureDoesNotMatch."""
 
@@ -143,7 +162,7 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     """What authentication found."""
 
     principal: Principal
-    mechanism: Literal["anonymous", "v4-header", "v4-query", "v2-header", "v2-query"]
+    mechanism: Literal["anonymous", "v4-header", "v4-query", "v2-header", "v2-query", "post"]
     payload: str = "UNSIGNED-PAYLOAD"  # of x-amz-content-sha256: a hash, or how the body is signed
     chunks: ChunkVerifier | None = None  # set where chunks of the body are signed
 

@@ -20,19 +20,21 @@ from s3server import errors
 from s3server.auth.actions import on_version
 from s3server.auth.authenticate import AuthSettings, Lookup, authenticate, hoisted_headers
 from s3server.browser.cors import Sharing
+from s3server.browser.post import open_post
 from s3server.core.buckets import check_name
 from s3server.core.clock import Clock, Ids
 from s3server.core.records import BucketRecord
 from s3server.core.services import Services
 from s3server.data import base as data
 from s3server.door import Caller, Door
-from s3server.errors import NoSuchBucket, S3Error
+from s3server.errors import AccessDenied, NoSuchBucket, S3Error
 from s3server.meta import base as meta
 from s3server.model import HttpRequest, Identity, Target
 from s3server.operation import Ctx, Handler
 from s3server.wire.body import Body
 from s3server.wire.checksums import DEFAULT_ALGORITHM
 from s3server.wire.errors import render_error
+from s3server.wire.form_file import FormFile
 from s3server.wire.parse import Parser, body_limit, compile_parser, has_streaming_body
 from s3server.wire.promises import require_digest
 from s3server.wire.proxies import TrustedProxies
@@ -50,10 +52,7 @@ Send = Callable[[Any], Awaitable[None]]
 _CHECKSUM_OF_OBJECT = frozenset({"CompleteMultipartUpload"})
 
 # What else such a request stores with the object needs its permission too.
-_CREATING = frozenset({"CopyObject", "CreateMultipartUpload", "PutObject"})
-
-# Nobody's by their headers: they would be denied, where the answer is that we lack them.
-_SIGNED_IN_BODY = frozenset({"PostObject"})
+_CREATING = frozenset({"CopyObject", "CreateMultipartUpload", "PostObject", "PutObject"})
 
 
 _BODILESS = frozenset({"GET", "HEAD"})
@@ -150,9 +149,10 @@ class Server:
         operation = self._router.find(http.method, target.level, query, http.headers)
         exchange.operation = operation
         identity = await self._authenticate(http, target, is_trusted)
-        if identity.principal.is_anonymous and operation.name in _SIGNED_IN_BODY:
-            self._bind(operation)
-        if hoisted := hoisted_headers(http, identity):
+        content: object = None
+        if operation.name == "PostObject":
+            http, target, identity, content = await self._open_post(http, target, identity, receive)
+        elif hoisted := hoisted_headers(http, identity):
             # Parameters of a signed URL that stand for headers count like the headers.
             http = replace(http, headers={**hoisted, **http.headers})
             operation = self._router.find(http.method, target.level, query, http.headers)
@@ -164,13 +164,28 @@ class Server:
         creates = operation.name in _CREATING
         await self._door.permit(caller, action, bucket, target.key, version, creates=creates)
         binding = self._bind(operation)
-        content: object = b""
-        if operation.input is not None and http.method not in _BODILESS:
+        if content is None and operation.input is not None and http.method not in _BODILESS:
             content = await self._content(operation, binding, http, identity, receive)
-        request = binding.parse(http, target, query, content)
+        request = binding.parse(http, target, query, content or b"")
         ctx = self._context(exchange, caller, bucket)
         result = await binding.handler(ctx, request)
         return binding.render(result, request_id=exchange.request_id, host_id=self._edge.host_id)
+
+    async def _open_post(
+        self, http: HttpRequest, target: Target, identity: Identity, receive: Receive
+    ) -> tuple[HttpRequest, Target, Identity, FormFile]:
+        """Return the PutObject that a form stands for, once it is proven by its fields."""
+        if not identity.principal.is_anonymous:
+            raise AccessDenied("An upload by a form is signed by the fields of the form alone.")
+        return await open_post(
+            http,
+            target,
+            receive,
+            payload=identity.payload,
+            lookup=self._lookup,
+            settings=self._edge.auth,
+            now=self._clock.now_ms() / 1000,
+        )
 
     async def _respond_to_form(
         self,

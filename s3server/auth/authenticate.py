@@ -51,7 +51,7 @@ _V4_MARKS = frozenset({"x-amz-algorithm", "x-amz-credential", "x-amz-signature"}
 _V2_MARKS = frozenset({"AWSAccessKeyId", "Signature"})
 _is_sha256 = re.compile(r"[0-9a-f]{64}").fullmatch
 # Stands in where the access key is unknown, so that the answer takes as long.
-_NO_SECRET = "0" * 40
+NO_SECRET = "0" * 40
 _DEFAULT_PORTS = (":80", ":443")
 
 
@@ -179,12 +179,12 @@ async def _version_4(attempt: _Attempt, lookup: Lookup) -> Identity:
     if claim.service != "s3" or attempt.body_sha256 is not None:
         payload = _form_payload(claim, attempt)
     credential = await lookup(claim.access_key_id)
-    secret = credential.secret if credential else _NO_SECRET
+    secret = credential.secret if credential else NO_SECRET
     try:
         key = sigv4.verify(claim, attempt.request, secret, payload, _hosts(attempt))
     except SignatureDoesNotMatch as error:
         raise _refused(error, credential, attempt) from None
-    known = _known(credential, claim.access_key_id, token)
+    known = known_credential(credential, claim.access_key_id, token)
     is_chunked = _check_payload(payload)
     chunks = ChunkSignatures(claim, key) if is_chunked else None
     return Identity(known.principal, attempt.mechanism, payload, chunks)
@@ -207,7 +207,7 @@ async def _version_2(attempt: _Attempt, lookup: Lookup) -> Identity:
     token = headers.get("x-amz-security-token", parameters.get("x-amz-security-token"))
     sigv2.check(claim, pairs, now=attempt.now)
     credential = await lookup(claim.access_key_id)
-    secret = credential.secret if credential else _NO_SECRET
+    secret = credential.secret if credential else NO_SECRET
     prefixes = dict.fromkeys(host.prefix for host in _hosts(attempt))
     try:
         sigv2.verify(
@@ -215,7 +215,7 @@ async def _version_2(attempt: _Attempt, lookup: Lookup) -> Identity:
         )
     except SignatureDoesNotMatch as error:
         raise _refused(error, credential, attempt) from None
-    known = _known(credential, claim.access_key_id, token)
+    known = known_credential(credential, claim.access_key_id, token)
     payload = headers.get("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
     if _check_payload(payload):
         raise InvalidRequest("Signed chunks need Signature Version 4.")
@@ -235,7 +235,9 @@ def _refused(
     return error
 
 
-def _known(credential: Credential | None, access_key_id: str, token: str | None) -> Credential:
+def known_credential(
+    credential: Credential | None, access_key_id: str, token: str | None
+) -> Credential:
     if credential is None:
         raise InvalidAccessKeyId(AWSAccessKeyId=access_key_id)
     if token is not None:

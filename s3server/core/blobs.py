@@ -7,7 +7,7 @@ works those off, so no request ever waits for bytes to be freed.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import TypeVar
 
@@ -73,7 +73,7 @@ class Blobs:
                 await self._pools[ref.pool].delete(ref)
 
     async def commit_or_discard(
-        self, ref: DataRef | None, make_plan: Callable[[], Awaitable[Plan[T]]]
+        self, refs: Sequence[DataRef], make_plan: Callable[[], Awaitable[Plan[T]]]
     ) -> T:
         """Commit a plan that adopts freshly written bytes; free them where it failed for certain.
 
@@ -92,7 +92,8 @@ class Blobs:
         except UnavailableError:
             raise
         except Exception:
-            await self.discard(ref)
+            for ref in refs:
+                await self.discard(ref)
             raise
 
     def adopt(self, ref: DataRef | None) -> list[Write]:

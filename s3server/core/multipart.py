@@ -166,7 +166,7 @@ class Multipart:
                 checks=[Unchanged(row_key, row), Unchanged(part_key, old_row)],
             )
 
-        return await self._blobs.commit_or_discard(ref, plan)
+        return await self._blobs.commit_or_discard([] if ref is None else [ref], plan)
 
     async def parts(
         self, upload_id: bytes, *, after: int = 0, limit: int = MAX_PARTS

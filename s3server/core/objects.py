@@ -135,7 +135,7 @@ class Objects:
         async def plan() -> Plan[ObjectRecord]:
             return await self.plan_version(bucket, key, version)
 
-        return await self._blobs.commit_or_discard(ref, plan)
+        return await self._blobs.commit_or_discard([] if ref is None else [ref], plan)
 
     async def plan_version(
         self, bucket: BucketRecord, key: str, version: NewVersion

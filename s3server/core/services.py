@@ -10,6 +10,7 @@ from s3server.core.copying import Copying
 from s3server.core.listing import Listing
 from s3server.core.multipart import Multipart
 from s3server.core.objects import Objects
+from s3server.core.open_uploads import OpenUploads
 from s3server.core.users import Users
 
 
@@ -34,6 +35,7 @@ class Services:
     objects: Objects
     copying: Copying
     multipart: Multipart
+    open_uploads: OpenUploads
     listing: Listing
     users: Users
     regions: Regions

@@ -8,11 +8,12 @@ then the one whose header is there. A query key that names another operation is 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s3server import errors
 from s3server.catalogue import S3_ROWS
-from s3server.wire.service_model import S3_NAMESPACE, Level, Operation, ServiceModel
+from s3server.wire.forms import MEDIA_TYPE, media_type
+from s3server.wire.service_model import Level, Operation, ServiceModel
 
 # What any request may carry: it signs, names or shapes the request and selects nothing.
 _ANYWHERE = frozenset(
@@ -21,7 +22,6 @@ _ANYWHERE = frozenset(
     | {f"X-Amz-{name}" for name in ("Signature", "SignedHeaders", "Security-Token")}
 )
 _ANYWHERE_PREFIXES = ("x-amz-", "response-")  # compared in lower case
-_FORM_UPLOAD = "multipart/form-data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Router:
         self._sub_resources = frozenset(
             key for table in self._tables.values() for key in table.selectors
         )
-        self._form_upload = _form_upload()
+        self._form_upload = _form_upload(s3.operations["PutObject"])
 
     def find(
         self, method: str, level: Level, query: Mapping[str, str], headers: Mapping[str, str]
@@ -169,23 +169,10 @@ def _table(candidates: list[_Candidate]) -> _Table:
 
 
 def _is_form_upload(headers: Mapping[str, str]) -> bool:
-    return headers.get("content-type", "").lower().startswith(_FORM_UPLOAD)
+    return media_type(headers.get("content-type", "")) == MEDIA_TYPE
 
 
-def _form_upload() -> Operation:
-    """Return PostObject, which no model describes: its input is the form."""
-    return Operation(
-        row=next(row for row in S3_ROWS if row.name == "PostObject"),
-        protocol="rest-xml",
-        method="POST",
-        level="bucket",
-        query=frozenset(),
-        known_query=frozenset(),
-        input=None,
-        output=None,
-        input_root="",
-        result_wrapper="",
-        status=204,
-        namespace=S3_NAMESPACE,
-        needs_checksum=False,
-    )
+def _form_upload(put_object: Operation) -> Operation:
+    """Return PostObject, which no model describes: a PutObject whose request is a form."""
+    row = next(row for row in S3_ROWS if row.name == "PostObject")
+    return replace(put_object, row=row, method="POST", status=204)

@@ -62,8 +62,9 @@ class Renderer(Protocol):
     """Turns a handler's result into a response.
 
     Keys of the result are those of boto3; None is left out; "@status" and "@headers" (a dict of
-    names and values) override and add. Raises ValueError or KeyError for what the operation's
-    output does not have, or for a header value with control characters: bugs of ours.
+    names and values) override and add; "@body" is a body that no model describes. Raises
+    ValueError or KeyError for what the operation's output does not have, or for a header value
+    with control characters: bugs of ours.
     """
 
     def __call__(self, result: dict[str, Any], *, request_id: str, host_id: str) -> Response: ...
@@ -92,6 +93,7 @@ class _RestRenderer:
         status = 206 if result.get("ContentRange") else self._status
         headers = id_headers(request_id, host_id)
         content: dict[str, Any] = {}
+        own_body = b""
         for name, value in result.items():
             if value is None:
                 continue
@@ -104,9 +106,11 @@ class _RestRenderer:
                 status = value
             elif name == "@headers":
                 headers += _extra_headers(value)
+            elif name == "@body":
+                own_body = value
             else:
                 content[name] = value
-        body = self._write_body(content)
+        body = own_body or self._write_body(content)
         if body and self._content_type:
             headers.append((b"content-type", self._content_type))
         # RFC 9110, 8.6: no Content-Length in a 204; that of a stream is the handler's.

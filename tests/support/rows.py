@@ -43,7 +43,7 @@ POST_OBJECT = RowRequest(
     "POST",
     PATHS["bucket"],
     {"content-type": "multipart/form-data; boundary=x"},
-    is_handled=False,
+    is_handled=True,
 )
 EVERY_ROW = (*ROWS, POST_OBJECT)
 assert {row.name for row in EVERY_ROW} == {row.name for row in S3_ROWS}

@@ -21,6 +21,7 @@ from s3server.core.copying import Copying
 from s3server.core.listing import Listing
 from s3server.core.multipart import Multipart
 from s3server.core.objects import Objects
+from s3server.core.open_uploads import OpenUploads
 from s3server.core.records import UserRecord, encode, user_key, user_name_key
 from s3server.core.services import Regions, Services
 from s3server.core.users import Users
@@ -159,6 +160,7 @@ class Store:
             objects=objects,
             copying=Copying(self.meta, blobs, objects),
             multipart=Multipart(self.meta, blobs, objects, clock=self.clock),
+            open_uploads=OpenUploads(blobs, objects),
             listing=Listing(self.meta),
             users=users,
             regions=Regions(self.region, self.region_aliases),

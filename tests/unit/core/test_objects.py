@@ -223,13 +223,14 @@ async def test_put_that_waited_too_long_for_its_commit_is_refused(store: TestSto
     """Compaction and sweep may have taken its bytes for rubbish by then."""
     bucket = await store.bucket()
     ref = await store.blobs.write("main", Bytes(b"data"))
+    assert ref is not None
 
     async def held_up() -> Plan[None]:
         store.clock.now += ADOPT_WITHIN_MS + 1
         return Plan(None, [Put(b"Sk", b"v")], [Unchanged(b"Sk", b"another")])
 
     with pytest.raises(SlowDown):
-        await store.blobs.commit_or_discard(ref, held_up)
+        await store.blobs.commit_or_discard([ref], held_up)
     assert (0, None) == (blob_count(store), await store.objects.find(bucket, "key"))
 
 
