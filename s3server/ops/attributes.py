@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from s3server import errors
-from s3server.core.objects import Attributes, WriteCondition
+from s3server.core.objects import Attributes, Pairs, WriteCondition
 from s3server.core.records import ObjectRecord
 from s3server.model import Principal
 from s3server.ops.refusals import ON_NEW_OBJECTS, check_storage_class, refuse
+from s3server.wire.checksums import ADLER32
 
 STORED_HEADERS = (
     "ContentType",
@@ -91,9 +92,20 @@ def describe(record: ObjectRecord) -> dict[str, Any]:
 
 def checksums_of(record: ObjectRecord) -> dict[str, str]:
     """Return the stored checksums with their type, as the model names them."""
-    if not record.checksums:
-        return {}
-    return {**dict(record.checksums), "ChecksumType": record.checksum_type}
+    shown = shown_checksums(record.checksums)
+    return {**shown, "ChecksumType": record.checksum_type} if shown else {}
+
+
+def whole_checksums(record: ObjectRecord) -> dict[str, str]:
+    """Return the stored checksums that are of the object's bytes, not of its parts' checksums."""
+    if record.checksum_type == "COMPOSITE":
+        return {name: value for name, value in record.checksums if name == ADLER32}
+    return dict(record.checksums)
+
+
+def shown_checksums(checksums: Pairs) -> dict[str, str]:
+    """Return those of the stored checksums that S3 has a name for."""
+    return {name: value for name, value in checksums if name != ADLER32}
 
 
 def _stored_headers(request: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

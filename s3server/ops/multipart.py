@@ -21,7 +21,7 @@ from s3server.ops.attributes import (
 )
 from s3server.ops.bucket_list import page_size, spell_url
 from s3server.ops.refusals import check_owner, refuse
-from s3server.wire.checksums import whole_checksum
+from s3server.wire.checksums import ALGORITHMS, whole_adler32, whole_checksum
 
 MAX_UPLOADS = 1_000
 MAX_PARTS = 10_000
@@ -180,7 +180,11 @@ def _checksum_type(algorithm: str, wanted: str) -> str:
         if wanted:
             raise InvalidRequest("A checksum type needs a checksum algorithm.")
         return ""
-    only = {"CRC64NVME": "FULL_OBJECT", "SHA1": "COMPOSITE", "SHA256": "COMPOSITE"}.get(algorithm)
+    only = None
+    if algorithm == "CRC64NVME":
+        only = "FULL_OBJECT"
+    elif ALGORITHMS[algorithm].combine is None:
+        only = "COMPOSITE"
     if only is not None and wanted not in ("", only):
         raise InvalidRequest(
             f"The {wanted} checksum type cannot be used with the {algorithm.lower()} algorithm."
@@ -202,6 +206,6 @@ def _digest(
     pairs = [(dict(part.checksums), part.size) for part in parts]
     algorithm, kind = upload.checksum_algorithm, upload.checksum_type
     checksum = whole_checksum(request, algorithm=algorithm, checksum_type=kind, parts=pairs)
-    if checksum is None:
-        return Digest()
-    return Digest(checksums=(checksum,), checksum_type=kind or "FULL_OBJECT")
+    adler32 = whole_adler32(pairs)
+    stored = tuple(one for one in (checksum, adler32) if one is not None)
+    return Digest(checksums=stored, checksum_type=(kind or "FULL_OBJECT") if checksum else "")

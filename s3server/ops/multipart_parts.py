@@ -10,12 +10,12 @@ from s3server.core.records import PartRecord
 from s3server.core.versions import shown_version_id
 from s3server.errors import EntityTooLarge, InvalidArgument
 from s3server.operation import Ctx, handles
-from s3server.ops.attributes import at, quote_etag
+from s3server.ops.attributes import at, quote_etag, shown_checksums
 from s3server.ops.bucket_list import page_size
 from s3server.ops.multipart import MAX_PARTS
 from s3server.ops.object_copy import REFUSED, check_source_conditions, open_source
 from s3server.ops.refusals import ENCRYPTION, check_owner, refuse
-from s3server.wire.checksums import ALGORITHMS, DEFAULT_ALGORITHM, new_md5
+from s3server.wire.checksums import ADLER32, ALGORITHMS, DEFAULT_ALGORITHM, RunningAdler32, new_md5
 from s3server.wire.ranges import parse_copy_range
 
 MAX_PARTS_LISTED = 1_000
@@ -34,7 +34,7 @@ async def upload_part(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         _part_number(request),
         request["Body"],
     )
-    return {"ETag": quote_etag(part.etag), **dict(part.checksums)}
+    return {"ETag": quote_etag(part.etag), **shown_checksums(part.checksums)}
 
 
 @handles("UploadPartCopy")
@@ -61,7 +61,7 @@ async def upload_part_copy(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         "CopyPartResult": {
             "ETag": quote_etag(part.etag),
             "LastModified": at(part.modified_ms),
-            **dict(part.checksums),
+            **shown_checksums(part.checksums),
         },
     }
 
@@ -73,11 +73,13 @@ class PartDigests:
         self._md5 = new_md5()
         self._algorithm = ALGORITHMS[algorithm]
         self._checksum = self._algorithm.new()
+        self._adler32 = RunningAdler32()
 
     def update(self, data: memoryview) -> None:
         """Go on over `data`."""
         self._md5.update(data)
         self._checksum.update(data)
+        self._adler32.update(data)
 
     @property
     def etag(self) -> str:
@@ -86,8 +88,9 @@ class PartDigests:
 
     @property
     def checksums(self) -> tuple[tuple[str, str], ...]:
-        """The checksum as the model names it."""
-        return ((self._algorithm.member, b64encode(self._checksum.digest()).decode()),)
+        """The checksum as the model names it, and the Adler-32."""
+        checksum = b64encode(self._checksum.digest()).decode()
+        return (self._algorithm.member, checksum), (ADLER32, self._adler32.digest().hex())
 
 
 @handles("ListParts")
@@ -126,7 +129,7 @@ def _entry(part: PartRecord) -> dict[str, Any]:
         "LastModified": at(part.modified_ms),
         "ETag": quote_etag(part.etag),
         "Size": part.size,
-        **dict(part.checksums),
+        **shown_checksums(part.checksums),
     }
 
 

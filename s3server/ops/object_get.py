@@ -10,10 +10,11 @@ from s3server.core.records import BlobRecord, ObjectRecord
 from s3server.core.versions import shown_version_id
 from s3server.errors import InvalidArgument, InvalidPartNumber, InvalidRequest
 from s3server.operation import Ctx, handles
-from s3server.ops.attributes import at, checksums_of, describe, quote_etag
+from s3server.ops.attributes import at, checksums_of, describe, quote_etag, whole_checksums
 from s3server.ops.object_ranges import PIECE_BYTES, MultiRange
 from s3server.ops.refusals import check_owner, refuse
 from s3server.wire.conditions import check_read_conditions
+from s3server.wire.digest_fields import WANTS, told_digests
 from s3server.wire.ranges import parse_range
 from s3server.wire.timestamps import http_date
 
@@ -81,7 +82,8 @@ def _several(
 
 async def _open(ctx: Ctx, request: dict[str, Any]) -> tuple[ObjectRecord, dict[str, Any]]:
     """Return the version asked for and the members of the answer, "@spans" among them."""
-    is_plain = len(request) == 2  # bucket and key: nothing else was asked for or is to check
+    # Bucket and key alone: nothing else was asked for or is to check.
+    is_plain = len(request) == 2 and ctx.http.headers.keys().isdisjoint(WANTS)
     if not is_plain:
         check_owner(ctx, request)
         refuse(request, "SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
@@ -102,6 +104,10 @@ async def _open(ctx: Ctx, request: dict[str, Any]) -> tuple[ObjectRecord, dict[s
     is_whole = "ContentRange" not in result and len(spans) == 1
     if is_whole and request.get("ChecksumMode") == "ENABLED":
         result.update(checksums_of(record))
+    etag = "" if record.part_count else record.etag
+    told = told_digests(ctx.http.headers, whole_checksums(record), etag, is_whole=is_whole)
+    if told:
+        result["@headers"] = told
     _override(ctx, request, result)
     return record, result
 

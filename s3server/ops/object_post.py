@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from s3server.core.versions import shown_version_id
 from s3server.operation import Ctx, handles
+from s3server.ops.acls import with_acl
 from s3server.ops.attributes import attributes_of, checksums_of, quote_etag
 from s3server.wire.xml_write import escape
 
@@ -19,9 +20,8 @@ _URL = re.compile(r"https?://[!-~]+").fullmatch  # printable ASCII without blank
 async def post_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Store the file of a form; the answer is the one that the form asks for."""
     bucket, key, form = ctx.require_bucket(), request["Key"], ctx.http.headers
-    record = await ctx.services.open_uploads.put(
-        bucket, key, request["Body"], attributes_of(request, ctx.principal)
-    )
+    attributes = await with_acl(ctx, request, attributes_of(request, ctx.principal))
+    record = await ctx.services.open_uploads.put(bucket, key, request["Body"], attributes)
     host, etag = form.get("host", ""), quote_etag(record.etag)
     location = f"{ctx.http.scheme}://{host}{ctx.http.raw_path.rstrip('/')}/{quote(key)}"
     version = shown_version_id(bucket, record)

@@ -14,11 +14,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from awscrt.checksums import combine_crc32, combine_crc32c, combine_crc64nvme, crc32c, crc64nvme
-from isal.isal_zlib import crc32
+from awscrt.checksums import (
+    XXHash,
+    combine_crc32,
+    combine_crc32c,
+    combine_crc64nvme,
+    crc32c,
+    crc64nvme,
+)
+from isal.isal_zlib import adler32, crc32
 
 from s3server.errors import BadDigest, InvalidRequest
 
+# What is stored with S3's checksums, of every object, and is none of them: 8 hexadecimal digits.
+ADLER32 = "Adler32"
+_ADLER_BASE = 65_521  # RFC 1950, 8.2
 DEFAULT_ALGORITHM = "CRC64NVME"  # what AWS computes where the client declares none
 Buffer = bytes | bytearray | memoryview
 
@@ -46,6 +56,38 @@ class RunningCrc:
     def digest(self) -> bytes:
         """Return the CRC so far, big-endian."""
         return self._value.to_bytes(self._size, "big")
+
+
+class RunningAdler32(RunningCrc):
+    """The Adler-32 of bytes given piece by piece: that of no bytes is 1."""
+
+    def __init__(self) -> None:
+        super().__init__(adler32, 4)
+        self._value = 1
+
+
+def combine_adler32(first: int, second: int, size: int) -> int:
+    """Return the Adler-32 of bytes one after the other, from both's and the size of the second."""
+    low = (first & 0xFFFF) - 1
+    high = (first >> 16) + (second >> 16) + size * low
+    return high % _ADLER_BASE << 16 | (low + (second & 0xFFFF)) % _ADLER_BASE
+
+
+class RunningXxHash:
+    """An XXH over bytes given piece by piece, which awscrt tells once only."""
+
+    def __init__(self, new: Callable[[], XXHash]) -> None:
+        self._running = new()
+        self._digest = b""
+
+    def update(self, data: Buffer, /) -> None:
+        """Go on over `data`."""
+        self._running.update(bytes(data))  # it takes nothing that could change
+
+    def digest(self) -> bytes:
+        """Return the hash, big-endian; nothing can be added after that."""
+        self._digest = self._digest or self._running.finalize()
+        return self._digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +122,14 @@ ALGORITHMS: Mapping[str, Algorithm] = {
                   lambda: RunningCrc(crc64nvme, 8), combine_crc64nvme),
         Algorithm("SHA1", "ChecksumSHA1", "x-amz-checksum-sha1", 20, _sha1),
         Algorithm("SHA256", "ChecksumSHA256", "x-amz-checksum-sha256", 32, hashlib.sha256),
+        Algorithm("SHA512", "ChecksumSHA512", "x-amz-checksum-sha512", 64, hashlib.sha512),
+        Algorithm("MD5", "ChecksumMD5", "x-amz-checksum-md5", 16, new_md5),
+        Algorithm("XXHASH64", "ChecksumXXHASH64", "x-amz-checksum-xxhash64", 8,
+                  lambda: RunningXxHash(XXHash.new_xxhash64)),
+        Algorithm("XXHASH3", "ChecksumXXHASH3", "x-amz-checksum-xxhash3", 8,
+                  lambda: RunningXxHash(XXHash.new_xxhash3_64)),
+        Algorithm("XXHASH128", "ChecksumXXHASH128", "x-amz-checksum-xxhash128", 16,
+                  lambda: RunningXxHash(XXHash.new_xxhash3_128)),
     )
 }  # fmt: skip
 BY_HEADER: Mapping[str, Algorithm] = {a.header: a for a in ALGORITHMS.values()}
@@ -129,6 +179,16 @@ def whole_checksum(
     if stated is not None and stated != value:
         raise mismatch(chosen)
     return chosen.member, value
+
+
+def whole_adler32(parts: Sequence[tuple[Mapping[str, str], int]]) -> tuple[str, str] | None:
+    """Return the Adler-32 of a multipart object as it is stored; None where a part has none."""
+    value = 1
+    for sums, size in parts:
+        if ADLER32 not in sums:
+            return None
+        value = combine_adler32(value, int(sums[ADLER32], 16), size)
+    return ADLER32, f"{value:08x}"
 
 
 def composite(algorithm: Algorithm, digests: Sequence[bytes]) -> str:

@@ -16,7 +16,7 @@ from s3server.errors import (
 )
 from s3server.model import ChunkVerifier
 from s3server.wire.aws_chunked import SIGNATURE_TRAILER, ChunkEnd
-from s3server.wire.checksums import ALGORITHMS, decoded, mismatch, new_md5
+from s3server.wire.checksums import ADLER32, ALGORITHMS, RunningAdler32, decoded, mismatch, new_md5
 from s3server.wire.promises import Promises
 
 # hashlib lets go of the GIL from 2,048 bytes on. For a body of 4 KB that saves nothing and costs
@@ -67,6 +67,8 @@ class Digests:
         self._md5 = new_md5()
         self._algorithm = promises.algorithm or ALGORITHMS.get(default_algorithm)
         self._checksum = self._algorithm.new() if self._algorithm else None
+        self._adler32 = RunningAdler32() if default_algorithm else None  # of objects
+        self._promised = [(one, one.new(), digest) for one, digest in promises.digests]
         self._sha256 = hashlib.sha256() if promises.sha256 else None
         self._chunks = SignedChunks(chunks) if chunks is not None and promises.is_signed else None
 
@@ -82,10 +84,13 @@ class Digests:
 
     @property
     def checksums(self) -> tuple[tuple[str, str], ...]:
-        """The checksum as the model names it, or nothing where none is computed."""
+        """The checksum as the model names it and the Adler-32; nothing where none is computed."""
         if self._algorithm is None or self._checksum is None:
             return ()
-        return ((self._algorithm.member, b64encode(self._checksum.digest()).decode()),)
+        checksum = self._algorithm.member, b64encode(self._checksum.digest()).decode()
+        if self._adler32 is None:
+            return (checksum,)
+        return checksum, (ADLER32, self._adler32.digest().hex())
 
     def absorb(self, data: memoryview, start: int, ends: Sequence[ChunkEnd]) -> None:
         """Go on over `data`, which lies at `start` in the body; `ends` are of chunks in it.
@@ -101,6 +106,10 @@ class Digests:
                 self._sha256.update(piece)
         if self._checksum is not None:
             self._checksum.update(data)
+        if self._adler32 is not None:
+            self._adler32.update(data)
+        for _, running, _ in self._promised:
+            running.update(data)
         if self._chunks is not None:
             self._chunks.absorb(data, start, ends)
 
@@ -119,6 +128,9 @@ class Digests:
         self._verify_md5()
         if expected and self._algorithm is not None and self.checksums[0][1] != expected:
             raise mismatch(self._algorithm)
+        for one, running, digest in self._promised:
+            if running.digest() != digest:
+                raise BadDigest(f"The {one.name} digest you specified did not match.")
 
     def _trailing_checksum(self, trailers: dict[str, str]) -> str:
         """Return the checksum that came last, once the trailers are as announced and signed."""

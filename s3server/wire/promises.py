@@ -12,6 +12,7 @@ import msgspec
 from s3server import errors
 from s3server.errors import InvalidArgument, InvalidDigest, InvalidRequest
 from s3server.wire.checksums import ALGORITHMS, BY_HEADER, NO_CHECKSUM, Algorithm, decoded
+from s3server.wire.digest_fields import Promised, promised_digests
 
 _PREFIX = "x-amz-checksum-"
 _NOT_ALONE = (
@@ -33,6 +34,7 @@ class Promises(msgspec.Struct, frozen=True, gc=False):
     algorithm: Algorithm | None  # of the declared checksum
     checksum: str  # base64; "": none, or it comes as the trailer
     trailer: str  # name of the trailing header that was announced; "": none
+    digests: Promised = ()  # of the fields of HTTP itself
 
 
 def read_promises(headers: Mapping[str, str], *, payload: str, has_checksum: bool) -> Promises:
@@ -65,7 +67,14 @@ def read_promises(headers: Mapping[str, str], *, payload: str, has_checksum: boo
         algorithm=algorithm,
         checksum=checksum,
         trailer=trailer,
+        digests=_digests(headers) if has_checksum else (),
     )
+
+
+def _digests(headers: Mapping[str, str]) -> Promised:
+    if "digest" in headers or "repr-digest" in headers or "content-digest" in headers:
+        return promised_digests(headers)
+    return ()
 
 
 def require_digest(headers: Mapping[str, str]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
 from xml.sax.saxutils import escape
 
+from s3server.wire.checksums import ALGORITHMS
 from tests.support.asgi_client import Answer, Client
 
 MIB = 1 << 20
@@ -52,3 +54,26 @@ async def complete(
     """Ask for an upload to be completed."""
     body = parts_document(parts)
     return await client("POST", f"{path}?uploadId={upload}", body=body, headers=headers)
+
+
+async def complete_upload(
+    client: Client, path: str, pieces: Sequence[bytes], *, algorithm: str = ""
+) -> Answer:
+    """Make an object of pieces, each sent with its checksum where an algorithm is named."""
+    headers = {"x-amz-checksum-algorithm": algorithm} if algorithm else {}
+    upload = await begin(client, path, headers)
+    parts = [
+        await send_part(client, path, upload, number, piece, _checksum(algorithm, piece))
+        for number, piece in enumerate(pieces, 1)
+    ]
+    answer = await complete(client, path, upload, parts)
+    assert answer.status == 200, answer.body
+    return answer
+
+
+def _checksum(algorithm: str, piece: bytes) -> dict[str, str]:
+    if not algorithm:
+        return {}
+    running = ALGORITHMS[algorithm].new()
+    running.update(piece)
+    return {ALGORITHMS[algorithm].header: b64encode(running.digest()).decode()}
