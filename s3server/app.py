@@ -22,7 +22,7 @@ from s3server.auth.secrets import (
 )
 from s3server.cluster.live import Cluster, ClusterWatch, watch_cluster
 from s3server.cluster.seed import cluster_id, seed
-from s3server.config import Config
+from s3server.config import Config, JobsConfig
 from s3server.core.access import Access
 from s3server.core.blobs import Blobs
 from s3server.core.buckets import Buckets
@@ -36,12 +36,17 @@ from s3server.core.records import store_key
 from s3server.core.services import Regions, Services
 from s3server.core.users import Users
 from s3server.health import health_application
+from s3server.jobs.board import Board
 from s3server.jobs.collect import Collect
 from s3server.jobs.compact import Compact
 from s3server.jobs.lease import Lease
+from s3server.jobs.repair import Repair
 from s3server.jobs.runner import Job, Runner
+from s3server.jobs.scan import Scan
+from s3server.jobs.scrub import Scrub
 from s3server.jobs.snapshot import Snapshots
 from s3server.jobs.sweep import Sweep
+from s3server.jobs.throttle import Throttle
 from s3server.meta.lmdb import LmdbStore
 from s3server.meta.snapshot_format import Snapshot
 from s3server.metadata import Restored, attach_journal, open_metadata, restore_store
@@ -183,11 +188,12 @@ async def run_jobs(config: Config) -> None:
         Compact(meta, cluster.pools, cluster.osds, clock=clock),
         Sweep(meta, cluster.osds, clock=clock),
         Snapshots(meta, clock=clock),
+        *_keep_whole(config.jobs, meta, cluster, clock, grace_ms),
     ]
     lease = Lease(meta, "jobs", holder=_gateway(config), clock=clock, duration_ms=LEASE_MS)
     tasks = [loop.create_task(_tidy(meta)), loop.create_task(watch.run())]
     try:
-        await Runner(jobs, lease, interval_s=JOB_INTERVAL_S).run(stop)
+        await Runner(jobs, lease, Board(meta, clock), interval_s=JOB_INTERVAL_S).run(stop)
     finally:
         await _cancel(tasks)
         await watch.close()
@@ -214,6 +220,29 @@ async def restore(config: Config, *, force: bool, accept_missing: bool) -> Resto
     finally:
         await meta.close()
     return restored
+
+
+def _keep_whole(
+    config: JobsConfig, meta: LmdbStore, cluster: Cluster, clock: SystemClock, grace_ms: int
+) -> list[Job]:
+    """Return the jobs that find what is damaged, lost or astray, and make it good."""
+    scrub = Throttle(config.scrub_mib_s)
+    light_ms = round(config.light_scrub_h * 3_600_000)
+    deep_ms = round(config.deep_scrub_days * 86_400_000)
+    return [
+        Scan(meta, cluster.pools, clock=clock, epoch=lambda: cluster.map.epoch),
+        Repair(
+            meta,
+            cluster.pools,
+            cluster.osds,
+            clock=clock,
+            grace_ms=grace_ms,
+            repair=Throttle(config.repair_mib_s),
+            rebalance=Throttle(config.rebalance_mib_s),
+        ),
+        Scrub(meta, cluster.pools, clock=clock, deep=False, every_ms=light_ms, throttle=scrub),
+        Scrub(meta, cluster.pools, clock=clock, deep=True, every_ms=deep_ms, throttle=scrub),
+    ]
 
 
 def _gateway(config: Config) -> bytes:

@@ -94,6 +94,17 @@ class StorageConfig(Section):
     gc_grace_s: float = Field(60, ge=0, description="seconds from giving up bytes to freeing them")
 
 
+class JobsConfig(Section):
+    """How fast the background work goes. Rates are in MiB per second; 0: as fast as it can."""
+
+    repair_mib_s: float = Field(100, ge=0, description="rate of repair, of objects' bytes")
+    rebalance_mib_s: float = Field(50, ge=0, description="rate of moves after a map change")
+    scrub_mib_s: float = Field(50, ge=0, description="rate of the deep scrub, of bytes read")
+    light_scrub_h: float = Field(24, gt=0, description="hours from one light scrub to the next")
+    deep_scrub_days: float = Field(7, gt=0, description="days from one deep scrub to the next")
+    down_out_s: float = Field(600, ge=1, description="seconds after which a down OSD is out")
+
+
 class RootConfig(Section):
     """The first user: may do everything."""
 
@@ -157,6 +168,7 @@ class Config(BaseSettings):
 
     server: ServerConfig = Field(default_factory=lambda: ServerConfig.model_validate({}))
     storage: StorageConfig
+    jobs: JobsConfig = Field(default_factory=lambda: JobsConfig.model_validate({}))
     root: RootConfig
     osds: Annotated[tuple[OsdConfig, ...], Field(min_length=1)]
     pools: Annotated[tuple[PoolConfig, ...], Field(min_length=1)] = Field(

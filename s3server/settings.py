@@ -23,6 +23,7 @@ from pydantic_settings import EnvSettingsSource
 from s3server.config import (
     Config,
     ConfigError,
+    JobsConfig,
     OsdConfig,
     PoolConfig,
     RootConfig,
@@ -198,6 +199,7 @@ def _model_at(section: str) -> type[BaseModel]:
     first = section.partition(".")[0]
     sections: dict[str, type[BaseModel]] = {
         "server": ServerConfig,
+        "jobs": JobsConfig,
         "storage": StorageConfig,
         "root": RootConfig,
         "osds": OsdConfig,

@@ -51,6 +51,7 @@ class Standing:
 
     lost: tuple[int, ...] = ()  # never written, or on an OSD that is gone for good
     astray: tuple[int, ...] = ()  # readable, but elsewhere
+    away: tuple[int, ...] = ()  # on an OSD that is down, and may come back
 
 
 class Pool(Protocol):

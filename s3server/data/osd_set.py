@@ -66,7 +66,7 @@ class OsdSet:
 
     def failed(self, osd: int, error: OSError) -> None:
         """Take note of a write that failed: the OSD is full, or down."""
-        if error.errno in OURS:
+        if error.errno in OURS or isinstance(error, FileExistsError):  # another repair is at it
             return
         if error.errno in NO_SPACE:
             with self._lock:

@@ -163,16 +163,23 @@ class PlacedPool:
 
     def standing(self, ref: DataRef) -> Standing:
         """Compare where shards lie with where they would go today; see `base.Pool`."""
-        lost = [i for i, place in enumerate(ref.shards) if place.osd not in self._osds.open]
+        are_copies = codec_from_name(ref.codec).needed == 1
+        wanted = self._choose(ref.blob, frozenset())
+        lost: list[int] = []
+        away: list[int] = []
+        for index, place in enumerate(ref.shards):
+            if not self._osds.is_whole(place.osd):
+                at_home = place.osd in wanted if are_copies else place.osd == wanted[index]
+                (away if at_home else lost).append(index)
         avoid = self._osds.avoid
-        targets = [ABSENT if osd in avoid else osd for osd in self._targets(ref, frozenset())]
         due = shards_to_write(
             ref.shards,
-            [index not in lost for index in range(len(ref.shards))],
-            targets,
-            are_copies=codec_from_name(ref.codec).needed == 1,
+            [index not in (*lost, *away) for index in range(len(ref.shards))],
+            [ABSENT if osd in avoid else osd for osd in self._targets(ref, frozenset())],
+            are_copies=are_copies,
         )
-        return Standing(tuple(lost), tuple(index for index in due if index not in lost))
+        astray = tuple(index for index in due if index not in (*lost, *away))
+        return Standing(lost=tuple(lost), astray=astray, away=tuple(away))
 
     async def close(self) -> None:
         """Finish what is being written and end the threads."""

@@ -99,7 +99,9 @@ class TestStore:
         self.ids = NumberedIds(clock, self.process)
         self.blobs = Blobs(meta, self.pools, clock=clock, ids=self.ids)
         self.objects = Objects(meta, self.blobs, clock=clock)
-        self.buckets = Buckets(meta, clock=clock, ids=self.ids, region="here", pool="main")
+        self.buckets = Buckets(
+            meta, clock=clock, ids=self.ids, region="here", pool="main", pools=self.pools
+        )
         self.copying = Copying(meta, self.blobs, self.objects)
         self.multipart = Multipart(meta, self.blobs, self.objects, clock=clock)
         self.listing = Listing(meta)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from s3server.core.records import LeaseRecord, encode, store_key
+from s3server.jobs.board import Board
 from s3server.jobs.lease import Lease
 from s3server.jobs.runner import Runner
 from s3server.meta.base import Check, FullError, Put, UnavailableError, Write
@@ -31,7 +32,7 @@ class Job:
         steps: int,
         *,
         failing: frozenset[int] = frozenset(),
-        pause_s: float = 0.0,
+        pause_s: float = 3600.0,
     ) -> None:
         self.name, self.done, self.pause_s = name, 0, pause_s
         self._steps, self._failing = steps, failing
@@ -129,7 +130,9 @@ async def test_lease_needs_no_space_on_a_full_disk(clock: ManualClock) -> None:
 async def test_jobs_are_stepped_while_they_have_more(meta: MemoryStore, clock: ManualClock) -> None:
     stop = asyncio.Event()
     busy = Job("busy", 5)
-    runner = Runner([busy, Stopper(stop, 5)], lease_of(meta, clock, b"1"), interval_s=3600)
+    runner = Runner(
+        [busy, Stopper(stop, 20)], lease_of(meta, clock, b"1"), Board(meta, clock), interval_s=3600
+    )
     async with asyncio.timeout(10):
         await runner.run(stop)
     assert 5 == busy.done
@@ -140,7 +143,9 @@ async def test_job_with_nothing_to_do_rests_for_its_pause(
     meta: MemoryStore, clock: ManualClock
 ) -> None:
     stop, idle = asyncio.Event(), Job("idle", 1, pause_s=3600)
-    runner = Runner([idle, Stopper(stop, 5)], lease_of(meta, clock, b"1"), interval_s=3600)
+    runner = Runner(
+        [idle, Stopper(stop, 5)], lease_of(meta, clock, b"1"), Board(meta, clock), interval_s=3600
+    )
     async with asyncio.timeout(10):
         await runner.run(stop)
     assert 1 == idle.done
@@ -150,11 +155,13 @@ async def test_job_that_fails_does_not_stop_the_others(
     meta: MemoryStore, clock: ManualClock
 ) -> None:
     stop = asyncio.Event()
-    broken = Job("broken", 3, failing=frozenset({1, 2, 3}))
-    jobs = [broken, Stopper(stop, 3)]
+    broken = Job("broken", 4, failing=frozenset({1, 2, 3}), pause_s=0.0)
+    jobs = [broken, Job("other", 4), Stopper(stop, 50)]
     async with asyncio.timeout(10):
-        await Runner(jobs, lease_of(meta, clock, b"1"), interval_s=3600).run(stop)
-    assert 3 == broken.done
+        await Runner(jobs, lease_of(meta, clock, b"1"), Board(meta, clock), interval_s=3600).run(
+            stop
+        )
+    assert broken.done > 3
 
 
 async def test_nothing_runs_while_another_holds_the_lease(
@@ -163,7 +170,7 @@ async def test_nothing_runs_while_another_holds_the_lease(
     await lease_of(meta, clock, b"other").hold()
     stop, job = asyncio.Event(), Job("job", 1)
     running = asyncio.create_task(
-        Runner([job], lease_of(meta, clock, b"1"), interval_s=3600).run(stop)
+        Runner([job], lease_of(meta, clock, b"1"), Board(meta, clock), interval_s=3600).run(stop)
     )
     for _ in range(20):
         await asyncio.sleep(0)
@@ -186,6 +193,8 @@ async def test_lease_that_cannot_be_read_is_tried_again(clock: ManualClock) -> N
 
     stop = asyncio.Event()
     jobs = [Job("first", 1), Stopper(stop, 1)]
+    meta = Flaky()
+    runner = Runner(jobs, lease_of(meta, clock, b"1"), Board(meta, clock), interval_s=3600)
     async with asyncio.timeout(10):
-        await Runner(jobs, lease_of(Flaky(), clock, b"1"), interval_s=3600).run(stop)
+        await runner.run(stop)
     assert stop.is_set()
