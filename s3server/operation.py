@@ -43,18 +43,13 @@ class Ctx(msgspec.Struct, frozen=True, gc=False):
         key: str | None,
         *,
         version: str | None = None,
-        principal: Principal | None = None,
     ) -> BucketRecord:
         """Demand a further permission, beyond that of the operation; return the bucket.
 
         `version` is the version id that it is about, None for the current one; `action` then is
-        one on versions ("s3:GetObjectVersion"). `principal` is who a form is signed by, where its
-        request is not signed itself. Raises AccessDenied, NoSuchBucket.
+        one on versions ("s3:GetObjectVersion"). Raises AccessDenied, NoSuchBucket.
         """
-        caller = self.caller
-        if principal is not None:
-            caller = msgspec.structs.replace(caller, principal=principal, mechanism="post")
-        return await self.door.permit_by_name(caller, action, bucket_name, key, version)
+        return await self.door.permit_by_name(self.caller, action, bucket_name, key, version)
 
     def confirm(
         self,

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from s3server import errors
 from s3server.auth.actions import on_version
 from s3server.auth.authenticate import AuthSettings, Lookup, authenticate, hoisted_headers
+from s3server.auth.request_keys import KEYS_IN_BODY, keys_of_body
 from s3server.browser.cors import Sharing
 from s3server.browser.post import open_post
 from s3server.core.buckets import check_name
@@ -150,6 +151,7 @@ class Server:
         exchange.operation = operation
         identity = await self._authenticate(http, target, is_trusted)
         content: object = None
+        broken: S3Error | None = None
         if operation.name == "PostObject":
             http, target, identity, content = await self._open_post(http, target, identity, receive)
         elif hoisted := hoisted_headers(http, identity):
@@ -162,7 +164,11 @@ class Server:
         version = query.get("versionId")
         action = operation.action if version is None else on_version(operation.action)
         creates = operation.name in _CREATING
+        if bucket is not None and bucket.policy and operation.name in KEYS_IN_BODY:
+            content, broken = await self._read_keys(operation, caller, target, identity, receive)
         await self._door.permit(caller, action, bucket, target.key, version, creates=creates)
+        if broken is not None:
+            raise broken
         binding = self._bind(operation)
         if content is None and operation.input is not None and http.method not in _BODILESS:
             content = await self._content(operation, binding, http, identity, receive)
@@ -186,6 +192,27 @@ class Server:
             settings=self._edge.auth,
             now=self._clock.now_ms() / 1000,
         )
+
+    async def _read_keys(
+        self,
+        operation: Operation,
+        caller: Caller,
+        target: Target,
+        identity: Identity,
+        receive: Receive,
+    ) -> tuple[object, S3Error | None]:
+        """Give the caller the condition keys of its document, which a policy decides by.
+
+        Returns the document, or what is wrong with it: to be told to who may know.
+        """
+        try:
+            binding = self._bind(operation)
+            content = await self._content(operation, binding, caller.http, identity, receive)
+            request = binding.parse(caller.http, target, caller.query, content)
+        except S3Error as error:
+            return None, error
+        caller.from_body = keys_of_body(operation.name, request)
+        return content, None
 
     async def _respond_to_form(
         self,

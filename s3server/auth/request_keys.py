@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -42,6 +43,10 @@ _FROM_HEADERS = {
         )
     },
 }  # fmt: skip
+_SENT = frozenset({
+    *_FROM_HEADERS.values(), *(f"s3:{name}" for name in _FROM_QUERY),
+    "s3:object-lock-remaining-retention-days", "s3:requestobjecttagkeys",
+})  # fmt: skip
 _DAY_MS = 86_400_000
 # Keys that a request can have, with those that none has here: there are no private networks of
 # AWS's, organisations or services that call us, and nobody has a second factor. An absent key is
@@ -52,9 +57,8 @@ _KNOWN = frozenset({
     "aws:principaltype", "aws:resourceaccount", "aws:securetransport", "aws:sourceaccount",
     "aws:sourcearn", "aws:sourceip", "aws:sourcevpc", "aws:sourcevpce", "aws:userid",
     "aws:username", "aws:viaawsservice", "aws:vpcsourceip",
-    "s3:authtype", "s3:object-lock-remaining-retention-days", "s3:requestobjecttagkeys",
-    "s3:resourceaccount", "s3:signatureage", "s3:signatureversion", "s3:versionid",
-    *_FROM_HEADERS.values(), *(f"s3:{name}" for name in _FROM_QUERY),
+    "s3:authtype", "s3:resourceaccount", "s3:signatureage", "s3:signatureversion", "s3:versionid",
+    *_SENT,
 })  # fmt: skip
 _EXISTING_TAG, _REQUEST_TAG = "s3:existingobjecttag/", "s3:requestobjecttag/"
 
@@ -107,7 +111,7 @@ class RequestKeys:
         if self._server is None:
             self._server = _server_keys(self._seen)
         found = self._server.get(key)
-        if found is None:
+        if found is None and (key in _SENT or key.startswith(_REQUEST_TAG)):
             if self._sent is None:
                 self._sent = _sent_keys(self._seen)
             found = self._sent.get(key)
@@ -201,6 +205,37 @@ def request_tags(tags: Pairs) -> Found:
     pairs = list(tags)
     names = tuple(dict.fromkeys(name for name, _ in pairs))
     return {**_tags(_REQUEST_TAG, pairs), "s3:requestobjecttagkeys": names}
+
+
+# Operations whose documents hold condition keys: read before the decision where a policy decides.
+KEYS_IN_BODY = frozenset({
+    "PutBucketOwnershipControls", "PutObjectLegalHold", "PutObjectRetention", "PutObjectTagging",
+})  # fmt: skip
+
+
+def keys_of_body(operation: str, request: Mapping[str, Any]) -> Found:
+    """Return the condition keys that the document of a request holds.
+
+    `request` is in boto3's shape; what it lacks, its handler will refuse.
+    """
+    found: Found = {}
+    if operation == "PutObjectTagging":
+        tags = request["Tagging"]["TagSet"]
+        return request_tags((tag["Key"], tag["Value"]) for tag in tags)
+    if operation == "PutObjectRetention":
+        retention = request["Retention"]
+        if "Mode" in retention:
+            found["s3:object-lock-mode"] = (retention["Mode"],)
+        if "RetainUntilDate" in retention:
+            date = retention["RetainUntilDate"].isoformat()
+            found["s3:object-lock-retain-until-date"] = (date,)
+    elif operation == "PutObjectLegalHold":
+        if "Status" in request["LegalHold"]:
+            found["s3:object-lock-legal-hold"] = (request["LegalHold"]["Status"],)
+    else:
+        rules = request["OwnershipControls"]["Rules"]
+        found["s3:x-amz-object-ownership"] = tuple(rule["ObjectOwnership"] for rule in rules)
+    return found
 
 
 def _days_until(date: str, now_ms: int) -> tuple[str, ...]:
