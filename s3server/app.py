@@ -25,7 +25,6 @@ from s3server.cluster.seed import cluster_id, seed
 from s3server.config import Config, JobsConfig
 from s3server.core.access import Access
 from s3server.core.blobs import Blobs
-from s3server.core.buckets import Buckets
 from s3server.core.clock import Ids, SystemClock
 from s3server.core.copying import Copying
 from s3server.core.listing import Listing
@@ -52,6 +51,7 @@ from s3server.meta.snapshot_format import Snapshot
 from s3server.metadata import Restored, attach_journal, open_metadata, restore_store
 from s3server.model import Principal
 from s3server.operation import load_handlers
+from s3server.publishing import make_buckets, make_notifications, make_outbox, make_topics, open_box
 from s3server.server import Edge, Server
 from s3server.wire.proxies import TrustedProxies
 from s3server.wire.routing import Router
@@ -165,7 +165,7 @@ async def open_users(config: Config) -> AsyncIterator[Users]:
     """Give access to users and keys, whether the server runs or not."""
     clock, meta = SystemClock(), await open_metadata(config)
     try:
-        yield _users(config, meta, clock, Ids(clock), _box(config))
+        yield _users(config, meta, clock, Ids(clock), open_box(config))
     finally:
         await meta.close()
 
@@ -190,12 +190,15 @@ async def run_jobs(config: Config) -> None:
         Snapshots(meta, clock=clock),
         *_keep_whole(config.jobs, meta, cluster, clock, grace_ms),
     ]
+    outbox = await make_outbox(config, meta, clock, open_box(config))
+    jobs.append(outbox)
     lease = Lease(meta, "jobs", holder=_gateway(config), clock=clock, duration_ms=LEASE_MS)
     tasks = [loop.create_task(_tidy(meta)), loop.create_task(watch.run())]
     try:
         await Runner(jobs, lease, Board(meta, clock), interval_s=JOB_INTERVAL_S).run(stop)
     finally:
         await _cancel(tasks)
+        await outbox.close()
         await watch.close()
         await meta.close()
 
@@ -262,10 +265,6 @@ async def _watch(config: Config, meta: LmdbStore) -> ClusterWatch:
     )
 
 
-def _box(config: Config) -> SecretBox:
-    return SecretBox(load_or_create_key_file(config.storage.master_key_file))
-
-
 def _users(config: Config, meta: LmdbStore, clock: SystemClock, ids: Ids, box: SecretBox) -> Users:
     return Users(
         meta,
@@ -279,18 +278,12 @@ def _users(config: Config, meta: LmdbStore, clock: SystemClock, ids: Ids, box: S
 async def _services(
     config: Config, meta: LmdbStore, cluster: Cluster, clock: SystemClock, ids: Ids
 ) -> tuple[Services, CredentialStore]:
-    box = _box(config)
+    box = open_box(config)
     blobs = Blobs(meta, cluster.pools, clock=clock, ids=ids)
-    objects = Objects(meta, blobs, clock=clock)
+    notifications = make_notifications(config, meta, clock)
+    objects = Objects(meta, blobs, clock=clock, notifications=notifications)
     users = _users(config, meta, clock, ids, box)
-    buckets = Buckets(
-        meta,
-        clock=clock,
-        ids=ids,
-        region=config.server.region,
-        pool=config.pools[0].name,
-        pools=cluster.pools,
-    )
+    buckets = make_buckets(config, meta, clock, ids, cluster.pools)
     services = Services(
         buckets=buckets,
         access=Access(meta, buckets),
@@ -300,6 +293,8 @@ async def _services(
         open_uploads=OpenUploads(blobs, objects),
         listing=Listing(meta),
         users=users,
+        topics=make_topics(config, meta, clock, ids, box),
+        notifications=notifications,
         regions=Regions(config.server.region, config.server.region_aliases),
     )
     root = _root(config, await cluster_id(meta))

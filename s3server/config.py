@@ -125,6 +125,28 @@ class RootConfig(Section):
         return value.get_secret_value() if (info.context or {}).get("reveal") else "********"
 
 
+class EventsConfig(Section):
+    """Where events may be published, and how many may wait."""
+
+    endpoints: tuple[str, ...] = Field(
+        (), description="HOST:PORT that topics may name; * in both is a wildcard"
+    )
+    ca_directory: str = Field("/etc/ssl/certs", description="where topics' ca-location may be")
+    backlog_limit: int = Field(1_000_000, ge=1, description="events that may wait, per topic")
+    when_full: Literal["block", "drop-oldest"] = Field(
+        "block", description="what a full backlog does to writes that cause events"
+    )
+
+    @field_validator("endpoints")
+    @classmethod
+    def _have_ports(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in value:
+            host, _, port = pattern.rpartition(":")
+            if not host or not (port == "*" or port.isdecimal()):
+                raise ValueError(f"{pattern}: expected HOST:PORT")
+        return value
+
+
 class OsdConfig(Section):
     """One object store device: a directory, on a disk of its own where it is serious."""
 
@@ -170,6 +192,7 @@ class Config(BaseSettings):
     storage: StorageConfig
     jobs: JobsConfig = Field(default_factory=lambda: JobsConfig.model_validate({}))
     root: RootConfig
+    events: EventsConfig = Field(default_factory=lambda: EventsConfig.model_validate({}))
     osds: Annotated[tuple[OsdConfig, ...], Field(min_length=1)]
     pools: Annotated[tuple[PoolConfig, ...], Field(min_length=1)] = Field(
         default_factory=lambda: (PoolConfig.model_validate({}),)

@@ -14,13 +14,14 @@ from s3server.auth.actions import also_needed
 from s3server.auth.authorise import Said, authorise
 from s3server.auth.bucket_policy import is_public, parse_bucket_policy
 from s3server.auth.policy import Policy, Question, Verdict, evaluate
+from s3server.auth.policy_parse import parse_policy
 from s3server.auth.request_keys import RequestKeys, Seen, requester_of
 from s3server.core.access import Access
 from s3server.core.buckets import Buckets
 from s3server.core.clock import Clock
 from s3server.core.objects import Objects
-from s3server.core.records import BucketRecord, ObjectRecord
-from s3server.errors import AccessDenied
+from s3server.core.records import BucketRecord, ObjectRecord, TopicRecord
+from s3server.errors import AccessDenied, AuthorizationError
 from s3server.model import NOTHING_BLOCKED, HttpRequest, Principal, PublicAccessBlock
 
 _CACHED_POLICIES = 4_096
@@ -103,6 +104,27 @@ class Door:
         if key is not None and record is None and action.startswith(_READS):
             listing = "s3:ListBucket" if version is None else "s3:ListBucketVersions"
             self.confirm(caller, Asked(listing, bucket), None)
+
+    def confirm_topic(self, caller: Caller, action: str, topic: TopicRecord, arn: str) -> None:
+        """Raise AuthorizationError unless the caller owns a topic or its policy allows `action`."""
+        principal = caller.principal
+        if principal.is_root or principal.id == topic.owner != "":
+            return
+        text = dict(topic.attributes).get("Policy")
+        if text is None:
+            raise AuthorizationError
+        seen = Seen(
+            principal,
+            caller.mechanism,
+            caller.http,
+            caller.query,
+            now_ms=self._clock.now_ms(),
+            account=topic.account,
+        )
+        question = Question(requester_of(principal), action, arn, RequestKeys(seen))
+        policy = parse_policy(text, has_principals=True)
+        if evaluate([policy], question) is not Verdict.ALLOW:
+            raise AuthorizationError
 
     async def permit_by_name(
         self,

@@ -105,6 +105,10 @@ class InvalidLocationConstraint(S3Error):
     message = "The specified location constraint is not valid."
 
 
+class InvalidParameter(S3Error):  # of SNS
+    message = "Invalid parameter"
+
+
 class InvalidPart(S3Error):
     message = (
         "One or more of the specified parts could not be found. The part might not have been "
@@ -251,6 +255,11 @@ class ExpiredToken(S3Error):
     message = "The provided token has expired."
 
 
+class AuthorizationError(S3Error):  # of SNS
+    status = 403
+    message = "Access Denied"
+
+
 class InvalidAccessKeyId(S3Error):
     status = 403
     message = "The AWS Access Key Id you provided does not exist in our records."
@@ -328,6 +337,11 @@ class NoSuchVersion(S3Error):
 class OwnershipControlsNotFoundError(S3Error):
     status = 404
     message = "The bucket ownership controls were not found"
+
+
+class NotFound(S3Error):  # of SNS
+    status = 404
+    message = "The requested resource does not exist."
 
 
 class NoSuchEntity(S3Error):

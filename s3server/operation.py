@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from s3server.auth.actions import on_version
-from s3server.core.records import BucketRecord, ObjectRecord
+from s3server.core.notifications import Cause
+from s3server.core.records import BucketRecord, ObjectRecord, TopicRecord
 from s3server.core.services import Services
 from s3server.door import Asked, Caller, Door
 from s3server.errors import NoSuchBucket
@@ -73,6 +74,14 @@ class Ctx(msgspec.Struct, frozen=True, gc=False):
     ) -> None:
         """Do that for reading it."""
         self.confirm("s3:GetObject", bucket, key, record, version)
+
+    def require_topic(self, action: str, topic: TopicRecord) -> None:
+        """Demand a permission on a topic. Raises AuthorizationError."""
+        self.door.confirm_topic(self.caller, action, topic, self.services.topics.arn(topic))
+
+    def cause(self, event: str) -> Cause:
+        """Return who causes an event ("ObjectCreated:Put") and by which request."""
+        return Cause(event, self.principal.id, self.request_id, self.http.client)
 
     def require_bucket(self) -> BucketRecord:
         """Return the bucket of the URL. Raises NoSuchBucket where there is none."""

@@ -23,6 +23,7 @@ from pydantic_settings import EnvSettingsSource
 from s3server.config import (
     Config,
     ConfigError,
+    EventsConfig,
     JobsConfig,
     OsdConfig,
     PoolConfig,
@@ -202,6 +203,7 @@ def _model_at(section: str) -> type[BaseModel]:
         "jobs": JobsConfig,
         "storage": StorageConfig,
         "root": RootConfig,
+        "events": EventsConfig,
         "osds": OsdConfig,
         "pools": PoolConfig,
     }

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from s3server import __version__
-from s3server.admin import cli_config, cli_meta, cli_users
+from s3server.admin import cli_config, cli_events, cli_meta, cli_users
 from s3server.admin.output import ConfigFile, Directory, Json, emit, settings_file
 
 cli = typer.Typer(
@@ -27,6 +27,8 @@ cli.add_typer(cli_config.config, name="config", help="Look at the settings.")
 cli.add_typer(cli_users.users, name="user", help="Manage users.")
 cli.add_typer(cli_users.keys, name="key", help="Manage the access keys of users.")
 cli.add_typer(cli_meta.meta, name="meta", help="Snapshots of the metadata, and what they are for.")
+cli.add_typer(cli_events.topics, name="topic", help="Look at topics and test them.")
+cli.add_typer(cli_events.events, name="events", help="Look at the events that wait; replay.")
 cli.command("client-config")(cli_config.client_config)
 
 
@@ -53,6 +55,7 @@ def _status(error: Exception) -> int | None:
     from s3server.auth.secrets import SecretError  # noqa: PLC0415
     from s3server.config import ConfigError  # noqa: PLC0415
     from s3server.data.base import DataError  # noqa: PLC0415
+    from s3server.events.base import PublishError  # noqa: PLC0415
     from s3server.meta.base import MetadataError, UnavailableError  # noqa: PLC0415
     from s3server.metadata import MetadataExistError  # noqa: PLC0415
     from s3server.process.listen import ListenError  # noqa: PLC0415
@@ -60,10 +63,10 @@ def _status(error: Exception) -> int | None:
 
     statuses: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int], ...] = (
         ((ConfigError, SecretError), 3),
-        (errors.NoSuchEntity, 4),
+        ((errors.NoSuchEntity, errors.NotFound), 4),
         ((errors.EntityAlreadyExists, MetadataExistError), 6),
-        (errors.InvalidArgument, 2),
-        ((StoreBusyError, UnavailableError), 7),
+        ((errors.InvalidArgument, errors.InvalidParameter), 2),
+        ((StoreBusyError, UnavailableError, PublishError), 7),
         ((ListenError, MetadataError, DataError, errors.S3Error, OSError), 1),
     )
     return next((status for kinds, status in statuses if isinstance(error, kinds)), None)

@@ -65,9 +65,11 @@ def _create(directory: Path, file: Path, *, osds: int | None, codec: str, server
     root = {"access_key": new_access_key_id(), "secret_key": new_secret()}
     root |= root_from_environment()
     count = osds or shard_count(codec)
-    quickstart_config(directory, codec=codec, osds=count, server=server, **root)  # or ConfigError
+    config = quickstart_config(directory, codec=codec, osds=count, server=server, **root)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     tables = quickstart_tables(osds=count, codec=codec)
+    if config.server.is_loopback:  # whoever reaches the server reaches these as well
+        tables["events"] = {"endpoints": ["localhost:*", "127.0.0.1:*"]}
     tables |= {"root": root, "server": server}
     with _locked(directory):
         if file.exists():  # another first start was faster: its keys are the keys

@@ -24,7 +24,11 @@ from s3server.auth.acl import Grants
 from s3server.auth.policy import Verdict
 from s3server.model import NOTHING_BLOCKED, Principal, PublicAccessBlock
 
-_SIGNED = frozenset({"s3:ListAllMyBuckets", "s3:CreateBucket"})
+_SIGNED = frozenset({"s3:ListAllMyBuckets", "s3:CreateBucket"}) | {
+    # Which topic it may be is decided with the topic itself.
+    "sns:CreateTopic", "sns:ListTopics", "sns:DeleteTopic",
+    "sns:GetTopicAttributes", "sns:SetTopicAttributes",
+}  # fmt: skip
 _ON_POLICY = frozenset({
     "s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:GetBucketPolicyStatus",
 })  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from s3server.core import records
@@ -168,9 +168,13 @@ class Buckets:
         await self._commit(plan)
 
     async def update(
-        self, bucket: BucketRecord, change: Callable[[BucketRecord], BucketRecord]
+        self,
+        bucket: BucketRecord,
+        change: Callable[[BucketRecord], BucketRecord],
+        *,
+        also: Sequence[Write] = (),
     ) -> BucketRecord:
-        """Store what `change` makes of the bucket as it is now; return that.
+        """Store what `change` makes of the bucket as it is now, and `also`; return the bucket.
 
         `change` may raise, and may be called again where others changed the bucket meanwhile.
         Raises NoSuchBucket.
@@ -183,7 +187,7 @@ class Buckets:
                 raise NoSuchBucket(BucketName=bucket.name)
             changed = change(found[0])
             writes: list[Write] = [] if changed == found[0] else [Put(key, encode(changed))]
-            return Plan(result=changed, writes=writes, checks=[Unchanged(key, found[1])])
+            return Plan(result=changed, writes=[*writes, *also], checks=[Unchanged(key, found[1])])
 
         return await self._commit(plan)
 

@@ -25,6 +25,8 @@ class Plan(Generic[T]):
     result: T
     writes: list[Write] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
+    # What follows the commit, before the caller is told; each is given the commit's sequence.
+    after: list[Callable[[int], Awaitable[None]]] = field(default_factory=list)
 
 
 class Commits:
@@ -45,13 +47,20 @@ class Commits:
         ConflictError itself where what it read does not fit together. A plan without writes is
         not committed. Raises OperationAborted when others were always faster.
         """
+        plan, sequence = await self._attempt(make_plan)
+        for follow in plan.after:
+            await follow(sequence)
+        return plan.result
+
+    async def _attempt(self, make_plan: Callable[[], Awaitable[Plan[T]]]) -> tuple[Plan[T], int]:
+        """Return the plan that was committed, and the commit's sequence; 0 if it wrote nothing."""
         turn: asyncio.Lock | None = None
         try:
             for _ in range(MAX_ATTEMPTS):
                 try:
-                    plan = await make_plan()
+                    sequence, plan = 0, await make_plan()
                     if plan.writes:
-                        await self._meta.commit(plan.writes, plan.checks)
+                        sequence = await self._meta.commit(plan.writes, plan.checks)
                 except ConflictError as conflict:
                     line = self._line(conflict.args[0])
                     if line is not turn:
@@ -61,7 +70,7 @@ class Commits:
                         await line.acquire()
                         turn = line
                 else:
-                    return plan.result
+                    return plan, sequence
         finally:
             if turn is not None:
                 turn.release()

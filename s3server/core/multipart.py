@@ -6,6 +6,7 @@ abort check it, so that a part that arrives meanwhile can neither be lost nor le
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from s3server.core import records
 from s3server.core.blobs import Blobs
 from s3server.core.clock import Clock
 from s3server.core.commit import Commits, Plan
+from s3server.core.notifications import Cause
 from s3server.core.objects import (
     Attributes,
     NewVersion,
@@ -207,6 +209,7 @@ class Multipart:
         *,
         summarise: Summarise,
         condition: WriteCondition,
+        cause: Cause | None = None,
     ) -> ObjectRecord:
         """Make the chosen parts the current version of the key; return its record.
 
@@ -227,6 +230,7 @@ class Multipart:
             parts = await self.parts(upload.id)
             used = choose_parts(parts, chosen)
             version = self._version(upload, used, summarise(upload, used), condition)
+            version.attributes = dataclasses.replace(version.attributes, cause=cause)
             kept = {part.number for part in used}
             left = [part.blob for part in parts if part.number not in kept]
             version.writes += [

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any
 
+from msgspec import structs
+
 from s3server.core import records
 from s3server.core.blobs import Blobs
 from s3server.core.clock import Clock
 from s3server.core.commit import Commits, Plan
+from s3server.core.notifications import Cause, Caused, Notifications
 from s3server.core.records import BlobRecord, BucketRecord, Grants, ObjectRecord, decode, encode
 from s3server.core.versions import NULL_VERSION, Located, Stack, Versions, format_version_id
 from s3server.errors import MethodNotAllowed, NoSuchKey, NoSuchVersion, PreconditionFailed
@@ -30,6 +33,7 @@ class Attributes:
     acl: str = ""
     grants: Grants = ()
     storage_class: str = "STANDARD"
+    cause: Cause | None = None  # of the event that storing the object is
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +94,16 @@ class Deleted:
 class Objects:
     """The versions of all keys."""
 
-    def __init__(self, meta: MetadataStore, blobs: Blobs, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        meta: MetadataStore,
+        blobs: Blobs,
+        *,
+        clock: Clock,
+        notifications: Notifications | None = None,
+    ) -> None:
         self._meta, self._blobs, self._clock = meta, blobs, clock
+        self._notifications = notifications or Notifications(meta, clock=clock)
         self.versions = Versions(meta, blobs)
         self._commit = Commits(meta)
 
@@ -163,10 +175,12 @@ class Objects:
             storage_class=attributes.storage_class,
         )
         await self.versions.push(stack, record)
+        caused = await self._notifications.of(stack.bucket, attributes.cause, key, record)
         return Plan(
             result=record,
-            writes=[*version.writes, *stack.writes],
+            writes=[*version.writes, *stack.writes, *caused.writes],
             checks=[*stack.checks, *version.checks],
+            after=caused.after,
         )
 
     def _next_version(self, stack: Stack) -> dict[str, Any]:
@@ -258,13 +272,15 @@ class Objects:
         *,
         owner: str = "",
         condition: WriteCondition = UNCONDITIONAL,
+        cause: Cause | None = None,
     ) -> Deleted:
         """Delete a key, or one version of it for good.
 
         Without a version id, a bucket with versions gets a delete marker of `owner`'s; what is not
         there is no error without a condition. The condition is on the version that is named, else
-        on the current one. Raises InvalidArgument for what is no version id, NoSuchBucket,
-        PreconditionFailed, NoSuchKey.
+        on the current one. The event of `cause` is "ObjectRemoved" or "LifecycleExpiration", to
+        which is added what was done. Raises InvalidArgument for what is no version id,
+        NoSuchBucket, PreconditionFailed, NoSuchKey.
         """
 
         async def plan() -> Plan[Deleted]:
@@ -287,9 +303,25 @@ class Objects:
             elif stack.top is not None:
                 await self.versions.remove(stack, stack.top)
                 deleted = Deleted(removed=stack.top.record)
-            return Plan(result=deleted, writes=stack.writes, checks=stack.checks)
+            caused = await self._of_deletion(stack.bucket, cause, key, deleted)
+            return Plan(
+                result=deleted,
+                writes=[*stack.writes, *caused.writes],
+                checks=stack.checks,
+                after=caused.after,
+            )
 
         return await self._commit(plan)
+
+    async def _of_deletion(
+        self, bucket: BucketRecord, cause: Cause | None, key: str, deleted: Deleted
+    ) -> Caused:
+        record = deleted.marker or deleted.removed
+        if cause is None or record is None:
+            return Caused()
+        what = "DeleteMarkerCreated" if deleted.marker is not None else "Delete"
+        named = structs.replace(cause, event=f"{cause.event}:{what}")
+        return await self._notifications.of(bucket, named, key, record)
 
     async def blob_of(self, record: ObjectRecord) -> BlobRecord:
         """Return the blob of a version that has bytes.

@@ -16,7 +16,8 @@ Keys begin with a byte that names their table:
     D blob-id                       blob: where its bytes lie, and how often it is used
     G sequence                      blobs no longer used, in commit order
     R losses-left blob-id           blobs to be repaired, the most endangered first
-    E sequence                      events to publish, in commit order
+    E topic-id sequence             events to publish, per topic in commit order
+    T account NUL name              topic
     N bucket-id name                counters of a bucket
     C bucket-id name                configuration of a bucket: a document of its own
     I user-id / J account NUL name  user / its name
@@ -43,7 +44,10 @@ REPAIR = b"R"
 BUCKET_POLICY, ACCOUNT_BLOCK = b"Q", b"X"
 CONFIGURATION = b"C"
 COUNTER, USER, USER_NAME, ACCESS_KEY, KEY_OF, STORE = b"N", b"I", b"J", b"K", b"L", b"S"
-NULL_VERSION = b"W"
+NULL_VERSION, TOPIC = b"W", b"T"
+
+# All that is counted per topic: events that wait, were published, and were given up.
+TOPIC_COUNTERS = ("backlog", "published", "dropped")
 
 # All that is counted per bucket: current versions, older ones, delete markers.
 BUCKET_COUNTERS = ("objects", "bytes", "old", "old-bytes", "markers")
@@ -58,6 +62,20 @@ class Record(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """What every stored record shares."""
 
     VERSION: ClassVar[int] = 1
+
+
+class NotificationRule(msgspec.Struct, frozen=True, array_like=True):
+    """Which events of a bucket go to a topic."""
+
+    id: str
+    topic: str  # ARN
+    topic_id: bytes  # 8 bytes: a topic of the same name that is made later is another one
+    events: tuple[str, ...]  # "ObjectCreated:*"
+    prefix: str = ""
+    suffix: str = ""
+    regex: str = ""
+    metadata: tuple[tuple[str, str], ...] = ()  # names in lower case
+    tags: tuple[tuple[str, str], ...] = ()
 
 
 class BucketRecord(Record, frozen=True, array_like=True, kw_only=True):
@@ -78,6 +96,7 @@ class BucketRecord(Record, frozen=True, array_like=True, kw_only=True):
     grants: Grants = ()
     ownership: str = ""  # of objects: "BucketOwnerEnforced"...; "" as "ObjectWriter"
     public_access_block: PublicAccessBlock | None = None
+    notifications: tuple[NotificationRule, ...] = ()
 
 
 class ObjectRecord(Record, frozen=True, array_like=True, kw_only=True):
@@ -177,12 +196,14 @@ class RepairRecord(Record, frozen=True, array_like=True, kw_only=True):
 
 
 class EventRecord(Record, frozen=True, array_like=True, kw_only=True):
-    """Something that happened to an object, to be published."""
+    """Something that happened to an object, to be published to one topic."""
 
+    topic: str  # ARN
+    rule: str  # id of the rule that matched; "" for an event that is made by hand
     bucket: str
-    bucket_id: bytes
+    bucket_owner: str
     key: str
-    name: str  # "ObjectCreated:Put"
+    name: str  # "ObjectCreated:Put"; "TestEvent"
     at_ms: int
     principal: str
     size: int = 0
@@ -190,6 +211,30 @@ class EventRecord(Record, frozen=True, array_like=True, kw_only=True):
     version_id: str = ""
     request_id: str = ""
     source_ip: str = ""
+    metadata: tuple[tuple[str, str], ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+class TopicRecord(Record, frozen=True, array_like=True, kw_only=True):
+    """Where events go. The endpoint may hold a password and is sealed with the master key."""
+
+    id: bytes  # 8 bytes, never used again
+    account: str
+    name: str
+    owner: str  # canonical user id
+    created_ms: int
+    sealed_endpoint: bytes
+    attributes: tuple[tuple[str, str], ...]  # as they may be shown
+    sealed_secret: bytes = b""  # that web hooks are signed with
+
+
+class TopicStatusRecord(Record, frozen=True, array_like=True, kw_only=True):
+    """How publishing to a topic goes, as its operator sees it."""
+
+    failing_since_ms: int = 0  # 0: the last attempt went well
+    attempts: int = 0  # that failed in a row
+    error: str = ""  # of the last one
+    published_ms: int = 0
 
 
 class UserRecord(Record, frozen=True, array_like=True, kw_only=True):
@@ -349,6 +394,18 @@ def account_block_key(account: str) -> bytes:
 
 def configuration_key(bucket_id: bytes, name: str) -> bytes:
     return CONFIGURATION + bucket_id + name.encode()
+
+
+def topic_key(account: str, name: str) -> bytes:
+    return TOPIC + account.encode() + b"\0" + name.encode()
+
+
+def event_prefix(topic_id: bytes) -> bytes:
+    return EVENT + topic_id
+
+
+def topic_status_key(topic_id: bytes) -> bytes:
+    return store_key(f"topic-status/{topic_id.hex()}")
 
 
 def user_key(user_id: str) -> bytes:

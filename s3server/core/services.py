@@ -9,8 +9,10 @@ from s3server.core.buckets import Buckets
 from s3server.core.copying import Copying
 from s3server.core.listing import Listing
 from s3server.core.multipart import Multipart
+from s3server.core.notifications import Notifications
 from s3server.core.objects import Objects
 from s3server.core.open_uploads import OpenUploads
+from s3server.core.topics import Topics
 from s3server.core.users import Users
 
 
@@ -38,4 +40,6 @@ class Services:
     open_uploads: OpenUploads
     listing: Listing
     users: Users
+    topics: Topics
+    notifications: Notifications
     regions: Regions

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from s3server import errors
+from s3server.core.notifications import Cause
 from s3server.core.objects import Attributes, Pairs, WriteCondition
 from s3server.core.records import ObjectRecord
 from s3server.model import Principal
@@ -24,10 +25,13 @@ STORED_HEADERS = (
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 
 
-def attributes_of(request: Mapping[str, Any], principal: Principal) -> Attributes:
+def attributes_of(
+    request: Mapping[str, Any], principal: Principal, cause: Cause | None = None
+) -> Attributes:
     """Return what a PutObject, CopyObject or CreateMultipartUpload request says of the object.
 
-    All but its ACL: see `acls.with_acl`.
+    All but its ACL: see `acls.with_acl`. `cause` is that of the event that storing
+    it is.
     """
     refuse(request, *ON_NEW_OBJECTS)
     return Attributes(
@@ -35,6 +39,7 @@ def attributes_of(request: Mapping[str, Any], principal: Principal) -> Attribute
         headers=_stored_headers(request),
         metadata=tuple((request.get("Metadata") or {}).items()),
         storage_class=check_storage_class(request),
+        cause=cause,
     )
 
 

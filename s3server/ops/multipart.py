@@ -72,6 +72,7 @@ async def complete_multipart_upload(ctx: Ctx, request: dict[str, Any]) -> dict[s
         [_chosen(part) for part in parts],
         summarise=summarise,
         condition=write_condition(request),
+        cause=ctx.cause("ObjectCreated:CompleteMultipartUpload"),
     )
     return {
         "Location": f"{ctx.http.scheme}://{ctx.http.headers.get('host', '')}{ctx.http.raw_path}",

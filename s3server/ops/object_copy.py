@@ -41,7 +41,8 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     refuse(request, *REFUSED, "ChecksumAlgorithm")
     if request.get("TaggingDirective") == "REPLACE":
         refuse(request, "TaggingDirective")
-    given = await with_acl(ctx, request, attributes_of(request, ctx.principal))
+    given = attributes_of(request, ctx.principal, ctx.cause("ObjectCreated:Copy"))
+    given = await with_acl(ctx, request, given)
     replaced = _directive(request) == "REPLACE"
     target = (ctx.require_bucket(), request["Key"])
     source = await open_source(ctx, request)

@@ -34,6 +34,7 @@ async def delete_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
             request.get("IfMatchSize"),
             request.get("IfMatchLastModifiedTime"),
         ),
+        cause=ctx.cause("ObjectRemoved"),
     )
     return {"VersionId": version_id, **_told(deleted, "VersionId")}
 
@@ -74,7 +75,12 @@ async def _delete_one(
                 entry.get("ETag"), entry.get("Size"), entry.get("LastModifiedTime")
             )
             deleted = await ctx.services.objects.delete(
-                bucket, key, version_id, owner=ctx.principal.id, condition=condition
+                bucket,
+                key,
+                version_id,
+                owner=ctx.principal.id,
+                condition=condition,
+                cause=ctx.cause("ObjectRemoved"),
             )
     except S3Error as error:
         return {**named, "Code": error.code, "Message": error.message}

@@ -17,7 +17,8 @@ async def put_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     check_owner(ctx, request)
     refuse(request, "WriteOffsetBytes")
     bucket = ctx.require_bucket()
-    attributes = await with_acl(ctx, request, attributes_of(request, ctx.principal))
+    attributes = attributes_of(request, ctx.principal, ctx.cause("ObjectCreated:Put"))
+    attributes = await with_acl(ctx, request, attributes)
     record = await ctx.services.objects.put(
         bucket,
         request["Key"],

@@ -151,6 +151,15 @@ class _RawModel(msgspec.Struct):
     shapes: dict[str, _RawShape]
 
 
+# Members that clients of Ceph's gateway know and AWS's model lacks: its filters of events.
+_EXTENSIONS = {
+    "NotificationConfigurationFilter": {
+        "Metadata": _RawReference("S3KeyFilter", location_name="S3Metadata"),
+        "Tags": _RawReference("S3KeyFilter", location_name="S3Tags"),
+    },
+}
+
+
 def load_model(service: Service, rows: Iterable[Row] = S3_ROWS) -> ServiceModel:
     """Read the model of a service (about 30 ms for S3) and join it with the rows.
 
@@ -160,6 +169,8 @@ def load_model(service: Service, rows: Iterable[Row] = S3_ROWS) -> ServiceModel:
     version = VERSIONS[service]
     path = files("botocore") / "data" / service / version / "service-2.json.gz"
     raw = msgspec.json.decode(gzip.decompress(path.read_bytes()), type=_RawModel)
+    for name, members in _EXTENSIONS.items() if service == "s3" else ():
+        raw.shapes[name].members.update(members)
     linker = _Linker(raw.shapes)
     own_rows = {row.name: row for row in rows if row.service == service}
     operations = {

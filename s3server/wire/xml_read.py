@@ -17,7 +17,7 @@ from s3server.wire.xmldoc import local_name
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}").fullmatch
 _XSI = "{http://www.w3.org/2001/XMLSchema-instance}"
 # Enumerations that we extend or that a handler refuses with a code of its own.
-_OPEN_ENUMS = frozenset({"BucketLocationConstraint", "Event"})
+_OPEN_ENUMS = frozenset({"BucketLocationConstraint", "Event", "FilterRuleName"})
 
 
 def read_document(root: etree._Element, shape: Shape, name: str, *, is_strict: bool) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 from s3server.app import Application, build, initialise
 from s3server.auth.authenticate import AuthSettings
 from s3server.auth.credentials import Credential
+from s3server.auth.secrets import SecretBox
 from s3server.core.access import Access
 from s3server.core.blobs import Blobs
 from s3server.core.buckets import Buckets
@@ -20,12 +21,15 @@ from s3server.core.clock import Ids
 from s3server.core.copying import Copying
 from s3server.core.listing import Listing
 from s3server.core.multipart import Multipart
+from s3server.core.notifications import Notifications
 from s3server.core.objects import Objects
 from s3server.core.open_uploads import OpenUploads
 from s3server.core.records import UserRecord, encode, user_key, user_name_key
 from s3server.core.services import Regions, Services
+from s3server.core.topics import Topics
 from s3server.core.users import Users
 from s3server.data.memory import MemoryPool
+from s3server.events.endpoints import AllowList
 from s3server.meta.base import Check, Put, Write
 from s3server.meta.memory import MemoryStore
 from s3server.model import DataRef, Principal, Source
@@ -38,6 +42,7 @@ from s3server.wire.service_model import VERSIONS, load_model
 from tests.support.asgi_client import Client
 from tests.support.signing import REGION, Key
 
+BACKLOG = 50  # events that may wait, per topic
 NOW_MS = 1_790_000_000_000  # 2026-09-21
 ROUTER = Router([load_model(service) for service in VERSIONS])
 
@@ -144,7 +149,8 @@ class Store:
         pools = {"default": self.pool}
         pools |= {name: WatchedPool(name, ids.blob_id) for name in self.more_pools}
         blobs = Blobs(self.meta, pools, clock=self.clock, ids=ids)
-        objects = Objects(self.meta, blobs, clock=self.clock)
+        notifications = Notifications(self.meta, clock=self.clock, backlog_limit=BACKLOG)
+        objects = Objects(self.meta, blobs, clock=self.clock, notifications=notifications)
         users: Any = Users(self.meta, clock=self.clock, ids=ids, secrets=_NoSecrets())
         buckets = Buckets(
             self.meta,
@@ -163,6 +169,16 @@ class Store:
             open_uploads=OpenUploads(blobs, objects),
             listing=Listing(self.meta),
             users=users,
+            topics=Topics(
+                self.meta,
+                clock=self.clock,
+                ids=ids,
+                sealer=SecretBox(b"k" * 32),
+                region=self.region,
+                allowed=AllowList(["broker.test:5672", "*.hooks.test:*"]),
+                ca_directory="/etc/ssl/certs",
+            ),
+            notifications=notifications,
             regions=Regions(self.region, self.region_aliases),
         )
 

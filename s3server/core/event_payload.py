@@ -1,0 +1,96 @@
+"""How an event looks on the wire: S3's event message structure 2.2, as Ceph's gateway extends it.
+
+Source: "Event message structure", Amazon S3 User Guide; "Bucket Notifications", Ceph
+documentation (metadata, tags, opaqueData). Consumers tell duplicates by `eventId`, and the order of
+one key's events by comparing `sequencer` as text.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote_plus
+
+import msgspec
+
+from s3server.core.records import EventRecord, TopicRecord
+from s3server.events.base import Message
+
+_encode = msgspec.json.Encoder().encode
+
+
+def make_message(
+    event: EventRecord, sequence: bytes, topic: TopicRecord, *, region: str, host_id: str
+) -> Message:
+    """Return the message of an event; `sequence` is what its row's key ends with."""
+    attributes = dict(topic.attributes)
+    is_test = event.name == "TestEvent"
+    body = _test(event, host_id) if is_test else _records(event, sequence, attributes, region)
+    cloud = _cloud_event(event, sequence, region) if attributes.get("cloudevents") == "true" else {}
+    return Message(sequence.hex(), topic.name, _encode(body), cloud)
+
+
+def _records(
+    event: EventRecord, sequence: bytes, attributes: dict[str, str], region: str
+) -> dict[str, Any]:
+    stored: dict[str, Any] = {
+        "key": quote_plus(event.key, safe="/"),
+        "size": event.size,
+        "eTag": event.etag,
+        "sequencer": sequence.hex().upper(),
+        "metadata": [{"key": f"x-amz-meta-{name}", "val": text} for name, text in event.metadata],
+        "tags": [{"key": name, "val": text} for name, text in event.tags],
+    }
+    if event.version_id:
+        stored["versionId"] = event.version_id
+    record = {
+        "eventVersion": "2.2",
+        "eventSource": "aws:s3",
+        "awsRegion": region,
+        "eventTime": _time(event),
+        "eventName": event.name,
+        "userIdentity": {"principalId": event.principal},
+        "requestParameters": {"sourceIPAddress": event.source_ip},
+        "responseElements": {"x-amz-request-id": event.request_id},
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "configurationId": event.rule,
+            "bucket": {
+                "name": event.bucket,
+                "ownerIdentity": {"principalId": event.bucket_owner},
+                "arn": f"arn:aws:s3:::{event.bucket}",
+            },
+            "object": stored,
+        },
+        "eventId": sequence.hex(),
+        "opaqueData": attributes.get("OpaqueData", ""),
+    }
+    return {"Records": [record]}
+
+
+def _test(event: EventRecord, host_id: str) -> dict[str, Any]:
+    return {
+        "Service": "Amazon S3",
+        "Event": "s3:TestEvent",
+        "Time": _time(event),
+        "Bucket": event.bucket,
+        "RequestId": event.request_id,
+        "HostId": host_id,
+    }
+
+
+def _cloud_event(event: EventRecord, sequence: bytes, region: str) -> dict[str, str]:
+    """CloudEvents 1.0 attributes, by its "AWS S3 adapter"."""
+    return {
+        "specversion": "1.0",
+        "id": sequence.hex(),
+        "type": f"com.amazonaws.s3.{event.name}",
+        "source": f"aws:s3.{region}.{event.bucket}",
+        "subject": quote_plus(event.key, safe="/"),
+        "time": _time(event),
+    }
+
+
+def _time(event: EventRecord) -> str:
+    moment = datetime.fromtimestamp(event.at_ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,164 @@
+"""Topics: made, listed, changed and deleted by their owners."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from s3server.core import records
+from s3server.core.clock import Clock, Ids
+from s3server.core.commit import Commits, Plan
+from s3server.core.records import TopicRecord, decode, encode
+from s3server.core.topic_attributes import ENDPOINT, SECRET, check_attributes
+from s3server.errors import InvalidParameter, NotFound
+from s3server.events.endpoints import AllowList, Endpoint
+from s3server.meta.base import Delete, MetadataStore, Put, Unchanged, after_prefix
+from s3server.model import Principal
+
+_is_name = re.compile(r"[A-Za-z0-9_-]{1,256}").fullmatch
+PAGE = 100  # topics of one answer, as AWS
+
+
+class Sealer(Protocol):
+    """Seals secrets, bound to a name; what auth.secrets.SecretBox does."""
+
+    def seal(self, secret: str, name: str, /) -> bytes: ...
+
+    def open(self, sealed: bytes, name: str, /) -> str: ...
+
+
+class Topics:
+    """Topics of one store."""
+
+    def __init__(
+        self,
+        meta: MetadataStore,
+        *,
+        clock: Clock,
+        ids: Ids,
+        sealer: Sealer,
+        region: str,
+        allowed: AllowList,
+        ca_directory: str,
+    ) -> None:
+        self._meta, self._clock, self._ids, self._sealer = meta, clock, ids, sealer
+        self._region, self._allowed, self._ca_directory = region, allowed, ca_directory
+        self._commit = Commits(meta)
+
+    def arn(self, topic: TopicRecord) -> str:
+        """Return a topic's ARN, as Ceph's gateway forms it: the account is the tenant."""
+        return f"arn:aws:sns:{self._region}:{topic.account}:{topic.name}"
+
+    async def create(
+        self, owner: Principal, name: str, attributes: Mapping[str, str]
+    ) -> TopicRecord:
+        """Create a topic, or give the owner's topic of that name these attributes.
+
+        Raises InvalidParameter.
+        """
+        if not _is_name(name):
+            raise InvalidParameter("Invalid parameter: Topic Name")
+        key = records.topic_key(owner.account, name)
+
+        async def plan() -> Plan[TopicRecord]:
+            row = await self._meta.get(key)
+            if row is None:
+                topic = TopicRecord(
+                    id=self._ids.bucket_id(),
+                    account=owner.account,
+                    name=name,
+                    owner=owner.id,
+                    created_ms=self._clock.now_ms(),
+                    sealed_endpoint=b"",
+                    attributes=(),
+                )
+            else:
+                topic = decode(TopicRecord, row)
+                if topic.owner != owner.id and not owner.is_root:
+                    raise InvalidParameter("Invalid parameter: another user's topic has this name")
+            changed = self._with_attributes(topic, attributes)
+            return Plan(changed, [Put(key, encode(changed))], [Unchanged(key, row)])
+
+        return await self._commit(plan)
+
+    async def set_attribute(self, topic: TopicRecord, name: str, value: str) -> TopicRecord:
+        """Change one attribute. Raises InvalidParameter, NotFound."""
+        key = records.topic_key(topic.account, topic.name)
+
+        async def plan() -> Plan[TopicRecord]:
+            row = await self._meta.get(key)
+            if row is None or (now := decode(TopicRecord, row)).id != topic.id:
+                raise NotFound("Topic does not exist")
+            changed = self._with_attributes(now, {**self.secrets(now), name: value})
+            return Plan(changed, [Put(key, encode(changed))], [Unchanged(key, row)])
+
+        return await self._commit(plan)
+
+    async def delete(self, topic: TopicRecord) -> None:
+        """Delete a topic; events that wait for it are given up. Idempotent."""
+        key = records.topic_key(topic.account, topic.name)
+
+        async def plan() -> Plan[None]:
+            row = await self._meta.get(key)
+            if row is None or decode(TopicRecord, row).id != topic.id:
+                return Plan(None)
+            status = records.topic_status_key(topic.id)
+            return Plan(None, [Delete(key), Delete(status)], [Unchanged(key, row)])
+
+        await self._commit(plan)
+
+    async def get(self, arn: str) -> TopicRecord:
+        """Return the topic with an ARN. Raises NotFound, InvalidParameter."""
+        account, name = self._parse(arn)
+        row = await self._meta.get(records.topic_key(account, name))
+        if row is None:
+            raise NotFound("Topic does not exist")
+        return decode(TopicRecord, row)
+
+    async def list_all(self, account: str | None, after: str = "") -> list[TopicRecord]:
+        """Return a page of topics and one more, in the order of names; None: of all accounts.
+
+        `after` is the ARN that the page before ended with.
+        """
+        table = records.TOPIC if account is None else records.topic_key(account, "")
+        start = table
+        if after:
+            start = records.topic_key(*self._parse(after)) + b"\0"
+        rows = await self._meta.scan(max(start, table), after_prefix(table), limit=PAGE + 1)
+        return [decode(TopicRecord, row) for _, row in rows]
+
+    def destination(self, topic: TopicRecord) -> tuple[Endpoint, dict[str, str]]:
+        """Return where a topic publishes, and its attributes with secrets.
+
+        Raises InvalidParameter where the operator no longer allows the endpoint.
+        """
+        attributes = self.secrets(topic)
+        return check_attributes(attributes, self._allowed, self._ca_directory), attributes
+
+    def secrets(self, topic: TopicRecord) -> dict[str, str]:
+        """Return all attributes as they were given, secrets in the clear: never for an answer."""
+        found = dict(topic.attributes)
+        found[ENDPOINT] = self._sealer.open(topic.sealed_endpoint, f"endpoint {topic.id.hex()}")
+        if topic.sealed_secret:
+            found[SECRET] = self._sealer.open(topic.sealed_secret, f"secret {topic.id.hex()}")
+        return found
+
+    def _with_attributes(self, topic: TopicRecord, attributes: Mapping[str, str]) -> TopicRecord:
+        endpoint = check_attributes(attributes, self._allowed, self._ca_directory)
+        shown = {**attributes, ENDPOINT: endpoint.shown}
+        secret = shown.pop(SECRET, "")
+        return replace(
+            topic,
+            sealed_endpoint=self._sealer.seal(attributes[ENDPOINT], f"endpoint {topic.id.hex()}"),
+            sealed_secret=self._sealer.seal(secret, f"secret {topic.id.hex()}") if secret else b"",
+            attributes=tuple(sorted(shown.items())),
+        )
+
+    def _parse(self, arn: str) -> tuple[str, str]:
+        parts = arn.split(":")
+        if len(parts) != 6 or parts[:3] != ["arn", "aws", "sns"] or not _is_name(parts[5]):
+            raise InvalidParameter("Invalid parameter: TopicArn")
+        return parts[4][:64], parts[5]

@@ -1,0 +1,1 @@
+"""Where events go: brokers and web hooks, behind one interface. Knows nothing of buckets."""

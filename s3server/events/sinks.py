@@ -1,0 +1,30 @@
+"""Makes the sink of an endpoint: the only place that knows which kinds there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from s3server.events.base import EventSink
+from s3server.events.endpoints import Endpoint
+from s3server.events.webhook import WebhookOptions, WebhookSink
+
+
+def make_sink(endpoint: Endpoint, attributes: Mapping[str, str]) -> EventSink:
+    """Return a sink for an endpoint; nothing is connected yet."""
+    verify, ca_file = attributes.get("verify-ssl") != "false", attributes.get("ca-location", "")
+    if endpoint.is_amqp:
+        from s3server.events import amqp  # noqa: PLC0415 (pika is slow to load)
+
+        level = cast("amqp.AckLevel", attributes.get("amqp-ack-level", "broker"))
+        options = amqp.AmqpOptions(attributes["amqp-exchange"], level, verify, ca_file)
+        return amqp.AmqpSink(endpoint, options)
+    return WebhookSink(
+        endpoint,
+        WebhookOptions(
+            attributes.get("http-ack-level", "non-error"),
+            attributes.get("http-signature-secret", ""),
+            verify,
+            ca_file,
+        ),
+    )

@@ -1,0 +1,248 @@
+"""Publishes the outbox: per topic in commit order, at least once, each topic by itself.
+
+A step only looks which topics have events and sees that a task delivers each of them, so that a
+broker that does not answer delays neither other topics nor other jobs. A row is removed once its
+message is safe with the broker; where a crash comes between, it is sent again with the same id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import structlog
+
+from s3server.core import records
+from s3server.core.clock import Clock
+from s3server.core.records import EventRecord, TopicRecord, TopicStatusRecord, decode, encode
+from s3server.events.base import EventSink, Message, PublishError
+from s3server.meta.base import (
+    Add,
+    ConflictError,
+    Delete,
+    MetadataStore,
+    Put,
+    Row,
+    Unchanged,
+    Write,
+    after_prefix,
+    decode_counter,
+)
+
+BATCH = 500  # events of one publish()
+MAX_TOPICS = 64  # delivered at once
+POLL_S = 0.02  # between looks for topics that have events
+LEASE_S = 15.0  # for which a step lets deliveries go on
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 30.0
+_ID = slice(1, 9)  # of the topic, in the key of an event
+
+OpenSink = Callable[[TopicRecord], EventSink]  # raises PublishError where it cannot
+# of an event, what its row's key ends with, and its topic
+Render = Callable[[EventRecord, bytes, TopicRecord], Message]
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """What a step did: how many topics have events."""
+
+    topics: int = 0
+    has_more: bool = False
+
+
+@dataclass(slots=True)
+class _Delivery:
+    """What is remembered of a topic between batches."""
+
+    topic: TopicRecord | None = None
+    sink: EventSink | None = None
+    attempts: int = 0  # that failed in a row
+    not_before: float = 0.0  # loop time
+    status: TopicStatusRecord = field(default_factory=TopicStatusRecord)
+    task: asyncio.Task[None] | None = None
+
+
+class Outbox:
+    """The publisher of one store."""
+
+    name = "outbox"
+    pause_s = 1.0
+
+    def __init__(
+        self,
+        meta: MetadataStore,
+        *,
+        clock: Clock,
+        open_sink: OpenSink,
+        render: Render,
+        backlog_limit: int,
+        drops_oldest: bool,
+    ) -> None:
+        self._meta, self._clock = meta, clock
+        self._open_sink, self._render = open_sink, render
+        self._limit, self._drops = backlog_limit, drops_oldest
+        self._deliveries: dict[bytes, _Delivery] = {}
+        self._until = 0.0
+        self._pump: asyncio.Task[None] | None = None
+        self._log = structlog.get_logger("outbox")
+
+    async def step(self) -> Stepped:
+        """Let deliveries go on for a while; start them where they do not run."""
+        self._until = asyncio.get_running_loop().time() + LEASE_S
+        if self._pump is None or self._pump.done():
+            self._pump = asyncio.create_task(self._run())
+        return Stepped(topics=len(self._deliveries))
+
+    async def close(self) -> None:
+        """Stop delivering; what was being sent may be sent again."""
+        tasks = [self._pump, *(each.task for each in self._deliveries.values())]
+        running = [task for task in tasks if task is not None]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        for each in self._deliveries.values():
+            if each.sink is not None:
+                await each.sink.close()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while loop.time() < self._until:
+            for topic_id in await self._topics_with_events():
+                delivery = self._deliveries.setdefault(topic_id, _Delivery())
+                is_idle = delivery.task is None or delivery.task.done()
+                if is_idle and loop.time() >= delivery.not_before:
+                    delivery.task = asyncio.create_task(self._deliver(topic_id, delivery))
+            await asyncio.sleep(POLL_S)
+
+    async def _topics_with_events(self) -> list[bytes]:
+        """Seek from topic to topic: one read for each that has events."""
+        found: list[bytes] = []
+        position, stop = records.EVENT, after_prefix(records.EVENT)
+        while len(found) < MAX_TOPICS:
+            rows = await self._meta.scan(position, stop, limit=1)
+            if not rows:
+                break
+            found.append(rows[0][0][_ID])
+            position = after_prefix(records.event_prefix(found[-1]))
+        return found
+
+    async def _deliver(self, topic_id: bytes, delivery: _Delivery) -> None:
+        """Publish batches until nothing is left or something fails."""
+        loop = asyncio.get_running_loop()
+        try:
+            while loop.time() < self._until and await self._deliver_batch(topic_id, delivery):
+                pass
+        except Exception:  # a fault of ours in one topic is none of the others'
+            self._log.exception("delivery failed", topic=topic_id.hex())
+            delivery.not_before = loop.time() + _LONGEST_PAUSE_S
+
+    async def _deliver_batch(self, topic_id: bytes, delivery: _Delivery) -> bool:
+        """Publish the next events of a topic; tell whether to go on at once."""
+        prefix = records.event_prefix(topic_id)
+        rows = await self._meta.scan(prefix, after_prefix(prefix), limit=BATCH)
+        if not rows:
+            return False
+        topic = await self._topic(topic_id, rows[0])
+        if topic is None:
+            await self._settle(topic_id, rows, counter="")
+            return True
+        if delivery.topic != topic:  # new, or its attributes were changed
+            if delivery.sink is not None:
+                await delivery.sink.close()
+            delivery.sink, delivery.topic = None, topic
+        attributes = dict(topic.attributes)
+        stale = await self._stale(topic_id, rows, attributes, delivery)
+        if stale:
+            await self._settle(topic_id, rows[:stale], counter="dropped")
+            return True
+        events = [(key[len(prefix) :], decode(EventRecord, row)) for key, row in rows]
+        messages = [self._render(event, sequence, topic) for sequence, event in events]
+        try:
+            delivery.sink = delivery.sink or self._open_sink(topic)
+            await delivery.sink.publish(messages)
+        except PublishError as error:
+            await self._settle(topic_id, rows[: error.done], counter="published")
+            await self._put_off(topic, delivery, str(error), attributes, moved=error.done > 0)
+            return False
+        await self._settle(topic_id, rows, counter="published")
+        await self._went_well(topic, delivery)
+        return True
+
+    async def _topic(self, topic_id: bytes, row: Row) -> TopicRecord | None:
+        account, name = decode(EventRecord, row[1]).topic.split(":")[4:]
+        found = await self._meta.get(records.topic_key(account, name))
+        topic = None if found is None else decode(TopicRecord, found)
+        return topic if topic is not None and topic.id == topic_id else None
+
+    async def _stale(
+        self, topic_id: bytes, rows: list[Row], attributes: dict[str, str], delivery: _Delivery
+    ) -> int:
+        """Return how many of the rows are to be given up: too old, too many, tried too often."""
+        count = 0
+        if (ttl := attributes.get("time_to_live", "None")) != "None":
+            oldest = self._clock.now_ms() - int(ttl) * 1000
+            while count < len(rows) and decode(EventRecord, rows[count][1]).at_ms < oldest:
+                count += 1
+        if self._drops:
+            backlog = await self._meta.get(records.counter_key(topic_id, "backlog"))
+            count = max(count, min(decode_counter(backlog) - self._limit, len(rows)))
+        retries = attributes.get("max_retries", "None")
+        if retries != "None" and delivery.attempts > int(retries):
+            delivery.attempts = 0
+            count = max(count, 1)
+        return count
+
+    async def _settle(self, topic_id: bytes, rows: list[Row], *, counter: str) -> None:
+        """Remove rows from the outbox and count them."""
+        if not rows:
+            return
+        writes: list[Write] = [Delete(key) for key, _ in rows]
+        if counter:
+            writes.append(Add(records.counter_key(topic_id, "backlog"), -len(rows)))
+            writes.append(Add(records.counter_key(topic_id, counter), len(rows)))
+        else:  # the topic is gone, and with it its counts
+            counters = records.TOPIC_COUNTERS
+            writes += [Delete(records.counter_key(topic_id, name)) for name in counters]
+        with suppress(ConflictError):  # a second publisher was faster: it has counted them
+            await self._meta.commit(writes, [Unchanged(*rows[0]), Unchanged(*rows[-1])])
+
+    async def _put_off(
+        self,
+        topic: TopicRecord,
+        delivery: _Delivery,
+        error: str,
+        attributes: dict[str, str],
+        *,
+        moved: bool,
+    ) -> None:
+        delivery.attempts = 1 if moved else delivery.attempts + 1
+        pause = min(_FIRST_PAUSE_S * 2 ** min(delivery.attempts, 16), _LONGEST_PAUSE_S)
+        if (asked := attributes.get("retry_sleep_duration", "None")) != "None":
+            pause = float(asked)
+        delivery.not_before = asyncio.get_running_loop().time() + pause
+        status = delivery.status
+        if not status.failing_since_ms or status.error != error:
+            self._log.warning("topic cannot be published to", topic=topic.name, reason=error)
+        await self._tell(
+            topic,
+            delivery,
+            TopicStatusRecord(
+                failing_since_ms=status.failing_since_ms or self._clock.now_ms(),
+                attempts=delivery.attempts,
+                error=error,
+                published_ms=status.published_ms,
+            ),
+        )
+
+    async def _went_well(self, topic: TopicRecord, delivery: _Delivery) -> None:
+        now, before = self._clock.now_ms(), delivery.status
+        delivery.attempts = 0
+        if before.failing_since_ms or now - before.published_ms > 1_000:  # not with every batch
+            await self._tell(topic, delivery, TopicStatusRecord(published_ms=now))
+
+    async def _tell(
+        self, topic: TopicRecord, delivery: _Delivery, status: TopicStatusRecord
+    ) -> None:
+        delivery.status = status
+        await self._meta.commit([Put(records.topic_status_key(topic.id), encode(status))])

@@ -1,0 +1,89 @@
+"""Topics, over SNS on the same endpoint, with the attributes of Ceph's gateway."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from s3server.auth.policy_parse import PolicyError, parse_policy
+from s3server.core.records import TopicRecord
+from s3server.core.topic_attributes import ENDPOINT
+from s3server.core.topics import PAGE
+from s3server.errors import InvalidParameter
+from s3server.operation import Ctx, handles
+
+
+@handles("CreateTopic")
+async def create_topic(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
+    """Create a topic; repeated, give it these attributes."""
+    topics, attributes = ctx.services.topics, request.get("Attributes") or {}
+    _check_policy(attributes.get("Policy"))
+    topic = await topics.create(ctx.principal, request["Name"], attributes)
+    return {"TopicArn": topics.arn(topic)}
+
+
+@handles("DeleteTopic")
+async def delete_topic(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
+    """Delete a topic. What waits for it is given up; rules that name it do nothing."""
+    topic = await _own(ctx, request["TopicArn"], "sns:DeleteTopic")
+    await ctx.services.topics.delete(topic)
+    return {}
+
+
+@handles("ListTopics")
+async def list_topics(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
+    """List the topics of the caller's account; root sees everybody's."""
+    topics = ctx.services.topics
+    account = None if ctx.principal.is_root else ctx.principal.account
+    found = await topics.list_all(account, request.get("NextToken") or "")
+    arns = [topics.arn(topic) for topic in found[:PAGE]]
+    result: dict[str, Any] = {"Topics": [{"TopicArn": arn} for arn in arns]}
+    if len(found) > PAGE:
+        result["NextToken"] = arns[-1]
+    return result
+
+
+@handles("GetTopicAttributes")
+async def get_topic_attributes(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
+    """Return a topic's attributes without its secrets."""
+    topic = await _own(ctx, request["TopicArn"], "sns:GetTopicAttributes")
+    given = dict(topic.attributes)
+    destination = {
+        "EndpointAddress": given[ENDPOINT],
+        "EndpointTopic": topic.name,
+        "HasStoredSecret": "********" in given[ENDPOINT],
+        "Persistent": given.get("persistent") == "true",
+    }
+    described = {
+        "User": topic.owner,
+        "Owner": topic.account,
+        "Name": topic.name,
+        "TopicArn": ctx.services.topics.arn(topic),
+        "EndPoint": json.dumps(destination),
+    }
+    return {"Attributes": given | described}
+
+
+@handles("SetTopicAttributes")
+async def set_topic_attributes(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
+    """Change one attribute of a topic."""
+    topic = await _own(ctx, request["TopicArn"], "sns:SetTopicAttributes")
+    name, value = request["AttributeName"], request.get("AttributeValue") or ""
+    _check_policy(value if name == "Policy" else None)
+    await ctx.services.topics.set_attribute(topic, name, value)
+    return {}
+
+
+def _check_policy(text: str | None) -> None:
+    try:
+        if text is not None:
+            parse_policy(text, has_principals=True)
+    except PolicyError as error:
+        raise InvalidParameter(f"Invalid parameter: Policy: {error}") from None
+
+
+async def _own(ctx: Ctx, arn: str, action: str) -> TopicRecord:
+    """Return a topic that the caller may manage. Raises NotFound, AuthorizationError."""
+    topic = await ctx.services.topics.get(arn)
+    ctx.require_topic(action, topic)
+    return topic

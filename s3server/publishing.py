@@ -1,0 +1,137 @@
+"""Puts the parts of publishing together: topics, the outbox, and its sinks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Container
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from s3server.auth.secrets import SecretBox, load_or_create_key_file
+from s3server.cluster.seed import cluster_id
+from s3server.config import Config
+from s3server.core.buckets import Buckets
+from s3server.core.clock import Ids, SystemClock
+from s3server.core.event_payload import make_message
+from s3server.core.notifications import Notifications
+from s3server.core.records import EventRecord, TopicRecord
+from s3server.core.topics import Topics
+from s3server.errors import InvalidParameter
+from s3server.events.base import EventSink, PublishError
+from s3server.events.endpoints import AllowList
+from s3server.events.sinks import make_sink
+from s3server.jobs.outbox import Outbox
+from s3server.meta.lmdb import LmdbStore
+from s3server.metadata import open_metadata
+
+
+def open_box(config: Config) -> SecretBox:
+    """Return what seals the secrets of this store."""
+    return SecretBox(load_or_create_key_file(config.storage.master_key_file))
+
+
+def make_buckets(
+    config: Config, meta: LmdbStore, clock: SystemClock, ids: Ids, pools: Container[str] = ()
+) -> Buckets:
+    return Buckets(
+        meta,
+        clock=clock,
+        ids=ids,
+        region=config.server.region,
+        pool=config.pools[0].name,
+        pools=pools,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EventsAccess:
+    """What an operator's commands on events work with."""
+
+    meta: LmdbStore
+    topics: Topics
+    notifications: Notifications
+    buckets: Buckets
+
+
+async def publish_test(config: Config, arn: str) -> None:
+    """Publish a test event to a topic, past the outbox. Raises NotFound, PublishError."""
+    clock, meta = SystemClock(), await open_metadata(config)
+    try:
+        topics = make_topics(config, meta, clock, Ids(clock), open_box(config))
+        topic = await topics.get(arn)
+        event = EventRecord(
+            topic=arn, rule="", bucket="", bucket_owner="", key="", name="TestEvent",
+            at_ms=clock.now_ms(), principal="operator",
+        )  # fmt: skip
+        message = make_message(
+            event, os.urandom(12), topic, region=config.server.region, host_id=""
+        )
+        sink = make_sink(*topics.destination(topic))
+        try:
+            await sink.publish([message])
+        finally:
+            await sink.close()
+    finally:
+        await meta.close()
+
+
+@asynccontextmanager
+async def open_events(config: Config) -> AsyncIterator[EventsAccess]:
+    """Give access to topics and the outbox, whether the server runs or not."""
+    clock, meta = SystemClock(), await open_metadata(config)
+    ids = Ids(clock)
+    try:
+        yield EventsAccess(
+            meta,
+            make_topics(config, meta, clock, ids, open_box(config)),
+            make_notifications(config, meta, clock),
+            make_buckets(config, meta, clock, ids),
+        )
+    finally:
+        await meta.close()
+
+
+def make_topics(
+    config: Config, meta: LmdbStore, clock: SystemClock, ids: Ids, box: SecretBox
+) -> Topics:
+    return Topics(
+        meta,
+        clock=clock,
+        ids=ids,
+        sealer=box,
+        region=config.server.region,
+        allowed=AllowList(config.events.endpoints),
+        ca_directory=config.events.ca_directory,
+    )
+
+
+def make_notifications(config: Config, meta: LmdbStore, clock: SystemClock) -> Notifications:
+    return Notifications(
+        meta,
+        clock=clock,
+        backlog_limit=config.events.backlog_limit,
+        blocks_when_full=config.events.when_full == "block",
+    )
+
+
+async def make_outbox(
+    config: Config, meta: LmdbStore, clock: SystemClock, box: SecretBox
+) -> Outbox:
+    topics = make_topics(config, meta, clock, Ids(clock), box)
+    region, host_id = config.server.region, await cluster_id(meta)
+
+    def open_sink(topic: TopicRecord) -> EventSink:
+        try:
+            return make_sink(*topics.destination(topic))
+        except InvalidParameter as error:
+            raise PublishError(error.message) from None
+
+    return Outbox(
+        meta,
+        clock=clock,
+        open_sink=open_sink,
+        render=partial(make_message, region=region, host_id=host_id),
+        backlog_limit=config.events.backlog_limit,
+        drops_oldest=config.events.when_full == "drop-oldest",
+    )

@@ -1,0 +1,175 @@
+"""PutBucketNotificationConfiguration, its GET, and which changes cause which events."""
+
+from __future__ import annotations
+
+import pytest
+
+from s3server.core.records import EventRecord
+from tests.support.events import AMQP, configure, make_topic, rule, sns, waiting
+from tests.support.served import BACKLOG, Store
+from tests.support.uploads import begin, complete, send_part
+
+ALL = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*")
+
+
+def key_filter(**rules: str) -> str:
+    listed = "".join(
+        f"<FilterRule><Name>{name}</Name><Value>{value}</Value></FilterRule>"
+        for name, value in rules.items()
+    )
+    return f"<Filter><S3Key>{listed}</S3Key></Filter>"
+
+
+@pytest.fixture
+async def topic(data: Store) -> str:
+    return await make_topic(data.alice, "t")
+
+
+async def names(store: Store) -> list[tuple[str, str]]:
+    return [(event.name, event.key) for event in await waiting(store.meta)]
+
+
+async def test_configuration_is_told_as_it_was_given(data: Store, topic: str) -> None:
+    extra = key_filter(prefix="a/", suffix=".tif", regex=".*x.*")
+    assert (await configure(data.alice, rule(topic, *ALL, name="r", extra=extra))).status == 200
+    answer = await data.alice("GET", "/data?notification")
+    assert answer.texts("TopicConfiguration/Topic") == [topic]
+    assert answer.texts("TopicConfiguration/Event") == list(ALL)
+    assert answer.texts(".//FilterRule/Name") == ["Prefix", "Suffix", "regex"]
+    assert (await configure(data.alice)).status == 200
+    assert (await data.alice("GET", "/data?notification")).texts(".//Topic") == []
+
+
+async def test_new_configuration_sends_each_topic_one_test_event(data: Store, topic: str) -> None:
+    await configure(data.alice, rule(topic, ALL[0]), rule(topic, ALL[1]))
+    rows = [row for row in await data.rows() if row[0].startswith(b"E")]
+    assert len(rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        (rule("{topic}", "s3:ObjectCreated:Nothing"), "InvalidArgument"),
+        (rule("{topic}", "s3:ObjectRestore:Post"), "InvalidArgument"),
+        (rule("{topic}", "s3:*"), "InvalidArgument"),
+        (rule("arn:aws:sns:us-east-1:x:none", *ALL), "InvalidArgument"),
+        (rule("nonsense", *ALL), "InvalidArgument"),
+        (rule("{topic}", *ALL, extra=key_filter(middle="x")), "InvalidArgument"),
+        (rule("{topic}", *ALL, extra=key_filter(regex="(")), "InvalidArgument"),
+        (rule("{topic}", *ALL, extra=key_filter(prefix="x" * 1_025)), "InvalidArgument"),
+        (rule("{topic}", ALL[0], name="a") + rule("{topic}", ALL[1], name="a"), "InvalidArgument"),
+        (rule("{topic}"), "MalformedXML"),
+        ("<TopicConfiguration><Event>x</Event></TopicConfiguration>", "MalformedXML"),
+        ("<Typo/>", "MalformedXML"),
+    ],
+)
+async def test_wrong_configurations_are_refused(
+    data: Store, topic: str, wrong: str, code: str
+) -> None:
+    answer = await configure(data.alice, wrong.replace("{topic}", topic))
+    assert answer.outcome == (400, code)
+    assert (await data.alice("GET", "/data?notification")).texts(".//Topic") == []
+
+
+async def test_queues_and_functions_are_not_implemented(data: Store) -> None:
+    text = "<QueueConfiguration><Queue>arn:aws:sqs:r:a:q</Queue><Event>s3:ObjectCreated:*</Event>"
+    answer = await configure(data.alice, text + "</QueueConfiguration>")
+    assert answer.outcome == (501, "NotImplemented")
+
+
+async def test_another_users_topic_needs_its_policy(data: Store) -> None:
+    topic = await make_topic(data.bob, "bobs")
+    assert (await configure(data.alice, rule(topic, *ALL))).outcome == (400, "InvalidArgument")
+
+
+async def test_every_way_of_storing_and_deleting_is_an_event(data: Store, topic: str) -> None:
+    await configure(data.alice, rule(topic, *ALL))
+    await data.alice.made("/data/a", body=b"1")
+    await data.alice.made("/data/b", headers={"x-amz-copy-source": "/data/a"})
+    upload = await begin(data.alice, "/data/c")
+    part = await send_part(data.alice, "/data/c", upload, 1, b"x")
+    await complete(data.alice, "/data/c", upload, [part])
+    await data.alice("DELETE", "/data/a")
+    await data.alice("DELETE", "/data/b")
+    await data.alice("DELETE", "/data/never-was")
+    assert await names(data) == [
+        ("ObjectCreated:Put", "a"),
+        ("ObjectCreated:Copy", "b"),
+        ("ObjectCreated:CompleteMultipartUpload", "c"),
+        ("ObjectRemoved:Delete", "a"),
+        ("ObjectRemoved:Delete", "b"),
+    ]
+
+
+async def test_delete_markers_are_events_of_their_own(data: Store, topic: str) -> None:
+    text = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    await data.alice.configure("/data?versioning", text)
+    await configure(data.alice, rule(topic, "s3:ObjectRemoved:DeleteMarkerCreated"))
+    version = (await data.alice.made("/data/a", body=b"1")).header("x-amz-version-id")
+    await data.alice("DELETE", "/data/a")
+    await data.alice("DELETE", f"/data/a?versionId={version}")
+    assert await names(data) == [("ObjectRemoved:DeleteMarkerCreated", "a")]
+
+
+async def test_event_says_what_happened_and_who_did_it(data: Store, topic: str) -> None:
+    await configure(data.alice, rule(topic, *ALL, name="mine"))
+    answer = await data.alice.made(
+        "/data/a%20b/%C3%A9", body=b"12345", headers={"x-amz-meta-fairease.kind": "COG"}
+    )
+    (event,) = await waiting(data.meta)
+    assert isinstance(event, EventRecord)
+    assert (event.bucket, event.key, event.size, event.rule) == ("data", "a b/é", 5, "mine")
+    assert event.metadata == (("fairease.kind", "COG"),)
+    assert event.request_id == answer.header("x-amz-request-id")
+    assert f'"{event.etag}"' == answer.header("etag")
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        (key_filter(prefix="img/"), ["img/a.tif", "img/b.txt"]),
+        (key_filter(suffix=".tif"), ["img/a.tif", "c.tif"]),
+        (key_filter(prefix="img/", suffix=".tif"), ["img/a.tif"]),
+        (key_filter(regex="[a-c]\\.tif"), ["c.tif"]),
+        (
+            (
+                "<Filter><S3Metadata><FilterRule><Name>x-amz-meta-kind</Name>"
+                "<Value>COG</Value></FilterRule></S3Metadata></Filter>"
+            ),
+            ["c.tif"],
+        ),
+    ],
+)
+async def test_filters_choose_objects(
+    data: Store, topic: str, extra: str, expected: list[str]
+) -> None:
+    assert (await configure(data.alice, rule(topic, *ALL, extra=extra))).status == 200
+    for key in ("img/a.tif", "img/b.txt"):
+        await data.alice.made(f"/data/{key}", body=b"x")
+    await data.alice.made("/data/c.tif", body=b"x", headers={"x-amz-meta-kind": "COG"})
+    assert [key for _, key in await names(data)] == expected
+
+
+async def test_failed_writes_cause_nothing(data: Store, topic: str) -> None:
+    await configure(data.alice, rule(topic, *ALL))
+    wrong = await data.alice("PUT", "/data/a", body=b"x", headers={"content-md5": "A" * 22 + "=="})
+    assert wrong.status == 400
+    assert [] == await names(data)
+
+
+async def test_full_backlog_blocks_writes_and_loses_nothing(data: Store, topic: str) -> None:
+    await configure(data.alice, rule(topic, *ALL))  # whose test event is the first to wait
+    for number in range(BACKLOG - 1):
+        await data.alice.made(f"/data/{number}", body=b"x")
+    answer = await data.alice("PUT", "/data/more", body=b"x")
+    assert answer.outcome == (503, "SlowDown")
+    assert (await data.alice("GET", "/data/more")).status == 404
+    assert len(await names(data)) == BACKLOG - 1
+
+
+async def test_rule_whose_topic_is_gone_does_nothing(data: Store, topic: str) -> None:
+    await configure(data.alice, rule(topic, *ALL))
+    await sns(data.alice, "DeleteTopic", {"TopicArn": topic})
+    await make_topic(data.alice, "t", AMQP)  # another one, although of the same name
+    await data.alice.made("/data/a", body=b"1")
+    assert [] == await names(data)

@@ -1,0 +1,208 @@
+"""The publisher of events: order, retries, limits, and what the operator sees."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from functools import partial
+
+import pytest
+
+from s3server.core.event_payload import make_message
+from s3server.core.records import TopicRecord
+from s3server.events.base import EventSink
+from s3server.jobs import outbox as module
+from s3server.jobs.outbox import Outbox
+from tests.support.events import AMQP, configure, make_topic, rule, sns, waiting
+from tests.support.memory_sink import MemorySink
+from tests.support.served import Store
+
+WAIT_S = 10
+
+
+class Publishing:
+    """A store whose outbox publishes to sinks in memory, one per topic."""
+
+    def __init__(self, store: Store, *, limit: int = 1_000, drops: bool = False) -> None:
+        self.store = store
+        self.sinks: dict[str, MemorySink] = {}
+        self.outbox = Outbox(
+            store.meta,
+            clock=store.clock,
+            open_sink=self._open,
+            render=partial(make_message, region="here", host_id="host"),
+            backlog_limit=limit,
+            drops_oldest=drops,
+        )
+
+    def _open(self, topic: TopicRecord) -> EventSink:
+        return self.sinks.setdefault(topic.name, MemorySink())
+
+    async def until(self, condition) -> None:
+        async with asyncio.timeout(WAIT_S):
+            while not await condition():
+                await self.outbox.step()
+                await asyncio.sleep(0.01)
+
+    async def until_empty(self) -> None:
+        async def is_empty() -> bool:
+            return not [row for row in await self.store.rows() if row[0].startswith(b"E")]
+
+        await self.until(is_empty)
+
+    def keys(self, topic: str) -> list[str]:
+        bodies = [json.loads(message.body) for message in self.sinks[topic].messages]
+        return [body["Records"][0]["s3"]["object"]["key"] for body in bodies if "Records" in body]
+
+    async def counters(self, arn: str) -> dict[str, int]:
+        services = self.store.asgi._services
+        return await services.notifications.counters(await services.topics.get(arn))
+
+
+@pytest.fixture
+async def publishing(data: Store) -> AsyncIterator[Publishing]:
+    made = Publishing(data)
+    yield made
+    await made.outbox.close()
+
+
+async def topic_of(store: Store, name: str, **attributes: str) -> str:
+    arn = await make_topic(store.alice, name, AMQP | attributes)
+    await configure(store.alice, rule(arn, "s3:ObjectCreated:*"))
+    return arn
+
+
+async def put(store: Store, count: int, first: int = 0) -> None:
+    for number in range(first, first + count):
+        await store.alice.made(f"/data/{number}", body=b"x")
+
+
+async def test_events_are_published_in_order_and_leave_the_outbox(publishing: Publishing) -> None:
+    arn = await topic_of(publishing.store, "t")
+    await put(publishing.store, 20)
+    await publishing.until_empty()
+    assert publishing.keys("t") == [str(number) for number in range(20)]
+    assert await publishing.counters(arn) == {"backlog": 0, "published": 21, "dropped": 0}
+
+
+async def test_message_is_an_s3_event_record(publishing: Publishing) -> None:
+    store = publishing.store
+    await topic_of(store, "t", OpaqueData="mine")
+    await store.alice.made("/data/a%20b", body=b"12345", headers={"x-amz-meta-kind": "COG"})
+    await publishing.until_empty()
+    (record,) = json.loads(publishing.sinks["t"].messages[-1].body)["Records"]
+    assert (record["eventVersion"], record["eventName"]) == ("2.2", "ObjectCreated:Put")
+    assert (record["awsRegion"], record["opaqueData"]) == ("here", "mine")
+    assert record["s3"]["bucket"]["name"] == "data"
+    stored = record["s3"]["object"]
+    assert (stored["key"], stored["size"]) == ("a+b", 5)
+    assert stored["metadata"] == [{"key": "x-amz-meta-kind", "val": "COG"}]
+    assert publishing.sinks["t"].messages[-1].id == record["eventId"]
+
+
+async def test_sequencers_of_a_key_rise(publishing: Publishing) -> None:
+    store = publishing.store
+    await topic_of(store, "t")
+    for _ in range(5):
+        await store.alice.made("/data/a", body=b"x")
+        await store.alice("DELETE", "/data/a")
+    await publishing.until_empty()
+    bodies = [json.loads(message.body) for message in publishing.sinks["t"].messages[1:]]
+    sequencers = [body["Records"][0]["s3"]["object"]["sequencer"] for body in bodies]
+    assert sequencers == sorted(set(sequencers))
+
+
+async def test_what_fails_is_sent_again_with_the_same_id(
+    publishing: Publishing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_FIRST_PAUSE_S", 0.001)
+    sink = publishing.sinks["t"] = MemorySink()
+    sink.left = 3
+    arn = await topic_of(publishing.store, "t")
+    await put(publishing.store, 10)
+
+    async def has_failed() -> bool:
+        return len(sink.messages) == 3 and not sink.left
+
+    await publishing.until(has_failed)
+    sink.left = None
+    await publishing.until_empty()
+    assert publishing.keys("t") == [str(number) for number in range(10)]
+    assert (await publishing.counters(arn))["published"] == 11
+
+
+async def test_topic_that_fails_does_not_hold_up_another(publishing: Publishing) -> None:
+    store = publishing.store
+    bad, good = await make_topic(store.alice, "bad"), await make_topic(store.alice, "good")
+    events = "s3:ObjectCreated:*"
+    await configure(store.alice, rule(bad, events, name="1"), rule(good, events, name="2"))
+    sink = publishing.sinks["bad"] = MemorySink()
+    sink.left = 0
+    await put(store, 5)
+
+    async def good_is_empty() -> bool:
+        return (await publishing.counters(good))["backlog"] == 0
+
+    await publishing.until(good_is_empty)
+    assert publishing.keys("good") == list("01234")
+    assert (await publishing.counters(bad))["backlog"] == 6
+    services = store.asgi._services
+    standing = await services.notifications.standing(await services.topics.get(bad))
+    assert (standing.status.error, standing.status.attempts > 0) == ("out of order", True)
+
+
+async def test_old_events_are_given_up_where_the_topic_says_so(publishing: Publishing) -> None:
+    store = publishing.store
+    arn = await topic_of(store, "t", time_to_live="60")
+    await put(store, 3)
+    store.clock.ms += 61_000
+    await put(store, 2, first=3)
+    await publishing.until_empty()
+    assert publishing.keys("t") == ["3", "4"]
+    assert (await publishing.counters(arn))["dropped"] == 4
+
+
+async def test_events_are_given_up_after_as_many_attempts_as_the_topic_says(
+    publishing: Publishing,
+) -> None:
+    sink = publishing.sinks["t"] = MemorySink()
+    sink.left = 0
+    arn = await topic_of(publishing.store, "t", max_retries="2", retry_sleep_duration="0")
+    await put(publishing.store, 2)
+    await publishing.until_empty()
+    assert (await publishing.counters(arn))["dropped"] == 3
+
+
+async def test_full_backlog_drops_the_oldest_where_the_operator_says_so(data: Store) -> None:
+    publishing = Publishing(data, limit=4, drops=True)
+    arn = await topic_of(data, "t")
+    await put(data, 10)
+    await publishing.until_empty()
+    await publishing.outbox.close()
+    assert publishing.keys("t") == ["6", "7", "8", "9"]
+    assert (await publishing.counters(arn))["dropped"] == 7
+
+
+async def test_events_of_a_deleted_topic_go_with_it(publishing: Publishing) -> None:
+    arn = await topic_of(publishing.store, "t")
+    await put(publishing.store, 3)
+    await sns(publishing.store.alice, "DeleteTopic", {"TopicArn": arn})
+    await publishing.until_empty()
+    assert "t" not in publishing.sinks
+    left = [key for key, _ in await publishing.store.rows() if b"backlog" in key]
+    assert left == []
+
+
+async def test_nothing_is_published_once_steps_have_stopped(
+    publishing: Publishing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LEASE_S", 0.05)
+    await topic_of(publishing.store, "t")
+    await publishing.until_empty()
+    pump = publishing.outbox._pump
+    assert pump is not None
+    async with asyncio.timeout(WAIT_S):
+        await pump
+    await put(publishing.store, 1)
+    assert len(await waiting(publishing.store.meta)) == 1
