@@ -28,6 +28,13 @@ def derived_row(service: str, name: str) -> Row:
     return Row(service, name, f"{service}:{name}")
 
 
+# What S3 Control sets for a whole account: its own model shares the shapes of S3's operations.
+ACCOUNT_ROWS: tuple[Row, ...] = (
+    Row("s3", "DeleteAccountPublicAccessBlock", "s3:PutAccountPublicAccessBlock"),
+    Row("s3", "GetAccountPublicAccessBlock", "s3:GetAccountPublicAccessBlock"),
+    Row("s3", "PutAccountPublicAccessBlock", "s3:PutAccountPublicAccessBlock"),
+)
+
 # PostObject, the upload by a browser form, is the only row that the model does not know.
 S3_ROWS: tuple[Row, ...] = (
     Row("s3", "AbortMultipartUpload", "s3:AbortMultipartUpload"),

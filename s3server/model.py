@@ -172,9 +172,10 @@ class Target(msgspec.Struct, frozen=True, gc=False):
 
     bucket: str | None  # None: the service
     key: str | None  # None: the bucket
+    account: str | None = None  # set where it is what S3 Control manages for an account
 
     @property
-    def level(self) -> Literal["service", "bucket", "object"]:
+    def level(self) -> Literal["service", "account", "bucket", "object"]:
         if self.bucket is None:
-            return "service"
+            return "service" if self.account is None else "account"
         return "bucket" if self.key is None else "object"

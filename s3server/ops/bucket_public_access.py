@@ -1,4 +1,4 @@
-"""Public access blocks of buckets and of accounts: what keeps them from being public."""
+"""Public access blocks of buckets: what keeps them from being public."""
 
 from __future__ import annotations
 
@@ -23,10 +23,7 @@ _MEMBERS = {
 async def put_public_access_block(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Set what is blocked; what the document does not mention is not."""
     check_owner(ctx, request)
-    given = request["PublicAccessBlockConfiguration"]
-    block = PublicAccessBlock(
-        **{field: given.get(member, False) for member, field in _MEMBERS.items()}
-    )
+    block = block_of(request)
     await ctx.services.buckets.update(
         ctx.require_bucket(), lambda latest: replace(latest, public_access_block=block)
     )
@@ -41,11 +38,7 @@ async def get_public_access_block(ctx: Ctx, request: dict[str, Any]) -> dict[str
     block = bucket.public_access_block
     if block is None:
         raise NoSuchPublicAccessBlockConfiguration(BucketName=bucket.name)
-    return {
-        "PublicAccessBlockConfiguration": {
-            member: getattr(block, field) for member, field in _MEMBERS.items()
-        }
-    }
+    return describe(block)
 
 
 @handles("DeletePublicAccessBlock")
@@ -56,3 +49,17 @@ async def delete_public_access_block(ctx: Ctx, request: dict[str, Any]) -> dict[
         ctx.require_bucket(), lambda latest: replace(latest, public_access_block=None)
     )
     return {}
+
+
+def block_of(request: dict[str, Any]) -> PublicAccessBlock:
+    """Return what a request asks to block."""
+    given = request["PublicAccessBlockConfiguration"]
+    return PublicAccessBlock(
+        **{field: given.get(member, False) for member, field in _MEMBERS.items()}
+    )
+
+
+def describe(block: PublicAccessBlock) -> dict[str, Any]:
+    """Return the answer that shows what is blocked."""
+    shown = {member: getattr(block, field) for member, field in _MEMBERS.items()}
+    return {"PublicAccessBlockConfiguration": shown}

@@ -25,6 +25,8 @@ from s3server.model import HttpRequest, Target
 MAX_HEADERS = 100
 MAX_QUERY_KEYS = 100
 MAX_KEY_BYTES = 1_024
+# Of S3 Control, which names the account in a header whatever its host says.
+ACCOUNT_PATH, ACCOUNT_HEADER = "/v20180820/configuration/publicAccessBlock", "x-amz-account-id"
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?").fullmatch
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})").search
@@ -115,6 +117,8 @@ def find_target(request: HttpRequest, base_domains: Sequence[str]) -> Target:
     empty bucket, KeyTooLongError.
     """
     path = request.raw_path
+    if path == ACCOUNT_PATH and (account := request.headers.get(ACCOUNT_HEADER)) is not None:
+        return Target(None, None, account)
     bucket = _bucket_of_host(request.headers["host"], tuple(base_domains))
     if bucket is not None:
         return Target(bucket, _decode_key(path[1:]) if len(path) > 1 else None)

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from s3server import errors
-from s3server.catalogue import S3_ROWS
+from s3server.catalogue import ACCOUNT_ROWS, S3_ROWS
 from s3server.wire.forms import MEDIA_TYPE, media_type
-from s3server.wire.service_model import Level, Operation, ServiceModel
+from s3server.wire.service_model import S3_CONTROL_NAMESPACE, Level, Operation, ServiceModel
 
 # What any request may carry: it signs, names or shapes the request and selects nothing.
 _ANYWHERE = frozenset(
@@ -70,6 +70,8 @@ class Router:
                 groups.setdefault((operation.method, operation.level), []).append(
                     _candidate(operation)
                 )
+        for operation in _account_operations(s3):
+            groups[operation.method, "account"] = [_candidate(operation)]
         self._tables = {place: _table(candidates) for place, candidates in groups.items()}
         self._sub_resources = frozenset(
             key for table in self._tables.values() for key in table.selectors
@@ -176,3 +178,19 @@ def _form_upload(put_object: Operation) -> Operation:
     """Return PostObject, which no model describes: a PutObject whose request is a form."""
     row = next(row for row in S3_ROWS if row.name == "PostObject")
     return replace(put_object, row=row, method="POST", status=204)
+
+
+def _account_operations(s3: ServiceModel) -> list[Operation]:
+    """Return what S3 Control does for an account as S3 does it for a bucket."""
+    return [
+        replace(
+            s3.operations[row.name.replace("Account", "")],
+            row=row,
+            level="account",
+            query=frozenset(),
+            known_query=frozenset(),
+            namespace=S3_CONTROL_NAMESPACE,
+            needs_checksum=False,
+        )
+        for row in ACCOUNT_ROWS
+    ]

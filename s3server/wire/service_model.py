@@ -19,7 +19,7 @@ from s3server.catalogue import S3_ROWS, Row, derived_row
 
 Service = Literal["s3", "iam", "sts", "sns"]
 Protocol = Literal["rest-xml", "query"]
-Level = Literal["service", "bucket", "object"]
+Level = Literal["service", "account", "bucket", "object"]
 
 VERSIONS: dict[Service, str] = {
     "s3": "2006-03-01",
@@ -27,6 +27,7 @@ VERSIONS: dict[Service, str] = {
     "sts": "2011-06-15",
     "sns": "2010-03-31",
 }
+S3_CONTROL_NAMESPACE = "http://awss3control.amazonaws.com/doc/2018-08-20/"
 S3_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
