@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import socket
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +39,7 @@ from s3server.jobs.board import Board
 from s3server.jobs.collect import Collect
 from s3server.jobs.compact import Compact
 from s3server.jobs.lease import Lease
+from s3server.jobs.probe import Probe
 from s3server.jobs.repair import Repair
 from s3server.jobs.runner import Job, Runner
 from s3server.jobs.scan import Scan
@@ -60,6 +61,7 @@ from s3server.wire.service_model import VERSIONS, load_model
 _log = structlog.get_logger("app")
 
 TIDY_INTERVAL_S = 60
+HOLD_INTERVAL_S = 1.0
 JOB_INTERVAL_S = 1.0
 LEASE_MS = 30_000
 
@@ -87,7 +89,7 @@ class Application:
         self.failed = asyncio.Event()
         self._config, self._slot = config, slot
         self._server: Server | None = None
-        self._health = health_application(self._reasons)
+        self._health = health_application(self._reasons, self._details)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
@@ -101,8 +103,15 @@ class Application:
         ids = Ids(clock)
         self._meta = await open_metadata(self._config, on_failure)
         self._watch = await _watch(self._config, self._meta)
+        blobs = Blobs(
+            self._meta,
+            self._watch.cluster.pools,
+            clock=clock,
+            ids=ids,
+            grace_ms=_grace_ms(self._config),
+        )
         services, credentials = await _services(
-            self._config, self._meta, self._watch.cluster, clock, ids
+            self._config, self._meta, self._watch.cluster, blobs, ids
         )
         self._server = Server(
             edge=_edge(self._config, await cluster_id(self._meta)),
@@ -113,7 +122,11 @@ class Application:
             clock=clock,
             ids=ids,
         )
-        self._tasks += [loop.create_task(_tidy(self._meta)), loop.create_task(self._watch.run())]
+        self._tasks += [
+            loop.create_task(_repeat(self._meta.tidy, TIDY_INTERVAL_S)),
+            loop.create_task(_repeat(blobs.holds.renew, HOLD_INTERVAL_S)),
+            loop.create_task(self._watch.run()),
+        ]
 
     async def close(self) -> None:
         """Close what open() opened; all that was acknowledged is on stable storage already."""
@@ -136,7 +149,17 @@ class Application:
         if self._server is None or self.failed.is_set():
             return ["the metadata store is not open"]
         await self._meta.get(store_key("cluster"))
+        if not any(pool.takes_writes() for pool in self._watch.cluster.pools.values()):
+            return ["too few OSDs take data"]
         return []
+
+    def _details(self) -> dict[str, Any]:
+        """Return what is amiss although the server is ready."""
+        if self._server is None:
+            return {}
+        osds = self._watch.cluster.osd_set
+        down = {str(osd): reason for osd, reason in sorted(osds.down.items())}
+        return {"osds": {"down": down, "full": sorted(osds.full)}}
 
 
 def build(config: Config, *, slot: int) -> Application:
@@ -182,18 +205,21 @@ async def run_jobs(config: Config) -> None:
     meta = await open_metadata(config, on_failure)
     watch = await _watch(config, meta)
     cluster = watch.cluster
-    grace_ms = round(config.storage.gc_grace_s * 1000)
     jobs: list[Job] = [
-        Collect(meta, cluster.pools, clock=clock, grace_ms=grace_ms),
+        Probe(meta, cluster.osds, watch.reopen),
+        Collect(meta, cluster.pools, clock=clock, grace_ms=_grace_ms(config)),
         Compact(meta, cluster.pools, cluster.osds, clock=clock),
         Sweep(meta, cluster.osds, clock=clock),
         Snapshots(meta, clock=clock),
-        *_keep_whole(config.jobs, meta, cluster, clock, grace_ms),
+        *_keep_whole(config.jobs, meta, cluster, clock, _grace_ms(config)),
     ]
     outbox = await make_outbox(config, meta, clock, open_box(config))
     jobs.append(outbox)
     lease = Lease(meta, "jobs", holder=_gateway(config), clock=clock, duration_ms=LEASE_MS)
-    tasks = [loop.create_task(_tidy(meta)), loop.create_task(watch.run())]
+    tasks = [
+        loop.create_task(_repeat(meta.tidy, TIDY_INTERVAL_S)),
+        loop.create_task(watch.run()),
+    ]
     try:
         await Runner(jobs, lease, Board(meta, clock), interval_s=JOB_INTERVAL_S).run(stop)
     finally:
@@ -258,10 +284,17 @@ def _gateway(config: Config) -> bytes:
     return hashlib.sha256(name.encode()).digest()[:16]
 
 
+def _grace_ms(config: Config) -> int:
+    return round(config.storage.gc_grace_s * 1000)
+
+
 async def _watch(config: Config, meta: LmdbStore) -> ClusterWatch:
     storage = config.storage
     return await watch_cluster(
-        meta, small_limit=storage.small_limit_kib * 1024, full_ratio=storage.full_ratio
+        meta,
+        small_limit=storage.small_limit_kib * 1024,
+        full_ratio=storage.full_ratio,
+        nearfull_ratio=storage.nearfull_ratio,
     )
 
 
@@ -276,10 +309,13 @@ def _users(config: Config, meta: LmdbStore, clock: SystemClock, ids: Ids, box: S
 
 
 async def _services(
-    config: Config, meta: LmdbStore, cluster: Cluster, clock: SystemClock, ids: Ids
+    config: Config,
+    meta: LmdbStore,
+    cluster: Cluster,
+    blobs: Blobs,
+    ids: Ids,
 ) -> tuple[Services, CredentialStore]:
-    box = open_box(config)
-    blobs = Blobs(meta, cluster.pools, clock=clock, ids=ids)
+    box, clock = open_box(config), SystemClock()
     notifications = make_notifications(config, meta, clock)
     objects = Objects(meta, blobs, clock=clock, notifications=notifications)
     users = _users(config, meta, clock, ids, box)
@@ -326,13 +362,13 @@ def _edge(config: Config, cluster: str) -> Edge:
     )
 
 
-async def _tidy(meta: LmdbStore) -> None:
+async def _repeat(call: Callable[[], Awaitable[object]], interval_s: float) -> None:
     while True:
-        await asyncio.sleep(TIDY_INTERVAL_S)
+        await asyncio.sleep(interval_s)
         try:
-            await meta.tidy()
+            await call()
         except Exception:  # the next time may find a free descriptor, or a disk that answers
-            _log.exception("tidying failed")
+            _log.exception("upkeep failed")
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:

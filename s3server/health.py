@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -16,7 +17,11 @@ from starlette.routing import Route
 Reasons = Callable[[], Awaitable[list[str]]]
 
 
-def health_application(reasons: Reasons) -> Starlette:
+# Returns what else there is to know, for people and monitoring.
+Details = Callable[[], dict[str, Any]]
+
+
+def health_application(reasons: Reasons, details: Details) -> Starlette:
     """Return the application that answers `/-/health/live` and `/-/health/ready`."""
 
     async def live(_: Request) -> JSONResponse:
@@ -26,11 +31,11 @@ def health_application(reasons: Reasons) -> Starlette:
         found = await reasons()
         if found:
             return JSONResponse(
-                {"status": "unavailable", "reasons": found},
+                {"status": "unavailable", "reasons": found, **details()},
                 status_code=503,
                 headers={"retry-after": "1"},
             )
-        return JSONResponse({"status": "ok"})
+        return JSONResponse({"status": "ok", **details()})
 
     application = Starlette(
         routes=[

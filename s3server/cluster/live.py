@@ -11,8 +11,10 @@ import structlog
 from placement.choose import Rule
 from placement.cluster_map import Map
 from placement.placer import Placer
+from s3server.cluster.damage import Damage
 from s3server.cluster.map_record import MAP_KEY, MapRecord, OsdRecord, PoolEntry
 from s3server.cluster.maps import ClusterMaps
+from s3server.cluster.osd_watch import NEARFULL_RATIO, OsdWatch
 from s3server.cluster.seed import cluster_id
 from s3server.core.clock import Ids, SystemClock
 from s3server.core.records import decode
@@ -22,7 +24,6 @@ from s3server.data.osd_directory import DirectoryOsd
 from s3server.data.osd_set import FULL_RATIO, OsdSet
 from s3server.data.placed import PlacedPool
 from s3server.meta.base import MetadataStore
-from s3server.model import DataRef
 
 LOOK_S = 1.0  # between looks for a new epoch
 
@@ -60,13 +61,24 @@ class ClusterWatch:
     """
 
     def __init__(
-        self, meta: MetadataStore, identity: str, *, small_limit: int, full_ratio: float
+        self,
+        meta: MetadataStore,
+        identity: str,
+        *,
+        small_limit: int,
+        full_ratio: float = FULL_RATIO,
+        nearfull_ratio: float = NEARFULL_RATIO,
     ) -> None:
         self._meta, self._identity, self._small_limit = meta, identity, small_limit
         self._maps = ClusterMaps(meta, SystemClock())
         self._row: bytes | None = None
         self._placements: dict[str, Placement] = {}
+        clock = SystemClock()
         self.cluster = Cluster(OsdSet({}, full_ratio=full_ratio), {})
+        self._damage = Damage(meta, clock=clock)
+        self._osds = OsdWatch(
+            meta, self.cluster.osd_set, self.reopen, clock=clock, nearfull_ratio=nearfull_ratio
+        )
 
     async def refresh(self) -> bool:
         """Follow the map if there is a new one; tell whether there was."""
@@ -83,13 +95,25 @@ class ClusterWatch:
         return True
 
     async def run(self) -> None:
-        """Look for a new epoch every second until cancelled."""
+        """Look every second for a new epoch, at the OSDs and for damage, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
-            try:
-                await self.refresh()
-            except Exception:  # what is known goes on being served, and the next look may succeed
-                _log.exception("the map cannot be followed")
+            for look in (self.refresh, self.look):
+                try:
+                    await look()
+                except Exception:  # what is known goes on being served; the next may succeed
+                    _log.exception("the cluster cannot be followed")
+
+    async def look(self) -> None:
+        """Exchange the state of the OSDs with other processes; ask for repair of damage."""
+        await self._osds.look()
+        await self._damage.flush()
+
+    async def reopen(self, osd_id: int) -> None:
+        """Open an OSD that was missing, if it is there now."""
+        osd = (await self._maps.osds()).get(osd_id)
+        if osd is not None:
+            await asyncio.to_thread(self._open, osd)
 
     async def close(self) -> None:
         """Close the pools."""
@@ -127,7 +151,7 @@ class ClusterWatch:
                 placement,
                 Ids(SystemClock()).blob_id,
                 small_limit=self._small_limit,
-                on_damage=_report_damage,
+                on_damage=self._damage.report,
             )
 
 
@@ -146,15 +170,19 @@ class Placement:
 
 
 async def watch_cluster(
-    meta: MetadataStore, *, small_limit: int, full_ratio: float = FULL_RATIO
+    meta: MetadataStore,
+    *,
+    small_limit: int,
+    full_ratio: float = FULL_RATIO,
+    nearfull_ratio: float = NEARFULL_RATIO,
 ) -> ClusterWatch:
     """Open every OSD of the map that is here, and the pools on them."""
     watch = ClusterWatch(
-        meta, await cluster_id(meta), small_limit=small_limit, full_ratio=full_ratio
+        meta,
+        await cluster_id(meta),
+        small_limit=small_limit,
+        full_ratio=full_ratio,
+        nearfull_ratio=nearfull_ratio,
     )
     await watch.refresh()
     return watch
-
-
-def _report_damage(ref: DataRef, index: int, reason: str) -> None:
-    _log.error("damaged shard", blob=ref.blob.hex(), shard=index, reason=reason)

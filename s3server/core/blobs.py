@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from s3server.core import records
 from s3server.core.clock import Clock, Ids
 from s3server.core.commit import Commits, Plan
+from s3server.core.holds import Holds
 from s3server.core.records import BlobPart, BlobRecord, GarbageRecord, decode, encode
 from s3server.core.repairs import repair_row
 from s3server.data.base import DataError, Pool
@@ -39,6 +40,8 @@ T = TypeVar("T")
 # was held up for long must not begin to refer to them any more. Their leases are longer.
 ADOPT_WITHIN_MS = 15 * 60_000
 
+GRACE_MS = 60_000  # from giving up bytes to freeing them
+
 _CACHED_PARTS = 100_000  # of composite blobs; some 250 bytes each
 
 
@@ -46,9 +49,18 @@ class Blobs:
     """Blobs of one store, in all of its pools."""
 
     def __init__(
-        self, meta: MetadataStore, pools: Mapping[str, Pool], *, clock: Clock, ids: Ids
+        self,
+        meta: MetadataStore,
+        pools: Mapping[str, Pool],
+        *,
+        clock: Clock,
+        ids: Ids,
+        grace_ms: int = GRACE_MS,
     ) -> None:
+        """Prepare; `grace_ms` is how long the collector waits."""
         self._meta, self._pools, self._clock, self.ids = meta, pools, clock, ids
+        process = ids.request_id().encode()
+        self.holds = Holds(meta, clock=clock, process=process, grace_ms=grace_ms)
         self._commit = Commits(meta)
         self._composites: dict[bytes, BlobRecord] = {}
         self._cached_parts = 0
@@ -171,10 +183,11 @@ class Blobs:
                 async for chunk in data:
                     yield chunk
             return
-        for part, first, last in _pieces(record, start, stop):
-            async with aclosing(self.stream(await self._part(part), first, last)) as stream:
-                async for chunk in stream:
-                    yield chunk
+        async with self.holds.download(record):
+            for part, first, last in _pieces(record, start, stop):
+                async with aclosing(self.stream(await self._part(part), first, last)) as stream:
+                    async for chunk in stream:
+                        yield chunk
 
     def _pool(self, name: str) -> Pool:
         pool = self._pools.get(name)
@@ -187,6 +200,23 @@ class Blobs:
         if record is None:
             raise LookupError(f"blob {part.blob.hex()} of a composite blob has no record")
         return record
+
+
+async def begun(stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Return a stream whose first piece has been read: what fails by then can still be answered."""
+    try:
+        first = await anext(stream)
+    except BaseException:
+        await stream.aclose()
+        raise
+    return _after(first, stream)
+
+
+async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(rest):
+        yield first
+        async for chunk in rest:
+            yield chunk
 
 
 def _pieces(record: BlobRecord, start: int, stop: int) -> list[tuple[BlobPart, int, int]]:

@@ -281,6 +281,22 @@ class ConfigurationRecord(Record, frozen=True, array_like=True, kw_only=True):
     document: dict[str, Any]
 
 
+class DownRecord(Record, frozen=True, array_like=True, kw_only=True):
+    """An OSD that takes no new shards, as some process found it failing."""
+
+    osd: int
+    since_ms: int
+    reason: str
+    is_silent: bool = False  # it does not answer: nobody calls it
+
+
+class HoldRecord(Record, frozen=True, array_like=True, kw_only=True):
+    """What long downloads of one process hold back from collection, and until when."""
+
+    blobs: tuple[bytes, ...]  # the last part of each composite blob
+    until_ms: int
+
+
 class LeaseRecord(Record, frozen=True, array_like=True, kw_only=True):
     """Who does some background work at present, and until when nobody else may."""
 
@@ -426,3 +442,13 @@ def key_of_key(user_id: str, access_key_id: str) -> bytes:
 
 def store_key(name: str) -> bytes:
     return STORE + name.encode()
+
+
+def osd_down_key(osd: int | None = None) -> bytes:
+    """Return the key of an OSD's row while it is down; the prefix of all where none is named."""
+    return store_key("osd-down/" + ("" if osd is None else str(osd)))
+
+
+def hold_key(process: bytes) -> bytes:
+    """Return the key of what a process holds; the prefix of all for no bytes."""
+    return store_key("hold/") + process

@@ -19,6 +19,7 @@ OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # our trouble, not
 FULL_FOR_S = 10.0  # after it refused a write for want of space, whatever its usage says
 
 FULL_RATIO = 0.95
+DEADLINE_S = 5.0
 
 
 class OsdSet:
@@ -32,6 +33,7 @@ class OsdSet:
         osds: Mapping[int, DirectoryOsd],
         *,
         full_ratio: float = FULL_RATIO,
+        deadline_s: float = DEADLINE_S,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.open: dict[int, DirectoryOsd] = dict(osds)
@@ -40,6 +42,7 @@ class OsdSet:
         self.full: frozenset[int] = frozenset()
         self.avoid: frozenset[int] = frozenset()  # down or full: no new shard goes there
         self.usage: Mapping[int, Usage] = {}  # as last looked at
+        self.deadline_s = deadline_s  # in which an OSD answers a call
         self._full_ratio, self._timer = full_ratio, timer
         self._refused_s: dict[int, float] = {}  # when a write last failed for want of space
         self._lock = threading.Lock()

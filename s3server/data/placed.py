@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import pairwise
 
@@ -68,6 +69,7 @@ class PlacedPool:
         self._small_limit = small_limit
         self._stripe = stripe
         self._on_damage = on_damage
+        self._least = min(codec.needed + 1, codec.total)
         self._copies = codec.total - codec.needed + 1
         self._workers = Workers()
         # Two, as what an OSD takes for a sync says nothing of what it takes for 4 MiB.
@@ -181,6 +183,14 @@ class PlacedPool:
         astray = tuple(index for index in due if index not in (*lost, *away))
         return Standing(lost=tuple(lost), astray=astray, away=tuple(away))
 
+    def takes_writes(self) -> bool:
+        """Tell whether there are OSDs for new blobs, judged by some that might come. No I/O."""
+        for _ in range(8):
+            with suppress(DataError):
+                self._spread(self._new_blob_id(), self._codec.total, self._least)
+                return True
+        return False
+
     async def close(self) -> None:
         """Finish what is being written and end the threads."""
         await self._workers.run(self._appender.close)
@@ -217,7 +227,7 @@ class PlacedPool:
 
     async def _write_large(self, source: Source) -> DataRef:
         blob, codec = self._new_blob_id(), self._codec
-        spread = self._spread(blob, codec.total, min(codec.needed + 1, codec.total))
+        spread = self._spread(blob, codec.total, self._least)
         upload = BlobUpload(
             spread,
             self._osds,

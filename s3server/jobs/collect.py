@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from s3server.core import records
 from s3server.core.clock import Clock
+from s3server.core.holds import held_blobs, held_by
 from s3server.core.records import BlobRecord, GarbageRecord, decode, encode
 from s3server.data.base import DataError, Pool
 from s3server.meta.base import (
@@ -102,6 +103,9 @@ class Collect:
         found = await self._meta.get_many(keys)
         rows = {key: row for key, row in zip(keys, found, strict=True) if row is not None}
         blobs = {key: decode(BlobRecord, row) for key, row in rows.items()}
+        due = await self._not_held(due, blobs)
+        if not due:
+            return Collected()
         checks: list[Check] = [Unchanged(each.key, each.row) for each in due]
         checks += [Unchanged(key, row) for key, row in rows.items()]
         writes: list[Write] = []
@@ -132,6 +136,14 @@ class Collect:
             await self._free(ref)
         released = sum(len(each.now) for each in due)
         return Collected(released, sum(ref.size for ref in gone), has_more=True)
+
+    async def _not_held(
+        self, due: Sequence[_Due], blobs: Mapping[bytes, BlobRecord]
+    ) -> Sequence[_Due]:
+        """Leave out the rows with a composite blob that a long download is still reading."""
+        held = await held_blobs(self._meta, self._clock.now_ms())
+        keys = {key for key, record in blobs.items() if held_by(record) in held}
+        return [each for each in due if keys.isdisjoint(map(records.blob_key, each.now))]
 
     async def _free(self, ref: DataRef) -> None:
         pool = self._pools.get(ref.pool)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from s3server.core.blobs import begun
 from s3server.core.records import BlobRecord, ObjectRecord
 from s3server.core.versions import shown_version_id
 from s3server.errors import InvalidArgument, InvalidPartNumber, InvalidRequest
@@ -36,7 +37,9 @@ async def get_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     objects = ctx.services.objects
     if len(spans) > 1:
         blob = await objects.blob_of(record)
-        return result | _several(ctx, blob, spans, record, result)
+        answer = _several(ctx, blob, spans, record, result)
+        answer["Body"] = await begun(answer["Body"])
+        return result | answer
     start, stop = spans[0]
     if start == stop:
         result["Body"] = b""
@@ -45,7 +48,7 @@ async def get_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     if stop - start <= PIECE_BYTES:
         result["Body"] = await objects.read(blob, start, stop)
     else:
-        result["Body"] = objects.stream(blob, start, stop)
+        result["Body"] = await begun(objects.stream(blob, start, stop))
     return result
 
 

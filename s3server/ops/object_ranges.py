@@ -59,10 +59,11 @@ class MultiRange:
         position = 0
         for group in near_groups(self._spans):
             if group[0][1] - group[0][0] > PIECE_BYTES:
-                yield self._heads[position]
+                head = self._heads[position]
                 async with aclosing(self._objects.stream(self._blob, *group[0])) as stream:
                     async for piece in stream:
-                        yield piece
+                        yield head + piece
+                        head = b""
                 position += 1
                 continue
             first = min(start for start, _ in group)
