@@ -332,6 +332,7 @@ async def _services(
         topics=make_topics(config, meta, clock, ids, box),
         notifications=notifications,
         regions=Regions(config.server.region, config.server.region_aliases),
+        clock=clock,
     )
     root = _root(config, await cluster_id(meta))
     return services, CredentialStore(users.find_key, box, root=root, now_ms=clock.now_ms)

@@ -321,6 +321,16 @@ class NoSuchPublicAccessBlockConfiguration(S3Error):
     message = "The public access block configuration was not found"
 
 
+class NoSuchObjectLockConfiguration(S3Error):
+    status = 404
+    message = "The specified object does not have a ObjectLock configuration."
+
+
+class NoSuchTagSet(S3Error):
+    status = 404
+    message = "The TagSet does not exist."
+
+
 class NoSuchUpload(S3Error):
     status = 404
     message = (
@@ -342,6 +352,11 @@ class OwnershipControlsNotFoundError(S3Error):
 class NotFound(S3Error):  # of SNS
     status = 404
     message = "The requested resource does not exist."
+
+
+class ObjectLockConfigurationNotFoundError(S3Error):
+    status = 404
+    message = "Object Lock configuration does not exist for this bucket."
 
 
 class NoSuchEntity(S3Error):
@@ -383,6 +398,11 @@ class ConditionalRequestConflict(S3Error):
 class EntityAlreadyExists(S3Error):
     status = 409
     message = "The entity exists already."
+
+
+class InvalidBucketState(S3Error):
+    status = 409
+    message = "The request is not valid with the current state of the bucket."
 
 
 class OperationAborted(S3Error):

@@ -84,8 +84,10 @@ class Buckets:
         grants: records.Grants = (),
         ownership: str = "",
         pool: str = "",
+        tags: tuple[tuple[str, str], ...] = (),
+        object_lock: bool = False,
     ) -> BucketRecord:
-        """Create a bucket.
+        """Create a bucket; one with object lock has versioning from the start.
 
         The bytes of its objects go to `pool`, "" being the default one, for as long as it exists.
         Raises InvalidBucketName, InvalidLocationConstraint where there is no such pool,
@@ -105,6 +107,9 @@ class Buckets:
             grants=grants,
             ownership=ownership,
             pool=pool or self._pool,
+            tags=tags,
+            object_lock=object_lock,
+            versioning="Enabled" if object_lock else "",
         )
 
         async def plan() -> Plan[BucketRecord]:

@@ -17,6 +17,7 @@ from s3server.core import records
 from s3server.core.blobs import Blobs
 from s3server.core.clock import Clock
 from s3server.core.commit import Commits, Plan
+from s3server.core.locks import Retention
 from s3server.core.notifications import Cause
 from s3server.core.objects import (
     Attributes,
@@ -97,6 +98,10 @@ class Multipart:
             acl=attributes.acl,
             grants=attributes.grants,
             storage_class=attributes.storage_class,
+            tags=attributes.tags,
+            retention_mode=attributes.retention.mode,
+            retain_until_ms=attributes.retention.until_ms,
+            legal_hold=attributes.legal_hold,
         )
         bucket_key = records.bucket_key(bucket.name)
 
@@ -270,6 +275,9 @@ class Multipart:
                 acl=upload.acl,
                 grants=upload.grants,
                 storage_class=upload.storage_class,
+                tags=upload.tags,
+                retention=Retention(upload.retention_mode, upload.retain_until_ms),
+                legal_hold=upload.legal_hold,
             ),
             blob=upload.id,
             checksums=digest.checksums,

@@ -13,6 +13,7 @@ from s3server.core import records
 from s3server.core.blobs import Blobs
 from s3server.core.clock import Clock
 from s3server.core.commit import Commits, Plan
+from s3server.core.locks import NOT_RETAINED, Retention, default_retention
 from s3server.core.notifications import Cause, Caused, Notifications
 from s3server.core.records import BlobRecord, BucketRecord, Grants, ObjectRecord, decode, encode
 from s3server.core.versions import NULL_VERSION, Located, Stack, Versions, format_version_id
@@ -34,6 +35,9 @@ class Attributes:
     grants: Grants = ()
     storage_class: str = "STANDARD"
     cause: Cause | None = None  # of the event that storing the object is
+    tags: Pairs = ()
+    retention: Retention = NOT_RETAINED
+    legal_hold: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,7 @@ class Objects:
     ) -> None:
         self._meta, self._blobs, self._clock = meta, blobs, clock
         self._notifications = notifications or Notifications(meta, clock=clock)
-        self.versions = Versions(meta, blobs)
+        self.versions = Versions(meta, blobs, clock=clock)
         self._commit = Commits(meta)
 
     async def put(
@@ -159,6 +163,9 @@ class Objects:
         stack = await self.versions.open(bucket, key)
         version.condition.verify(stack.current, key)
         attributes = version.attributes
+        held = attributes.retention
+        if not held.mode:
+            held = default_retention(stack.bucket, self._clock.now_ms())
         record = ObjectRecord(
             **self._next_version(stack),
             size=version.size,
@@ -173,6 +180,10 @@ class Objects:
             acl=attributes.acl,
             grants=attributes.grants,
             storage_class=attributes.storage_class,
+            tags=attributes.tags,
+            retention_mode=held.mode,
+            retain_until_ms=held.until_ms,
+            legal_hold=attributes.legal_hold,
         )
         await self.versions.push(stack, record)
         caused = await self._notifications.of(stack.bucket, attributes.cause, key, record)
@@ -273,14 +284,15 @@ class Objects:
         owner: str = "",
         condition: WriteCondition = UNCONDITIONAL,
         cause: Cause | None = None,
+        bypass: bool = False,
     ) -> Deleted:
         """Delete a key, or one version of it for good.
 
         Without a version id, a bucket with versions gets a delete marker of `owner`'s; what is not
         there is no error without a condition. The condition is on the version that is named, else
-        on the current one. The event of `cause` is "ObjectRemoved" or "LifecycleExpiration", to
-        which is added what was done. Raises InvalidArgument for what is no version id,
-        NoSuchBucket, PreconditionFailed, NoSuchKey.
+        on the current one. `bypass` lifts governance. The event of `cause` is "ObjectRemoved" or
+        "LifecycleExpiration", to which is added what was done. Raises InvalidArgument for what is
+        no version id, NoSuchBucket, PreconditionFailed, NoSuchKey, AccessDenied for what is locked.
         """
 
         async def plan() -> Plan[Deleted]:
@@ -290,7 +302,7 @@ class Objects:
                 version = await self.versions.find(stack.bucket, key, version_id)
                 condition.verify(None if version is None else version.record, key)
                 if version is not None:
-                    await self.versions.remove(stack, version)
+                    await self.versions.remove(stack, version, bypass=bypass)
                     deleted = Deleted(removed=version.record)
                 return Plan(result=deleted, writes=stack.writes, checks=stack.checks)
             condition.verify(stack.current, key)
@@ -301,7 +313,7 @@ class Objects:
                 await self.versions.push(stack, marker)
                 deleted = Deleted(marker=marker)
             elif stack.top is not None:
-                await self.versions.remove(stack, stack.top)
+                await self.versions.remove(stack, stack.top, bypass=bypass)
                 deleted = Deleted(removed=stack.top.record)
             caused = await self._of_deletion(stack.bucket, cause, key, deleted)
             return Plan(

@@ -97,6 +97,9 @@ class BucketRecord(Record, frozen=True, array_like=True, kw_only=True):
     ownership: str = ""  # of objects: "BucketOwnerEnforced"...; "" as "ObjectWriter"
     public_access_block: PublicAccessBlock | None = None
     notifications: tuple[NotificationRule, ...] = ()
+    lock_mode: str = ""  # default retention of object lock; "" where there is none
+    lock_days: int = 0
+    lock_years: int = 0
 
 
 class ObjectRecord(Record, frozen=True, array_like=True, kw_only=True):
@@ -120,7 +123,7 @@ class ObjectRecord(Record, frozen=True, array_like=True, kw_only=True):
     tags: tuple[tuple[str, str], ...] = ()
     retention_mode: str = ""
     retain_until_ms: int = 0
-    legal_hold: bool = False
+    legal_hold: str = ""  # "ON", "OFF", "" where it was never set
     encryption: bytes = b""
     grants: Grants = ()
 
@@ -163,7 +166,7 @@ class UploadRecord(Record, frozen=True, array_like=True, kw_only=True):
     tags: tuple[tuple[str, str], ...] = ()
     retention_mode: str = ""
     retain_until_ms: int = 0
-    legal_hold: bool = False
+    legal_hold: str = ""  # "ON", "OFF", "" where it was never set
     encryption: bytes = b""
     grants: Grants = ()
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from s3server.core.access import Access
 from s3server.core.buckets import Buckets
+from s3server.core.clock import Clock
 from s3server.core.copying import Copying
 from s3server.core.listing import Listing
 from s3server.core.multipart import Multipart
@@ -43,3 +44,4 @@ class Services:
     topics: Topics
     notifications: Notifications
     regions: Regions
+    clock: Clock

@@ -18,6 +18,8 @@ import msgspec
 
 from s3server.core import records
 from s3server.core.blobs import Blobs
+from s3server.core.clock import Clock
+from s3server.core.locks import check_removable
 from s3server.core.records import BucketRecord, ObjectRecord, decode, encode
 from s3server.errors import InvalidArgument, NoSuchBucket
 from s3server.meta.base import (
@@ -81,8 +83,8 @@ class Stack:
 class Versions:
     """Reads and plans changes of the versions of keys."""
 
-    def __init__(self, meta: MetadataStore, blobs: Blobs) -> None:
-        self._meta, self._blobs = meta, blobs
+    def __init__(self, meta: MetadataStore, blobs: Blobs, *, clock: Clock) -> None:
+        self._meta, self._blobs, self._clock = meta, blobs, clock
 
     async def open(self, bucket: BucketRecord, key: str) -> Stack:
         """Read what a plan needs. Raises NoSuchBucket where the bucket is another one by now."""
@@ -102,7 +104,10 @@ class Versions:
         return stack
 
     async def push(self, stack: Stack, record: ObjectRecord) -> None:
-        """Make `record` the newest version; a null version takes the place of the earlier one."""
+        """Make `record` the newest version; a null version takes the place of the earlier one.
+
+        Raises AccessDenied where that is locked.
+        """
         bucket, key = stack.bucket, stack.key
         if not record.version_id:
             old = await self._null_below(stack)
@@ -120,9 +125,12 @@ class Versions:
             stack.changes.append(Put(records.object_key(bucket.id, key), encode(record)))
             _count(stack, records.OBJECT, record, 1)
 
-    async def remove(self, stack: Stack, version: Located) -> None:
-        """Remove a version for good; where it was the newest, the one below it comes up."""
-        self._remove(stack, version)
+    async def remove(self, stack: Stack, version: Located, *, bypass: bool = False) -> None:
+        """Remove a version for good; where it was the newest, the one below it comes up.
+
+        `bypass` lifts governance. Raises AccessDenied where the version is locked.
+        """
+        self._remove(stack, version, bypass=bypass)
         stack.checks.append(version.check)
         if stack.top is None or version.key != stack.top.key or not stack.bucket.versioning:
             return
@@ -197,8 +205,9 @@ class Versions:
         stack.checks.append(found.check)
         return found
 
-    def _remove(self, stack: Stack, version: Located) -> None:
-        """Remove a version: every version that goes for good goes here."""
+    def _remove(self, stack: Stack, version: Located, *, bypass: bool = False) -> None:
+        """Remove a version: every version that goes for good goes here, past its lock."""
+        check_removable(version.record, self._clock.now_ms(), bypass=bypass)
         self._take_out(stack, version)
         stack.changes += self._blobs.give_up(version.record.blob)
 

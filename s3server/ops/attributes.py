@@ -10,9 +10,12 @@ from s3server import errors
 from s3server.core.notifications import Cause
 from s3server.core.objects import Attributes, Pairs, WriteCondition
 from s3server.core.records import ObjectRecord
-from s3server.model import Principal
+from s3server.core.tags import MAX_OBJECT_TAGS, check_tags
+from s3server.operation import Ctx
+from s3server.ops.lock_headers import lock_of
 from s3server.ops.refusals import ON_NEW_OBJECTS, check_storage_class, refuse
 from s3server.wire.checksums import ADLER32
+from s3server.wire.tagging import parse_tagging
 
 STORED_HEADERS = (
     "ContentType",
@@ -25,21 +28,23 @@ STORED_HEADERS = (
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 
 
-def attributes_of(
-    request: Mapping[str, Any], principal: Principal, cause: Cause | None = None
-) -> Attributes:
+def attributes_of(ctx: Ctx, request: Mapping[str, Any], cause: Cause | None = None) -> Attributes:
     """Return what a PutObject, CopyObject or CreateMultipartUpload request says of the object.
 
-    All but its ACL: see `acls.with_acl`. `cause` is that of the event that storing
-    it is.
+    All but its ACL: see `acls.with_acl`. `cause` is that of the event that storing it is.
     """
     refuse(request, *ON_NEW_OBJECTS)
+    tags = parse_tagging(request.get("Tagging") or "")
+    retention, legal_hold = lock_of(ctx, request)
     return Attributes(
-        owner=principal.id,
+        owner=ctx.principal.id,
         headers=_stored_headers(request),
         metadata=tuple((request.get("Metadata") or {}).items()),
         storage_class=check_storage_class(request),
         cause=cause,
+        tags=check_tags(tags, most=MAX_OBJECT_TAGS) if tags else (),
+        retention=retention,
+        legal_hold=legal_hold,
     )
 
 
@@ -92,6 +97,13 @@ def describe(record: ObjectRecord) -> dict[str, Any]:
         "Metadata": dict(record.metadata),
     }
     result.update(record.headers)
+    if record.tags:
+        result["TagCount"] = len(record.tags)
+    if record.retention_mode:
+        result["ObjectLockMode"] = record.retention_mode
+        result["ObjectLockRetainUntilDate"] = at(record.retain_until_ms)
+    if record.legal_hold:
+        result["ObjectLockLegalHoldStatus"] = record.legal_hold
     return result
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from s3server.auth.acl import BUCKET_ACLS
 from s3server.auth.authorise import OWNER_ENFORCED
 from s3server.core.multipart import format_upload_id
+from s3server.core.tags import MAX_BUCKET_TAGS, check_tags
 from s3server.errors import (
     AccessDenied,
     IllegalLocationConstraintException,
@@ -24,9 +25,10 @@ UPLOADS_ABORTED_AT_ONCE = 100
 @handles("CreateBucket")
 async def create_bucket(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Create a bucket in the one region that there is, its bytes in the pool asked for."""
-    refuse(request, "ObjectLockEnabledForBucket", "BucketNamespace")
+    refuse(request, "BucketNamespace")
     configuration = request.get("CreateBucketConfiguration") or {}
-    refuse(configuration, "Location", "Bucket", "Tags")
+    refuse(configuration, "Location", "Bucket")
+    tags = [(tag["Key"], tag["Value"]) for tag in configuration.get("Tags") or ()]
     # "region:pool", either of which may be empty, as RGW has it.
     region, _, pool = (configuration.get("LocationConstraint") or "").partition(":")
     if region and not ctx.services.regions.accepts(region):
@@ -49,6 +51,8 @@ async def create_bucket(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         grants=acl.grants,
         ownership=ownership,
         pool=pool,
+        tags=check_tags(tags, most=MAX_BUCKET_TAGS),
+        object_lock=bool(request.get("ObjectLockEnabledForBucket")),
     )
     return {"Location": f"/{name}"}
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from s3server import errors
 from s3server.core.records import BucketRecord
-from s3server.errors import IllegalVersioningConfigurationException
+from s3server.errors import IllegalVersioningConfigurationException, InvalidBucketState
 from s3server.operation import Ctx, handles
 from s3server.ops.refusals import check_owner, refuse
 
@@ -26,6 +26,11 @@ async def put_bucket_versioning(ctx: Ctx, request: dict[str, Any]) -> dict[str, 
         raise IllegalVersioningConfigurationException
 
     def change(bucket: BucketRecord) -> BucketRecord:
+        if bucket.object_lock and status != "Enabled":
+            raise InvalidBucketState(
+                "An Object Lock configuration is present on this bucket, so the versioning state "
+                "cannot be changed."
+            )
         return replace(bucket, versioning=status)
 
     await ctx.services.buckets.update(ctx.require_bucket(), change)

@@ -34,7 +34,7 @@ async def create_multipart_upload(ctx: Ctx, request: dict[str, Any]) -> dict[str
     check_owner(ctx, request)
     algorithm = request.get("ChecksumAlgorithm") or ""
     checksum_type = _checksum_type(algorithm, request.get("ChecksumType") or "")
-    attributes = await with_acl(ctx, request, attributes_of(request, ctx.principal))
+    attributes = await with_acl(ctx, request, attributes_of(ctx, request))
     upload = await ctx.services.multipart.create(
         ctx.require_bucket(),
         request["Key"],

@@ -39,11 +39,12 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Copy an object; within a pool only metadata is written."""
     check_owner(ctx, request)
     refuse(request, *REFUSED, "ChecksumAlgorithm")
-    if request.get("TaggingDirective") == "REPLACE":
-        refuse(request, "TaggingDirective")
-    given = attributes_of(request, ctx.principal, ctx.cause("ObjectCreated:Copy"))
+    given = attributes_of(ctx, request, ctx.cause("ObjectCreated:Copy"))
     given = await with_acl(ctx, request, given)
-    replaced = _directive(request) == "REPLACE"
+    replaced = _directive(request, "MetadataDirective") == "REPLACE"
+    tags_replaced = _directive(request, "TaggingDirective") == "REPLACE"
+    if request.get("Tagging") is not None and not tags_replaced:
+        raise InvalidRequest("x-amz-tagging goes with x-amz-tagging-directive: REPLACE only.")
     target = (ctx.require_bucket(), request["Key"])
     source = await open_source(ctx, request)
     is_itself = (source.bucket, source.key) == target and source.version_id is None
@@ -65,9 +66,13 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
                 "The specified copy source is larger than the maximum allowable size for a copy "
                 f"source: {MAX_COPY_BYTES}"
             )
-        if replaced:
-            return given
-        return replace(given, headers=record.headers, metadata=record.metadata)
+        copy = given
+        if not replaced:
+            copy = replace(copy, headers=record.headers, metadata=record.metadata)
+        if not tags_replaced and record.tags:
+            ctx.confirm("s3:GetObjectTagging", source.bucket, source.key, record, source.version_id)
+            copy = replace(copy, tags=record.tags)
+        return copy
 
     record = await ctx.services.copying.copy(source, target, describe, write_condition(request))
     return {
@@ -130,12 +135,13 @@ def parse_copy_source(header: str) -> tuple[str, str, str | None]:
     return bucket, key, version_id if query else None
 
 
-def _directive(request: Mapping[str, Any]) -> str:
-    directive = request.get("MetadataDirective") or "COPY"
+def _directive(request: Mapping[str, Any], member: str) -> str:
+    directive = request.get(member) or "COPY"
     if directive not in ("COPY", "REPLACE"):
+        kind = member.removesuffix("Directive").lower()
         raise InvalidArgument(
-            "Unknown metadata directive.",
-            ArgumentName="x-amz-metadata-directive",
+            f"Unknown {kind} directive.",
+            ArgumentName=f"x-amz-{kind}-directive",
             ArgumentValue=str(directive),
         )
     return str(directive)

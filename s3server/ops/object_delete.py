@@ -11,6 +11,7 @@ from s3server.core.versions import NULL_VERSION
 from s3server.errors import KeyTooLongError, MalformedXML, S3Error
 from s3server.operation import Ctx, handles
 from s3server.ops.attributes import delete_condition
+from s3server.ops.lock_headers import may_bypass
 from s3server.ops.refusals import check_owner, refuse
 
 MAX_KEYS = 1_000
@@ -24,6 +25,7 @@ async def delete_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     check_owner(ctx, request)
     refuse(request, "MFA")
     version_id = request.get("VersionId")
+    bypass = await may_bypass(ctx, request, request["Key"], version_id)
     deleted = await ctx.services.objects.delete(
         ctx.require_bucket(),
         request["Key"],
@@ -35,6 +37,7 @@ async def delete_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
             request.get("IfMatchLastModifiedTime"),
         ),
         cause=ctx.cause("ObjectRemoved"),
+        bypass=bypass,
     )
     return {"VersionId": version_id, **_told(deleted, "VersionId")}
 
@@ -50,7 +53,9 @@ async def delete_objects(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         raise MalformedXML
     limit = asyncio.Semaphore(CONCURRENT_DELETES)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_delete_one(ctx, bucket, entry, limit)) for entry in entries]
+        tasks = [
+            group.create_task(_delete_one(ctx, request, bucket, entry, limit)) for entry in entries
+        ]
     outcomes = [task.result() for task in tasks]
     result: dict[str, Any] = {"Errors": [outcome for outcome in outcomes if "Code" in outcome]}
     if not wanted.get("Quiet"):
@@ -59,7 +64,11 @@ async def delete_objects(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _delete_one(
-    ctx: Ctx, bucket: BucketRecord, entry: dict[str, Any], limit: asyncio.Semaphore
+    ctx: Ctx,
+    request: dict[str, Any],
+    bucket: BucketRecord,
+    entry: dict[str, Any],
+    limit: asyncio.Semaphore,
 ) -> dict[str, Any]:
     """Delete one key; return what the answer says of it, with a Code where that failed."""
     key = entry["Key"]
@@ -71,6 +80,7 @@ async def _delete_one(
             version_id = entry.get("VersionId")
             action = "s3:DeleteObject" if version_id is None else "s3:DeleteObjectVersion"
             await ctx.require(action, bucket.name, key, version=version_id)
+            bypass = await may_bypass(ctx, request, key, version_id)
             condition = delete_condition(
                 entry.get("ETag"), entry.get("Size"), entry.get("LastModifiedTime")
             )
@@ -81,6 +91,7 @@ async def _delete_one(
                 owner=ctx.principal.id,
                 condition=condition,
                 cause=ctx.cause("ObjectRemoved"),
+                bypass=bypass,
             )
     except S3Error as error:
         return {**named, "Code": error.code, "Message": error.message}

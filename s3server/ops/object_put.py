@@ -17,7 +17,7 @@ async def put_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     check_owner(ctx, request)
     refuse(request, "WriteOffsetBytes")
     bucket = ctx.require_bucket()
-    attributes = attributes_of(request, ctx.principal, ctx.cause("ObjectCreated:Put"))
+    attributes = attributes_of(ctx, request, ctx.cause("ObjectCreated:Put"))
     attributes = await with_acl(ctx, request, attributes)
     record = await ctx.services.objects.put(
         bucket,

@@ -18,8 +18,7 @@ ENCRYPTION = (
     "SSEKMSEncryptionContext",
     "BucketKeyEnabled",
 )
-OBJECT_LOCK = ("ObjectLockMode", "ObjectLockRetainUntilDate", "ObjectLockLegalHoldStatus")
-ON_NEW_OBJECTS = (*ENCRYPTION, *OBJECT_LOCK, "Tagging", "WebsiteRedirectLocation")
+ON_NEW_OBJECTS = (*ENCRYPTION, "WebsiteRedirectLocation")
 
 
 def refuse(request: Mapping[str, Any], *members: str) -> None:

@@ -135,7 +135,7 @@ async def test_other_acl_creates_nothing(store: Store, acl: str) -> None:
 @pytest.mark.parametrize(
     "header",
     [
-        {"x-amz-bucket-object-lock-enabled": "true"},
+        {"x-amz-bucket-namespace": "account-regional"},
     ],
 )
 async def test_what_would_be_ignored_is_not_implemented(

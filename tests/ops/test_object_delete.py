@@ -19,9 +19,12 @@ def document(keys: Sequence[str], *, quiet: bool = False, extra: str = "") -> by
     return f'<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{start}{objects}</Delete>'.encode()
 
 
-async def delete(client: Client, body: bytes, bucket: str = "data") -> Answer:
+async def delete(
+    client: Client, body: bytes, bucket: str = "data", *, headers: dict[str, str] | None = None
+) -> Answer:
     digest = base64.b64encode(hashlib.md5(body).digest()).decode()
-    return await client("POST", f"/{bucket}?delete", body=body, headers={"content-md5": digest})
+    headers = {"content-md5": digest, **(headers or {})}
+    return await client("POST", f"/{bucket}?delete", body=body, headers=headers)
 
 
 @pytest.fixture

@@ -18,12 +18,7 @@ ON_WRITES = {
     "kms context": {"x-amz-server-side-encryption-context": "e30="},
     "bucket key": {"x-amz-server-side-encryption-bucket-key-enabled": "true"},
     "customer key": CUSTOMER_KEY,
-    "tagging": {"x-amz-tagging": "a=b"},
     "redirect": {"x-amz-website-redirect-location": "/elsewhere"},
-    "lock mode": {"x-amz-object-lock-mode": "GOVERNANCE"},
-    "lock until": {"x-amz-object-lock-retain-until-date": "2030-01-01T00:00:00Z"},
-    "legal hold": {"x-amz-object-lock-legal-hold": "ON"},
-    "legal hold off": {"x-amz-object-lock-legal-hold": "OFF"},
 }
 WRITES = [("PUT", "/data/new", {}), ("POST", "/data/new?uploads", {})]
 WRITES += [("PUT", "/data/new", {"x-amz-copy-source": "data/key"})]

@@ -180,6 +180,7 @@ class Store:
             ),
             notifications=notifications,
             regions=Regions(self.region, self.region_aliases),
+            clock=self.clock,
         )
 
     def client(self, name: str | None, **fields: Any) -> Client:
