@@ -55,6 +55,20 @@ def erasure(total: int, across: str, *, device_class: str | None = None) -> Rule
     return Rule(total, across, "indep", device_class, tries=100, leaf_tries=5)
 
 
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One descent for a position: which failure domain was drawn, and which device in it.
+
+    Without a device the next one follows: the domain has a shard already, or what was drawn in it
+    is out.
+    """
+
+    position: int
+    r: int
+    domain: int | None
+    device: int | None
+
+
 class Chooser:
     """One rule bound to one map. MapError if the rule's root does not exist."""
 
@@ -84,6 +98,15 @@ class Chooser:
             return tuple(self._firstn(x))
         return tuple(self._indep(x))
 
+    def trace(self, x: int) -> list[Draw]:
+        """Return all draws that lead to choose(x), in their order."""
+        draws: list[Draw] = []
+        if self._rule.mode == "firstn":
+            self._firstn(x, draws)
+        else:
+            self._indep(x, draws)
+        return draws
+
     def _descend(self, start: int, wanted: str, x: int, r: int) -> int | None:
         """Draw downwards from bucket `start` to an item of type `wanted`; None if there is none."""
         item = draw(self._items[start], x, r)
@@ -98,7 +121,7 @@ class Chooser:
         reweight = self._reweight[device]
         return reweight < ONE and (reweight == 0 or hash2(x, device) & 0xFFFF >= reweight)
 
-    def _firstn(self, x: int) -> list[int]:
+    def _firstn(self, x: int, draws: list[Draw] | None = None) -> list[int]:
         rule = self._rule
         domains: list[int] = []
         devices: list[int] = []
@@ -106,15 +129,19 @@ class Chooser:
             for r in range(copy, copy + rule.tries):
                 domain = self._descend(self._root, rule.across, x, r)
                 if domain is None or domain in domains:
+                    if draws is not None:
+                        draws.append(Draw(copy, r, domain, None))
                     continue
                 device = self._leaf(domain, x, range(r, r + rule.leaf_tries))
+                if draws is not None:
+                    draws.append(Draw(copy, r, domain, device))
                 if device is not None:
                     domains.append(domain)
                     devices.append(device)
                     break
         return devices
 
-    def _indep(self, x: int) -> list[int | None]:
+    def _indep(self, x: int, draws: list[Draw] | None = None) -> list[int | None]:
         rule = self._rule
         domains = [_UNDECIDED] * rule.copies
         devices: list[int | None] = [None] * rule.copies
@@ -127,10 +154,14 @@ class Chooser:
                 r = position + attempt * rule.copies
                 domain = self._descend(self._root, rule.across, x, r)
                 if domain is None or domain in domains:
+                    if draws is not None:
+                        draws.append(Draw(position, r, domain, None))
                     continue
                 first = position + r
                 stop = first + rule.leaf_tries * rule.copies
                 device = self._leaf(domain, x, range(first, stop, rule.copies))
+                if draws is not None:
+                    draws.append(Draw(position, r, domain, device))
                 if device is not None:
                     domains[position] = domain
                     devices[position] = device

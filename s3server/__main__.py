@@ -12,8 +12,10 @@ def main() -> None:
         from s3server.process import child  # noqa: PLC0415 (each command loads only its own)
 
         sys.exit(child.main(arguments))
+    from s3server import logs  # noqa: PLC0415
     from s3server.admin import cli  # noqa: PLC0415
 
+    logs.configure()  # what is logged must not get between the results on stdout
     sys.exit(cli.run(arguments))
 
 

@@ -21,10 +21,13 @@ from s3server.auth.secrets import (
     new_secret,
 )
 from s3server.cluster.live import Cluster, ClusterWatch, watch_cluster
+from s3server.cluster.maps import ClusterMaps
+from s3server.cluster.osds import OsdKeeper
 from s3server.cluster.seed import cluster_id, seed
 from s3server.config import Config, JobsConfig
 from s3server.core.access import Access
 from s3server.core.blobs import Blobs
+from s3server.core.buckets import Buckets
 from s3server.core.clock import Ids, SystemClock
 from s3server.core.copying import Copying
 from s3server.core.listing import Listing
@@ -189,6 +192,42 @@ async def open_users(config: Config) -> AsyncIterator[Users]:
     clock, meta = SystemClock(), await open_metadata(config)
     try:
         yield _users(config, meta, clock, Ids(clock), open_box(config))
+    finally:
+        await meta.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Operated:
+    """What commands about OSDs and placement work with."""
+
+    meta: LmdbStore
+    maps: ClusterMaps
+    keeper: OsdKeeper
+    cluster: Cluster
+    blobs: Blobs
+    buckets: Buckets
+    objects: Objects
+
+
+@asynccontextmanager
+async def open_operated(config: Config) -> AsyncIterator[Operated]:
+    """Open a store for an operator, whether its server runs or not."""
+    await initialise(config)
+    clock, meta = SystemClock(), await open_metadata(config)
+    try:
+        watch = await _watch(config, meta)
+        maps, ids = ClusterMaps(meta, clock), Ids(clock)
+        blobs = Blobs(meta, watch.cluster.pools, clock=clock, ids=ids)
+        yield Operated(
+            meta,
+            maps,
+            OsdKeeper(meta, maps, clock),
+            watch.cluster,
+            blobs,
+            make_buckets(config, meta, clock, ids, watch.cluster.pools),
+            Objects(meta, blobs, clock=clock),
+        )
+        await watch.close()
     finally:
         await meta.close()
 

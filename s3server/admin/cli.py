@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from s3server import __version__
-from s3server.admin import cli_config, cli_events, cli_meta, cli_users
+from s3server.admin import cli_config, cli_events, cli_meta, cli_osd, cli_placement, cli_users
 from s3server.admin.output import ConfigFile, Directory, Json, emit, settings_file
 
 cli = typer.Typer(
@@ -29,6 +29,8 @@ cli.add_typer(cli_users.keys, name="key", help="Manage the access keys of users.
 cli.add_typer(cli_meta.meta, name="meta", help="Snapshots of the metadata, and what they are for.")
 cli.add_typer(cli_events.topics, name="topic", help="Look at topics and test them.")
 cli.add_typer(cli_events.events, name="events", help="Look at the events that wait; replay.")
+cli.add_typer(cli_osd.osds, name="osd", help="Add, remove and look at OSDs.")
+cli.add_typer(cli_placement.placement, name="placement", help="Explain, try and change the map.")
 cli.command("client-config")(cli_config.client_config)
 
 
@@ -51,6 +53,7 @@ def run(arguments: list[str]) -> int:
 
 def _status(error: Exception) -> int | None:
     """Return the exit status of an expected error, None for others."""
+    from placement.cluster_map import MapError  # noqa: PLC0415
     from s3server import errors  # noqa: PLC0415 (only where something went wrong)
     from s3server.auth.secrets import SecretError  # noqa: PLC0415
     from s3server.config import ConfigError  # noqa: PLC0415
@@ -64,10 +67,11 @@ def _status(error: Exception) -> int | None:
     statuses: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int], ...] = (
         ((ConfigError, SecretError), 3),
         ((errors.NoSuchEntity, errors.NotFound), 4),
+        ((errors.NoSuchBucket, errors.NoSuchKey, errors.NoSuchVersion), 4),
         ((errors.EntityAlreadyExists, MetadataExistError), 6),
         ((errors.InvalidArgument, errors.InvalidParameter), 2),
         ((StoreBusyError, UnavailableError, PublishError), 7),
-        ((ListenError, MetadataError, DataError, errors.S3Error, OSError), 1),
+        ((MapError, ListenError, MetadataError, DataError, errors.S3Error, OSError), 1),
     )
     return next((status for kinds, status in statuses if isinstance(error, kinds)), None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 import msgspec
@@ -85,14 +85,15 @@ def _set_state(record: MapRecord, osd_id: int, state: State, now_ms: int) -> Map
     return replace(record, osds=osds)
 
 
-def shortages(record: MapRecord) -> list[str]:
-    """Return for which pools there are fewer failure domains than shards, in words."""
+def shortages(record: MapRecord, failed: Collection[int] = ()) -> list[str]:
+    """Return for which pools fewer failure domains are left than a blob has shards, in words."""
     tree = record.placed_by()
     found = []
     for pool in record.pools:
         domains = set()
         for device in tree.devices:
             is_usable = pool.device_class in ("", device.device_class)
+            is_usable &= device.id not in failed
             if is_usable and device.weight and device.reweight:
                 domains |= {b.id for b in tree.path(device.id) if b.type == pool.across}
                 domains |= {device.id} if pool.across == "osd" else set()

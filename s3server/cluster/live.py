@@ -90,8 +90,9 @@ class ClusterWatch:
         tree = record.placed_by()
         for pool in record.pools:
             self._place(pool, tree)
+        if self._row is not None:
+            _log.info("new map", epoch=record.epoch, changes=record.changes)
         self._row, self.cluster.map = row, record
-        _log.info("map", epoch=record.epoch, osds=len(record.osds))
         return True
 
     async def run(self) -> None:

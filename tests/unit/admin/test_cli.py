@@ -37,7 +37,8 @@ def test_help_names_every_command(capsys) -> None:
     status, out, _ = run(capsys, "--help")
 
     assert status == 0
-    commands = ("quickstart", "serve", "config", "client-config", "user", "key", "version")
+    commands = ("quickstart", "serve", "config", "client-config", "user", "key", "osd")
+    commands += ("placement", "version")
     assert [name for name in commands if f"  {name} " not in out] == []
 
 

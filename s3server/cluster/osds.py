@@ -1,0 +1,150 @@
+"""OSDs come, go, and tell how they are: what the commands of operators do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from placement.cluster_map import ONE, MapError
+from s3server.cluster.blob_table import held_by
+from s3server.cluster.changes import Change, change
+from s3server.cluster.live import Cluster
+from s3server.cluster.map_record import MapRecord, OsdEntry, osd_key
+from s3server.cluster.maps import OSD_LIMIT, ClusterMaps
+from s3server.cluster.seed import cluster_id, make_osd
+from s3server.core.blobs import ADOPT_WITHIN_MS
+from s3server.core.clock import Clock
+from s3server.core.records import encode
+from s3server.meta.base import ConflictError, MetadataStore, Put, Unchanged
+
+
+@dataclass(frozen=True, slots=True)
+class OsdStatus:
+    """One OSD: its place in the map, and what is there."""
+
+    id: int
+    state: str  # "in", "out", "drain"
+    is_here: bool
+    reason: str  # why it is not
+    host: str
+    rack: str
+    datacenter: str
+    device_class: str
+    weight: float
+    reweight: float
+    path: str
+    total: int = 0  # bytes of its file system
+    free: int = 0
+    used_ratio: float = 0.0  # of what can be used at all
+    shards: int = 0  # that blobs refer to
+    data: int = 0  # bytes of them
+
+
+class OsdKeeper:
+    """Adds and removes OSDs of one store. Raises MapError for what cannot be done."""
+
+    def __init__(self, meta: MetadataStore, maps: ClusterMaps, clock: Clock) -> None:
+        self._meta, self._maps, self._clock = meta, maps, clock
+
+    async def add(
+        self,
+        path: str,
+        weight: int,
+        device_class: str,
+        location: tuple[tuple[str, str], ...],
+    ) -> Change:
+        """Make an OSD of a directory, with a number that no OSD had, and stage that it is used.
+
+        `path` is absolute. What an earlier attempt left is taken up. Raises DataError where the
+        directory holds something else.
+        """
+        while True:
+            known, record = await self._maps.osds(), await self._maps.current()
+            staged = await self._maps.staged()
+            used = {osd.id for osd in record.osds} | {each.osd for each in staged}
+            mine = [o.id for o in known.values() if o.path == path and not o.is_removed]
+            if taken := used.intersection(mine):
+                raise MapError(f"{path} is osd.{min(taken)} already")
+            number = mine[0] if mine else max([*known, *used], default=-1) + 1
+            if number >= OSD_LIMIT:
+                raise MapError(f"there were {OSD_LIMIT} OSDs; no number is left")
+            addition = Change("add", number, weight, device_class, location)
+            change(record, [*staged, addition], now_ms=0)  # or MapError, before a byte is written
+            if not mine:
+                osd = make_osd(path, await cluster_id(self._meta), number, self._clock)
+                key = osd_key(number)
+                try:
+                    await self._meta.commit([Put(key, encode(osd))], [Unchanged(key, None)])
+                except ConflictError:
+                    continue
+            await self._maps.stage(addition)
+            return addition
+
+    async def apply(self, epoch: int) -> MapRecord:
+        """Apply what is staged; an OSD that is to be removed must hold nothing."""
+        for each in await self._maps.staged():
+            if each.kind == "remove":
+                await self.check_removable(each.osd)
+        return await self._maps.apply(epoch)
+
+    async def check_removable(self, osd_id: int) -> None:
+        """Raise MapError unless an OSD is away from placement, for long enough, and empty."""
+        entry = (await self._maps.current()).osd(osd_id)
+        if entry.state == "in":
+            raise MapError(f"osd.{osd_id} is in use: drain it first")
+        waited_ms = self._clock.now_ms() - entry.since_ms
+        if waited_ms < ADOPT_WITHIN_MS:
+            left_s = (ADOPT_WITHIN_MS - waited_ms) // 1000 + 1
+            raise MapError(
+                f"uploads that began before osd.{osd_id} went {entry.state} may still end on it; "
+                f"try again in {left_s} s"
+            )
+        shards, size = (await held_by(self._meta)).get(osd_id, (0, 0))
+        if shards:
+            raise MapError(f"osd.{osd_id} holds {shards} shards of {size} bytes")
+
+    async def status(self, cluster: Cluster, *, count_data: bool) -> list[OsdStatus]:
+        """Return how all OSDs of the map are; what they hold by a walk over the blob table."""
+        record, known = await self._maps.current(), await self._maps.osds()
+        held = await held_by(self._meta) if count_data else {}
+        tree = record.tree()
+        return [
+            _status(
+                entry,
+                {bucket.type: bucket.name for bucket in tree.path(entry.id)},
+                known[entry.id].path,
+                cluster,
+                held.get(entry.id, (0, 0)),
+            )
+            for entry in record.osds
+        ]
+
+
+def _status(
+    entry: OsdEntry, above: dict[str, str], path: str, cluster: Cluster, held: tuple[int, int]
+) -> OsdStatus:
+    total = free = 0
+    reason, ratio = cluster.missing.get(entry.id, ""), 0.0
+    osd = cluster.osds.get(entry.id)
+    if osd is not None:
+        try:
+            usage = osd.usage()
+            total, free, ratio = usage.total, usage.free, usage.used_ratio
+        except OSError as error:
+            osd, reason = None, str(error)
+    return OsdStatus(
+        entry.id,
+        entry.state,
+        osd is not None,
+        reason,
+        above.get("host", ""),
+        above.get("rack", ""),
+        above.get("datacenter", ""),
+        entry.device_class,
+        entry.weight / ONE,
+        entry.reweight / ONE,
+        path,
+        total,
+        free,
+        ratio,
+        *held,
+    )
