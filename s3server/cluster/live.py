@@ -107,6 +107,9 @@ class ClusterWatch:
 
     async def look(self) -> None:
         """Exchange the state of the OSDs with other processes; ask for repair of damage."""
+        if stuck := self.cluster.osd_set.stuck():
+            for pool in self.cluster.pools.values():
+                pool.give_up(stuck)
         await self._osds.look()
         await self._damage.flush()
 

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import errno
 import queue
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from functools import partial
 from typing import NamedTuple
 
 from s3server.data.osd_set import OsdSet
+from s3server.data.threads import HungError, Threads
 from s3server.data.volumes import Record, VolumeWriter
 from s3server.data.workers import Fanout
 from s3server.model import ShardPlace
@@ -50,30 +51,44 @@ class Appender:
         self._volume_limit = volume_limit
         self._volumes: dict[int, VolumeWriter] = {}
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._threads = Threads(1, name="appender")
+        self._serving: Future[None] | None = None
+        self._batch: list[_Waiting] = []
 
     def append(self, record: Record, osds: Sequence[int]) -> asyncio.Future[list[Outcome]]:
         """Return a future of what became of the record on each OSD: a place where it is durable.
 
-        An OSD that did not take it was marked down, or full.
+        An OSD that did not take it was marked down, or full. The future fails with HungError
+        where one did not answer: then it is not known which of the others took it.
         """
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, name="appender", daemon=True)
-            self._thread.start()
+        if self._serving is None:
+            self._serving = self._threads.submit(self._serve, self._volumes)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[list[Outcome]] = loop.create_future()
         self._queue.put(_Waiting(record, osds, loop, future))
         return future
 
+    def give_up(self, stuck: Collection[int]) -> None:
+        """Where the appending thread is among these, go on with another one and new volumes."""
+        self._threads.give_up(stuck)
+        if self._serving is None or not self._serving.done():
+            return
+        batch, self._volumes = self._batch, {}
+        self._serving = self._threads.submit(self._serve, self._volumes)
+        for waiting in batch:
+            waiting.loop.call_soon_threadsafe(_resolve, [waiting], HungError())
+
     def close(self) -> None:
         """Finish what waits, end the thread and let go of the volumes."""
-        if self._thread is not None:
+        if self._serving is not None:
             self._queue.put(None)
-            self._thread.join()
+            self._serving.result()
+        self._threads.shutdown()
         self._volumes.clear()
 
-    def _serve(self) -> None:
-        while (first := self._queue.get()) is not None:
+    def _serve(self, volumes: dict[int, VolumeWriter]) -> None:
+        """Append what waits, batch after batch, until told to end or given up."""
+        while volumes is self._volumes and (first := self._queue.get()) is not None:
             batch = [first]
             ends = False
             with contextlib.suppress(queue.Empty):
@@ -83,26 +98,29 @@ class Appender:
                         ends = True
                     else:
                         batch.append(following)
-            self._settle(batch)
+            self._batch = batch
+            self._settle(batch, volumes)
             if ends:
                 return
 
-    def _settle(self, batch: list[_Waiting]) -> None:
+    def _settle(self, batch: list[_Waiting], volumes: dict[int, VolumeWriter]) -> None:
         outcomes: list[list[Outcome]] | Exception
         try:
-            outcomes = self._append(batch)
+            outcomes = self._append(batch, volumes)
         except Exception as error:  # a caller must never wait for ever
             outcomes = error
         with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits
             batch[0].loop.call_soon_threadsafe(_resolve, batch, outcomes)
 
-    def _append(self, batch: list[_Waiting]) -> list[list[Outcome]]:
+    def _append(
+        self, batch: list[_Waiting], volumes: dict[int, VolumeWriter]
+    ) -> list[list[Outcome]]:
         """Append the batch and return for each record what became of it on each of its OSDs."""
         groups = _by_osd(batch)
-        failures: dict[int, OSError] = self._open_volumes(groups)
+        failures: dict[int, OSError] = self._open_volumes(groups, volumes)
         places: dict[int, list[ShardPlace]] = {}
         due = [osd for osd in groups if osd not in failures]
-        jobs = [(osd, partial(self._append_to, osd, groups[osd], places)) for osd in due]
+        jobs = [(osd, partial(_append_to, osd, groups[osd], places, volumes)) for osd in due]
         found = zip(due, self._fanout.run(jobs), strict=True)
         failures.update({osd: error for osd, error in found if error})
         for osd, error in failures.items():
@@ -113,34 +131,40 @@ class Appender:
             for waiting in batch
         ]
 
-    def _open_volumes(self, groups: Mapping[int, list[Record]]) -> dict[int, OSError]:
+    def _open_volumes(
+        self, groups: Mapping[int, list[Record]], volumes: dict[int, VolumeWriter]
+    ) -> dict[int, OSError]:
         """Open volumes on the OSDs that have none with room; return the errors of those OSDs."""
         due = [
-            osd
-            for osd in groups
-            if osd not in self._volumes or self._volumes[osd].end >= self._volume_limit
+            osd for osd in groups if osd not in volumes or volumes[osd].end >= self._volume_limit
         ]
-        jobs = [(osd, partial(self._open_volume, osd, groups[osd])) for osd in due]
+        jobs = [(osd, partial(self._open_volume, osd, groups[osd], volumes)) for osd in due]
         found = zip(due, self._fanout.run(jobs), strict=True)
         return {osd: error for osd, error in found if error}
 
-    def _open_volume(self, osd: int, records: list[Record]) -> None:
+    def _open_volume(
+        self, osd: int, records: list[Record], volumes: dict[int, VolumeWriter]
+    ) -> None:
         device = self._osds.device(osd)
         if device.usage().free < sum(record.size for record in records):
             raise OSError(errno.ENOSPC, f"{device.path}: no space left")
-        self._volumes[osd] = VolumeWriter(device, self._new_volume_id())
+        volumes[osd] = VolumeWriter(device, self._new_volume_id())
 
-    def _append_to(
-        self, osd: int, records: list[Record], places: dict[int, list[ShardPlace]]
-    ) -> None:
-        volume = self._volumes.pop(osd)
-        try:
-            offsets = volume.append(records)
-        except OSError:
-            volume.discard_if_empty()
-            raise  # and the volume is not put back: it is sealed
-        self._volumes[osd] = volume
-        places[osd] = [ShardPlace(osd, volume.id, offset) for offset in offsets]
+
+def _append_to(
+    osd: int,
+    records: list[Record],
+    places: dict[int, list[ShardPlace]],
+    volumes: dict[int, VolumeWriter],
+) -> None:
+    volume = volumes.pop(osd)
+    try:
+        offsets = volume.append(records)
+    except OSError:
+        volume.discard_if_empty()
+        raise  # and the volume is not put back: it is sealed
+    volumes[osd] = volume
+    places[osd] = [ShardPlace(osd, volume.id, offset) for offset in offsets]
 
 
 def _by_osd(batch: Iterable[_Waiting]) -> dict[int, list[Record]]:

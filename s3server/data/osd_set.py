@@ -10,7 +10,8 @@ from __future__ import annotations
 import errno
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from s3server.data.osd_directory import DirectoryOsd, Usage
 
@@ -45,7 +46,27 @@ class OsdSet:
         self.deadline_s = deadline_s  # in which an OSD answers a call
         self._full_ratio, self._timer = full_ratio, timer
         self._refused_s: dict[int, float] = {}  # when a write last failed for want of space
+        self._calls: dict[int, tuple[int, float]] = {}  # which thread calls which OSD since when
         self._lock = threading.Lock()
+
+    @contextmanager
+    def calling(self, osd: int) -> Iterator[None]:
+        """Note that this thread calls an OSD, which may never answer."""
+        me = threading.get_ident()
+        self._calls[me] = (osd, self._timer())
+        try:
+            yield
+        finally:
+            self._calls.pop(me, None)
+
+    def stuck(self) -> set[int]:
+        """Mark the OSDs that have not answered in time; return the threads that wait for them."""
+        now, calls = self._timer(), list(self._calls.items())
+        for _, (osd, since) in calls:
+            if now - since > self.deadline_s:
+                reason = f"no answer in {self.deadline_s:g} s"
+                self.mark_down(osd, reason, is_silent=True)
+        return {thread for thread, (osd, _) in calls if osd in self.silent}
 
     def is_whole(self, osd: int) -> bool:
         """Tell whether an OSD is open and not down: what is missing there is damage of a blob."""

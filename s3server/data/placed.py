@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import pairwise
+from typing import TypeVar
 
 from awscrt.checksums import crc32c
 from msgspec import structs
@@ -24,12 +25,16 @@ from s3server.data.codec import ShardCodec, codec_from_name
 from s3server.data.layout import BLOCK, record_header
 from s3server.data.osd_set import OsdSet
 from s3server.data.placed_read import BlobReader
+from s3server.data.placed_stream import BlobStream
 from s3server.data.repair import BlobSource, shards_to_write
 from s3server.data.spread import Choose, Fixed, Spread
+from s3server.data.threads import HungError
 from s3server.data.upload import BlobUpload
 from s3server.data.volumes import OnDamage, Record, VolumeReader
 from s3server.data.workers import Fanout, Workers
 from s3server.model import ABSENT, DataRef, ShardPlace, Source
+
+T = TypeVar("T")
 
 STRIPE = MIB
 PIECE = MIB  # what stream() yields
@@ -73,7 +78,7 @@ class PlacedPool:
         self._copies = codec.total - codec.needed + 1
         self._workers = Workers()
         # Two, as what an OSD takes for a sync says nothing of what it takes for 4 MiB.
-        self._appends, self._fanout = Fanout(), Fanout()
+        self._appends, self._fanout = Fanout(osds=osds), Fanout(osds=osds, in_turn=False)
         self._buffers = BufferPool()
         self._uploads = 0
         self._reader = VolumeReader(osds, on_damage)
@@ -94,30 +99,29 @@ class PlacedPool:
     async def read(self, ref: DataRef, start: int, stop: int) -> bytes:
         """Return bytes [start, stop), verified; see `base.Pool`."""
         if ref.stripe:
-            return await self._workers.run(self._blob(ref).read, start, stop)
+            return await self._answered(lambda: self._blob(ref).read(start, stop))
         found = self._reader.read_cached(ref, start, stop)
         if found is not None:
             return found
-        return await self._workers.run(self._reader.read, ref, start, stop)
+        return await self._answered(lambda: self._reader.read(ref, start, stop))
 
     async def stream(self, ref: DataRef, start: int, stop: int) -> AsyncGenerator[bytes, None]:
         """Yield bytes [start, stop) in verified pieces; the next one is read meanwhile."""
         if not ref.stripe:
             yield await self.read(ref, start, stop)
             return
-        blob = self._blob(ref)
-        await self._workers.run(blob.open_all)
+        stream = BlobStream(self._blob(ref), self._workers)
+        await stream.open()
         edges = [start, *range(start // PIECE * PIECE + PIECE, stop, PIECE), stop]
-        ahead = self._workers.start(blob.read, edges[0], edges[1])
+        stream.read_ahead(edges[0], edges[1])
         try:
             for piece_start, piece_stop in pairwise(edges[1:]):
-                piece = await ahead
-                ahead = self._workers.start(blob.read, piece_start, piece_stop)
+                piece = await stream.read()
+                stream.read_ahead(piece_start, piece_stop)
                 yield piece
-            yield await ahead
+            yield await stream.read()
         finally:
-            await asyncio.wait([ahead])
-            blob.close()
+            await stream.close()
 
     async def delete(self, ref: DataRef) -> None:
         """Unlink the blob's shard files; a file on an OSD that is not here is left to the sweep.
@@ -191,6 +195,19 @@ class PlacedPool:
                 return True
         return False
 
+    def give_up(self, stuck: Collection[int]) -> None:
+        """Go on without these threads: they wait for OSDs that do not answer."""
+        for threads in (self._workers, self._appends, self._fanout, self._appender):
+            threads.give_up(stuck)
+
+    async def _answered(self, job: Callable[[], T]) -> T:
+        """Run a job, again where it was stuck in an OSD: that one is not asked any more."""
+        while True:
+            try:
+                return await self._workers.run(job)
+            except HungError:
+                continue
+
     async def close(self) -> None:
         """Finish what is being written and end the threads."""
         await self._workers.run(self._appender.close)
@@ -214,7 +231,13 @@ class PlacedPool:
         places: dict[int, ShardPlace] = {}
         due = spread.targets
         while due:
-            outcomes = await self._appender.append(record, list(due.values()))
+            try:
+                outcomes = await self._appender.append(record, list(due.values()))
+            except HungError:
+                hung = {index for index, osd in due.items() if osd in self._osds.silent}
+                begun = spread.replace(hung)
+                due = {index: spread.targets[index] for index in due.keys() - hung} | begun
+                continue
             lost = []
             for index, outcome in zip(due, outcomes, strict=True):
                 if isinstance(outcome, ShardPlace):
@@ -254,7 +277,10 @@ class PlacedPool:
     ) -> dict[int, ShardPlace]:
         """Append copies of a blob on these OSDs; return their places."""
         record = Record(record_header(ref.blob, ref.size, ref.crc32c), data)
-        outcomes = await self._appender.append(record, list(due.values()))
+        try:
+            outcomes = await self._appender.append(record, list(due.values()))
+        except HungError as error:
+            raise UnavailableError(str(error)) from error
         found = dict(zip(due, outcomes, strict=True))
         places = {index: each for index, each in found.items() if isinstance(each, ShardPlace)}
         Fixed(due, self._osds).lose(found.keys() - places.keys())
@@ -330,9 +356,10 @@ class PlacedPool:
         errors: list[OSError] = []
         for index, place in enumerate(ref.shards):
             osd = self._osds.open.get(place.osd)
-            if osd is not None:
+            if osd is not None and osd.id not in self._osds.silent:
                 try:
-                    osd.remove_shard(ref.blob, index)
+                    with self._osds.calling(osd.id):
+                        osd.remove_shard(ref.blob, index)
                 except OSError as error:
                     errors.append(error)
         if errors:

@@ -50,6 +50,12 @@ class BlobReader:
         ]
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def afresh(self) -> BlobReader:
+        """Return a reader for when this one is stuck; it has the same files open."""
+        reader = BlobReader(self._ref, self._codec, self._osds, self._on_damage)
+        reader._open, reader._lost = dict(self._open), set(self._lost)
+        return reader
+
     def close(self) -> None:
         """Let go of the files; those that another thread still reads close after it."""
         self._open.clear()
@@ -118,9 +124,12 @@ class BlobReader:
         parts = []
         for index, start, stop in spans:
             shard = self._shard(index)
-            assert shard is not None
+            if shard is None:  # its OSD has become silent
+                bad.add(index)
+                return None
             try:
-                parts.append(shard.read(base + start, base + stop))
+                with self._osds.calling(self._ref.shards[index].osd):
+                    parts.append(shard.read(base + start, base + stop))
             except (MissingError, CorruptError) as error:
                 bad.add(index)
                 self._report(index, "missing" if isinstance(error, MissingError) else "corrupt")
@@ -130,12 +139,13 @@ class BlobReader:
     def _shard(self, index: int) -> ShardFileReader | None:
         """Return a shard, opened when it is first asked for; None where that cannot be done."""
         osd = self._osds.open.get(self._ref.shards[index].osd)
-        if osd is None or index in self._lost:
+        if osd is None or index in self._lost or osd.id in self._osds.silent:
             return None
         if index not in self._open:
             shard = Shard(self._ref.blob, index, self._codec.name, self._shard_size)
             try:
-                self._open[index] = ShardFileReader(osd, shard)
+                with self._osds.calling(osd.id):
+                    self._open[index] = ShardFileReader(osd, shard)
             except MissingError:
                 self._lost.add(index)
                 self._report(index, "missing")

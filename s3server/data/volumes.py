@@ -142,6 +142,12 @@ class VolumeReader:
 
     def _read_copy(self, ref: DataRef, index: int, *, deep: bool = True) -> tuple[str, bytes]:
         place = ref.shards[index]
+        if place.osd in self._osds.silent:
+            return "missing", b""
+        with self._osds.calling(place.osd):
+            return self._read_place(ref, place, deep)
+
+    def _read_place(self, ref: DataRef, place: ShardPlace, deep: bool) -> tuple[str, bytes]:
         try:
             handle = self._cached(place) or self._opened(place)
             vfs = self._osds.open[place.osd].vfs

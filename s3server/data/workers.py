@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Sequence
 from typing import ParamSpec, TypeVar
 
 from aiofiles.os import wrap
+
+from s3server.data.osd_set import OsdSet
+from s3server.data.threads import HungError, Threads
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -21,7 +23,7 @@ class Workers:
     """Threads for blocking jobs of several system calls each."""
 
     def __init__(self, count: int = 16) -> None:
-        self._executor = ThreadPoolExecutor(count, thread_name_prefix="data")
+        self._executor = Threads(count, name="data")
 
     def start(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Task[T]:
         """Start a job. Cancelling the task drops a job that waits; a running one goes on."""
@@ -32,6 +34,10 @@ class Workers:
     async def run(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a job and return what it returns."""
         return await self.start(job, *args, **kwargs)
+
+    def give_up(self, stuck: Collection[int]) -> None:
+        """Let jobs that are stuck in these threads fail with HungError."""
+        self._executor.give_up(stuck)
 
     def close(self) -> None:
         """Wait for running jobs and end the threads."""
@@ -51,18 +57,35 @@ class Fanout:
     it saves most of the time; the mean of what each OSD took decides.
     """
 
-    def __init__(self, count: int = 16, timer: Callable[[], float] = time.perf_counter) -> None:
-        self._executor = ThreadPoolExecutor(count, thread_name_prefix="osd")
+    def __init__(
+        self,
+        count: int = 16,
+        timer: Callable[[], float] = time.perf_counter,
+        *,
+        osds: OsdSet | None = None,
+        in_turn: bool = True,
+    ) -> None:
+        """Prepare; not `in_turn`: no job is run by the caller, who is therefore never stuck."""
+        self._executor = Threads(count, name="osd")
+        self._osds, self._first = osds or OsdSet({}), int(in_turn)
         self._timer = timer
         self._mean_s: dict[int, float] = {}
 
     def run(self, jobs: Sequence[tuple[int, Callable[[], None]]]) -> list[OSError | None]:
         """Run (OSD, job) pairs and return for each the OSError it ended with, or None."""
-        slow = [at for at, (osd, _) in enumerate(jobs) if self._is_slow(osd)]
-        handed = {at: self._executor.submit(self._timed, *jobs[at]) for at in slow[1:]}
+        slow = [at for at, (osd, _) in enumerate(jobs) if not self._first or self._is_slow(osd)]
+        handed = {at: self._executor.submit(self._timed, *jobs[at]) for at in slow[self._first :]}
         done = {at: self._timed(*job) for at, job in enumerate(jobs) if at not in handed}
-        done.update((at, future.result()) for at, future in handed.items())
+        for at, future in handed.items():
+            try:
+                done[at] = future.result()
+            except HungError as error:
+                done[at] = error
         return [done[at] for at in range(len(jobs))]
+
+    def give_up(self, stuck: Collection[int]) -> None:
+        """Let jobs that are stuck in these threads end with HungError."""
+        self._executor.give_up(stuck)
 
     def close(self) -> None:
         """End the threads."""
@@ -72,9 +95,12 @@ class Fanout:
         return self._mean_s.get(osd, 0.0) > HANDOVER_WORTH_S
 
     def _timed(self, osd: int, job: Callable[[], None]) -> OSError | None:
+        if osd in self._osds.silent:
+            return HungError()
         began = self._timer()
         try:
-            job()
+            with self._osds.calling(osd):
+                job()
         except OSError as error:
             return error
         finally:
