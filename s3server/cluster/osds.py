@@ -13,8 +13,8 @@ from s3server.cluster.maps import OSD_LIMIT, ClusterMaps
 from s3server.cluster.seed import cluster_id, make_osd
 from s3server.core.blobs import ADOPT_WITHIN_MS
 from s3server.core.clock import Clock
-from s3server.core.records import encode
-from s3server.meta.base import ConflictError, MetadataStore, Put, Unchanged
+from s3server.core.records import DownRecord, decode, encode, osd_down_key
+from s3server.meta.base import ConflictError, MetadataStore, Put, Unchanged, after_prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,35 +106,44 @@ class OsdKeeper:
         """Return how all OSDs of the map are; what they hold by a walk over the blob table."""
         record, known = await self._maps.current(), await self._maps.osds()
         held = await held_by(self._meta) if count_data else {}
-        tree = record.tree()
+        prefix, tree = osd_down_key(), record.tree()
+        rows = await self._meta.scan(prefix, after_prefix(prefix), limit=OSD_LIMIT)
+        down = {each.osd: each.reason for each in (decode(DownRecord, row) for _, row in rows)}
+        down |= cluster.missing
         return [
             _status(
                 entry,
                 {bucket.type: bucket.name for bucket in tree.path(entry.id)},
                 known[entry.id].path,
                 cluster,
-                held.get(entry.id, (0, 0)),
+                reason=down.get(entry.id, ""),
+                held=held.get(entry.id, (0, 0)),
             )
             for entry in record.osds
         ]
 
 
 def _status(
-    entry: OsdEntry, above: dict[str, str], path: str, cluster: Cluster, held: tuple[int, int]
+    entry: OsdEntry,
+    above: dict[str, str],
+    path: str,
+    cluster: Cluster,
+    *,
+    reason: str,
+    held: tuple[int, int],
 ) -> OsdStatus:
-    total = free = 0
-    reason, ratio = cluster.missing.get(entry.id, ""), 0.0
+    total, free, ratio = 0, 0, 0.0
     osd = cluster.osds.get(entry.id)
-    if osd is not None:
+    if osd is not None and not reason:  # one that is down may not answer
         try:
             usage = osd.usage()
             total, free, ratio = usage.total, usage.free, usage.used_ratio
         except OSError as error:
-            osd, reason = None, str(error)
+            reason = str(error)
     return OsdStatus(
         entry.id,
         entry.state,
-        osd is not None,
+        not reason,
         reason,
         above.get("host", ""),
         above.get("rack", ""),

@@ -11,7 +11,7 @@ from s3server.cluster.blob_table import held_by
 from s3server.cluster.changes import Change
 from s3server.cluster.osds import OsdKeeper
 from s3server.core.blobs import ADOPT_WITHIN_MS
-from s3server.core.records import BlobRecord, blob_key, encode
+from s3server.core.records import BlobRecord, DownRecord, blob_key, encode, osd_down_key
 from s3server.data.base import DataError
 from s3server.meta.base import Put
 from s3server.model import DataRef, ShardPlace
@@ -137,6 +137,17 @@ async def test_status_tells_what_is_not_here_and_what_is_held(
         found[0].rack,
         found[0].host,
     )
+
+
+async def test_status_tells_what_the_running_server_found_down(store: MappedStore) -> None:
+    record = DownRecord(osd=1, reason="Input/output error", since_ms=0)
+    await store.meta.commit([Put(osd_down_key(1), encode(record))])
+    watch = await store.watch()
+    found = await keeper_of(store).status(watch.cluster, count_data=False)
+    await watch.close()
+
+    assert [True, False, True] == [osd.is_here for osd in found]
+    assert "Input/output error" == found[1].reason
 
 
 async def test_state_that_is_set_again_keeps_its_date(store: MappedStore) -> None:
