@@ -14,6 +14,7 @@ import typer
 
 from s3server import __version__
 from s3server.admin import cli_config, cli_events, cli_meta, cli_osd, cli_placement, cli_users
+from s3server.admin.cli_status import status
 from s3server.admin.output import ConfigFile, Directory, Json, emit, settings_file
 
 cli = typer.Typer(
@@ -32,6 +33,7 @@ cli.add_typer(cli_events.events, name="events", help="Look at the events that wa
 cli.add_typer(cli_osd.osds, name="osd", help="Add, remove and look at OSDs.")
 cli.add_typer(cli_placement.placement, name="placement", help="Explain, try and change the map.")
 cli.command("client-config")(cli_config.client_config)
+cli.command("status")(status)
 
 
 def run(arguments: list[str]) -> int:

@@ -25,6 +25,7 @@ from s3server.model import DataRef, ShardPlace
 # (blob, shard index, "missing" or "corrupt"); called from any thread.
 OnDamage = Callable[[DataRef, int, str], None]
 
+_LOOKS_PER_OPENING = 8  # at open volumes, on average
 RECORDS_PER_WRITE = 512  # two buffers each, and writev takes 1024
 
 
@@ -100,6 +101,7 @@ class VolumeReader:
         self._on_damage = on_damage
         self._limit = open_files
         self._open: OrderedDict[tuple[int, bytes], Handle] = OrderedDict()
+        self._opens = 0  # since the last look for removed ones
         self._lock = threading.Lock()
 
     def read_cached(self, ref: DataRef, start: int, stop: int) -> bytes | None:
@@ -181,10 +183,21 @@ class VolumeReader:
         handle = Handle(osd.vfs, osd.vfs.open(osd.volume_path(place.volume)))
         with self._lock:
             self._open[place.osd, place.volume] = handle
-            # What compaction removed must not keep its space: a new volume is a time to look.
-            for key, each in list(self._open.items()):
-                if self._osds.open[key[0]].vfs.stat(each.fd).st_nlink == 0:
-                    del self._open[key]
+            self._let_go_of_removed()
             while len(self._open) > self._limit:
                 self._open.popitem(last=False)
         return handle
+
+    def _let_go_of_removed(self) -> None:
+        """Close volumes that compaction removed, so that their space is free.
+
+        Not at each opening, as a reader of many volumes would do little else.
+        """
+        self._opens += 1
+        if self._opens * _LOOKS_PER_OPENING < len(self._open):
+            return
+        self._opens = 0
+        for key, handle in list(self._open.items()):
+            osd = self._osds.open.get(key[0])
+            if osd is None or osd.vfs.stat(handle.fd).st_nlink == 0:
+                del self._open[key]

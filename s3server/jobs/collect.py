@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+import structlog
 from msgspec.structs import replace
 
 from s3server.core import records
@@ -22,6 +23,7 @@ from s3server.data.base import DataError, Pool
 from s3server.meta.base import (
     Check,
     ConflictError,
+    CorruptRecordError,
     Delete,
     MetadataStore,
     Put,
@@ -31,6 +33,8 @@ from s3server.meta.base import (
     after_prefix,
 )
 from s3server.model import DataRef
+
+_log = structlog.get_logger("jobs")
 
 ROWS_PER_STEP = 256
 BLOBS_PER_STEP = 1_024
@@ -71,6 +75,9 @@ class Collect:
         """Work off the oldest garbage that is past its grace: requests may still be reading it."""
         garbage = records.GARBAGE
         rows = await self._meta.scan(garbage, after_prefix(garbage), limit=ROWS_PER_STEP)
+        if damaged := [row for row in rows if not _is_sound(row)]:
+            await self._set_aside(damaged)
+            return Collected(has_more=True)
         due = self._due(rows)
         if not due:
             return Collected()
@@ -83,6 +90,13 @@ class Collect:
                     done = await self._work_off([each])
                     blobs, freed = blobs + done.blobs, freed + done.bytes
             return Collected(blobs, freed, has_more=True)
+
+    async def _set_aside(self, rows: Sequence[Row]) -> None:
+        """Keep rows that cannot be read where they hold nobody up; their blobs are never freed."""
+        for key, row in rows:
+            _log.error("garbage row is damaged and set aside", key=key.hex(), row=row.hex())
+            aside = records.store_key("set-aside/") + key
+            await self._meta.commit([Put(aside, row), Delete(key)], [Unchanged(key, row)])
 
     def _due(self, rows: Sequence[Row]) -> list[_Due]:
         due: list[_Due] = []
@@ -150,6 +164,14 @@ class Collect:
         if pool is not None:
             with suppress(DataError):
                 await pool.delete(ref)
+
+
+def _is_sound(row: Row) -> bool:
+    try:
+        decode(GarbageRecord, row[1])
+    except CorruptRecordError:
+        return False
+    return True
 
 
 def _rest(due: _Due, later: Sequence[bytes]) -> Write:

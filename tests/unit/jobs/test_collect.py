@@ -254,3 +254,19 @@ async def test_object_without_bytes_makes_no_garbage(store: TestStore) -> None:
     await store.objects.commit_bytes(bucket, "a", None, version)
     await store.objects.delete(bucket, "a")
     assert [] == await store.rows(records.GARBAGE)
+
+
+async def test_damaged_row_is_set_aside_and_does_not_stop_collection(
+    store: TestStore, pool: MemoryPool
+) -> None:
+    bucket = await store.bucket()
+    for key in "ab":
+        await store.put(bucket, key, b"x")
+        await store.objects.delete(bucket, key)
+    key, row = (await store.rows(records.GARBAGE))[0]
+    await store.meta.commit([Put(key, row[:-1] + b"?")])
+    await store.collect_all()
+    assert [] == await store.rows(records.GARBAGE)
+    assert pool.blob_count == 1
+    aside = await store.meta.get(records.store_key("set-aside/") + key)
+    assert aside == row[:-1] + b"?"

@@ -1,0 +1,85 @@
+"""The command that shows how a store is, once or until it is interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from s3server.admin.output import ConfigFile, Directory, Json, emit, settings_file, table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+Watch = Annotated[bool, typer.Option("--watch", help="Show it until interrupted, with progress.")]
+
+OSD_COLUMNS = ("osd", "state", "used_percent", "path")
+JOB_COLUMNS = ("job", "state", "progress", "updated", "note")
+_EVERY_S = 2.0
+
+
+def status(
+    *,
+    watch: Watch = False,
+    config: ConfigFile = None,
+    directory: Directory = None,
+    as_json: Json = False,
+) -> None:
+    """Show health, OSDs and background jobs."""
+    from s3server import logs  # noqa: PLC0415
+    from s3server.admin.status import status_of  # noqa: PLC0415
+    from s3server.settings import load  # noqa: PLC0415
+
+    logs.configure()
+    settings = load(settings_file(config, directory))
+    found = asyncio.run(status_of(settings))
+    if not watch:
+        emit(found, as_json=as_json, text=_text(found))
+        return
+    from rich.live import Live  # noqa: PLC0415
+
+    with Live(_picture(found), refresh_per_second=4) as live:
+        while True:
+            time.sleep(_EVERY_S)
+            live.update(_picture(asyncio.run(status_of(settings))))
+
+
+def _text(found: dict[str, Any]) -> str:
+    from s3server.admin.status import progress_text  # noqa: PLC0415
+
+    jobs = [
+        {**job, "progress": progress_text(job), "updated": _time(job["updated_ms"])}
+        for job in found["jobs"]
+    ]
+    parts = [_headline(found), table(found["osds"], OSD_COLUMNS), table(jobs, JOB_COLUMNS)]
+    return "\n\n".join(parts)
+
+
+def _headline(found: dict[str, Any]) -> str:
+    counts = ", ".join(f"{count} {what}" for what, count in found["repairs"].items())
+    pools = ", ".join(f"{pool['name']} ({pool['codec']})" for pool in found["pools"])
+    return f"{found['health']}\nepoch {found['epoch']}; pools: {pools}; blobs: {counts}"
+
+
+def _picture(found: dict[str, Any]) -> RenderableType:
+    """Return what --watch shows: the text, and a bar for every job that knows how far it is."""
+    from rich.console import Group  # noqa: PLC0415
+    from rich.progress_bar import ProgressBar  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    from s3server.admin.status import progress_text  # noqa: PLC0415
+
+    bars = Table.grid(padding=(0, 2))
+    for job in found["jobs"]:
+        bar = ProgressBar(max(job["total"], 1), job["done"], width=30) if job["total"] else ""
+        bars.add_row(job["job"], job["state"], bar, progress_text(job), Text(job["note"]))
+    osds = Text(table(found["osds"], OSD_COLUMNS))
+    return Group(Text(_headline(found)), Text(), osds, Text(), bars)
+
+
+def _time(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S") + "Z"
