@@ -42,6 +42,7 @@ from s3server.jobs.board import Board
 from s3server.jobs.collect import Collect
 from s3server.jobs.compact import Compact
 from s3server.jobs.lease import Lease
+from s3server.jobs.out import Out
 from s3server.jobs.probe import Probe
 from s3server.jobs.repair import Repair
 from s3server.jobs.runner import Job, Runner
@@ -298,6 +299,7 @@ def _keep_whole(
     light_ms = round(config.light_scrub_h * 3_600_000)
     deep_ms = round(config.deep_scrub_days * 86_400_000)
     return [
+        Out(meta, clock=clock, down_out_ms=round(config.down_out_s * 1000)),
         Scan(meta, cluster.pools, clock=clock, epoch=lambda: cluster.map.epoch),
         Repair(
             meta,
