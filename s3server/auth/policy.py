@@ -101,7 +101,6 @@ class Policy(msgspec.Struct, frozen=True):
     """A policy document."""
 
     statements: tuple[Statement, ...]
-    asks_for_tags: bool = False  # a condition or variable is on tags of the object that is there
 
 
 def evaluate(policies: Iterable[Policy], question: Question) -> Verdict:

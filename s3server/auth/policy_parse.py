@@ -31,7 +31,6 @@ _CANONICAL_ID = re.compile(r"[0-9a-f]{64}").fullmatch
 _OTHER = re.compile(r"[A-Za-z0-9:/._-]{1,256}").fullmatch
 _RESOURCE = re.compile(r"arn:[^:]*:[^:]*:[^:]*:[^:]*:.+|\*", re.DOTALL).fullmatch
 _SURROGATE = re.compile("[\ud800-\udfff]").search
-_TAGS_OF_OBJECT = "s3:existingobjecttag/"
 
 
 class PolicyError(ValueError):
@@ -73,8 +72,7 @@ def parse_policy(text: str, *, has_principals: bool, has_resources: bool = True)
     sids = [statement.sid for statement in parsed if statement.sid]
     if len(sids) != len(set(sids)):
         raise PolicyError("Statement IDs (SID) in a single policy must be unique.")
-    # The document is asked as a whole: what an escape hides in it is decoded by now.
-    return Policy(parsed, _TAGS_OF_OBJECT in json.dumps(document, ensure_ascii=False).lower())
+    return Policy(parsed)
 
 
 def _read_json(text: str) -> dict[str, Any]:

@@ -42,6 +42,7 @@ _HEADERS = {
     "GrantWrite": "WRITE",
     "GrantWriteACP": "WRITE_ACP",
 }
+_MEMBERS = frozenset({"ACL", *_HEADERS})
 _GROUP_OF = {uri: name for name, uri in GROUPS.items()}
 # One of a list such as `id="11112222", uri="http://acs.amazonaws.com/groups/global/AllUsers"`.
 _GRANTEE = re.compile(r'\s*(id|uri|emailAddress)\s*=\s*(?:"([^"]*)"|([^",\s]+))\s*', re.IGNORECASE)
@@ -94,6 +95,8 @@ async def acl_of_headers(ctx: Ctx, request: Mapping[str, Any], canned: Set[str])
     Raises InvalidArgument for what is no ACL of `canned` and for grantees that nobody is, and
     InvalidRequest for both kinds at once.
     """
+    if _MEMBERS.isdisjoint(request):
+        return None
     wanted = request.get("ACL")
     headers = {name: request[name] for name in _HEADERS if name in request}
     if wanted and headers:

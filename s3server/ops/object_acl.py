@@ -22,6 +22,7 @@ async def get_object_acl(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     check_owner(ctx, request)
     bucket, version_id = ctx.require_bucket(), request.get("VersionId")
     record = await ctx.services.objects.get(bucket, request["Key"], version_id)
+    ctx.confirm("s3:GetObjectAcl", bucket, request["Key"], record, version_id)
     owner = bucket.owner if bucket.ownership == OWNER_ENFORCED else record.owner
     acl, grants = _effective(bucket, record)
     return await describe(ctx, acl, grants, owner=owner, bucket_owner=bucket.owner)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.asgi_client import Client
 from tests.support.served import Store, credential
@@ -206,6 +207,28 @@ async def test_tags_of_a_request(
     headers = {"x-amz-tagging": tags}
     found = await permits(kept, condition, kept.bob, "PUT", "/data/new", headers=headers)
     assert found is expected
+
+
+async def test_tags_of_the_object_that_is_there(kept: Store) -> None:
+    """Owners too: what a policy denies by tags needs them read."""
+    bucket = await kept.services.buckets.get("data")
+    await kept.services.objects.amend(
+        bucket, "key", None, lambda record: replace(record, tags=(("kind", "raw"),))
+    )
+    raw, cooked = (equals("s3:ExistingObjectTag/kind", kind) for kind in ("raw", "cooked"))
+    for method in ("GET", "HEAD", "DELETE"):
+        assert not await permits(kept, cooked, kept.bob, method)
+    assert await permits(kept, raw, kept.bob)
+    assert not await permits(kept, raw, kept.bob, "PUT", "/data/new")
+    statement = {
+        "Effect": "Deny", "Principal": "*", "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::data/*", "Condition": raw,
+    }  # fmt: skip
+    document = json.dumps({"Version": "2012-10-17", "Statement": statement})
+    await kept.alice.sent("/data?policy", document.encode())
+    assert (await kept.alice("GET", "/data/key")).outcome == (403, "AccessDenied")
+    await kept.alice.made("/data/plain")
+    assert (await kept.alice("GET", "/data/plain")).status == 200
 
 
 async def test_key_that_a_document_holds_is_read_before_the_decision(kept: Store) -> None:

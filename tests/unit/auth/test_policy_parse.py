@@ -206,17 +206,3 @@ def test_numbers_and_booleans_of_conditions_are_texts() -> None:
     text = document(Condition={"NumericLessThan": {"aws:n": 10}, "Bool": {"aws:b": True}})
     assert verdict(text, n=("9",), b=("true",)) == "allow"
     assert verdict(text, n=("9",), b=("false",)) == "silent"
-
-
-@pytest.mark.parametrize(
-    ("text", "asks"),
-    [
-        (document(), False),
-        (document(Condition={"StringEquals": {"S3:existingObjectTag/a": "x"}}), True),
-        (document(Resource="arn:aws:s3:::b/${s3:ExistingObjectTag/a}"), True),
-        (document(Condition={"Null": {"s3:ExistingObjectTag/a": "true"}}).replace("O", "\\u004f"),
-         True),
-    ],
-)  # fmt: skip
-def test_policy_tells_whether_it_needs_the_tags_of_an_object(text: str, asks: bool) -> None:
-    assert parse_policy(text, has_principals=True).asks_for_tags is asks
