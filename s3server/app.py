@@ -197,6 +197,18 @@ async def open_users(config: Config) -> AsyncIterator[Users]:
         await meta.close()
 
 
+@asynccontextmanager
+async def open_buckets(config: Config) -> AsyncIterator[Buckets]:
+    """Give access to the settings of buckets, whether the server runs or not."""
+    clock, meta = SystemClock(), await open_metadata(config)
+    try:
+        yield Buckets(
+            meta, clock=clock, ids=Ids(clock), region=config.server.region, pool="", pools={}
+        )
+    finally:
+        await meta.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Operated:
     """What commands about OSDs and placement work with."""
@@ -399,6 +411,7 @@ def _edge(config: Config, cluster: str) -> Edge:
             allow_sigv2=server.allow_sigv2,
         ),
         base_domains=domains,
+        website_domains=tuple(domain.lower() for domain in server.website_domains),
         proxies=TrustedProxies(server.trusted_proxies),
         host_id=cluster,
     )

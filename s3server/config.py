@@ -7,7 +7,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -47,6 +47,7 @@ class ServerConfig(Section):
     region: str = Field("us-east-1", min_length=1, description="name of the region")
     region_aliases: tuple[str, ...] = Field(("*",), description="other regions accepted; * for any")
     base_domains: tuple[str, ...] = Field((), description="domains of bucket.DOMAIN addresses")
+    website_domains: tuple[str, ...] = Field((), description="domains of websites, bucket.DOMAIN")
     external_urls: tuple[str, ...] = Field((), description="URLs that clients use through a proxy")
     allow_sigv2: bool = Field(True, description="accept Signature Version 2 beside Version 4")
     trusted_proxies: tuple[str, ...] = Field((), description="addresses or networks of proxies")
@@ -60,6 +61,15 @@ class ServerConfig(Section):
         if not host or not port.isdecimal() or int(port) > 65535:
             raise ValueError("expected HOST:PORT")
         return value
+
+    @model_validator(mode="after")
+    def _websites_are_elsewhere(self) -> Self:
+        """What a website shows must not have the origin that S3 is spoken to at."""
+        for site in self.website_domains:
+            for base in self.base_domains:
+                if f".{site}".endswith(f".{base}") or f".{base}".endswith(f".{site}"):
+                    raise ValueError(f"website domain {site} and base domain {base} overlap")
+        return self
 
     @property
     def address(self) -> tuple[str, int]:

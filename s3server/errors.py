@@ -124,6 +124,10 @@ class InvalidPolicyDocument(S3Error):
     message = "The content of the form does not meet the conditions specified in the policy."
 
 
+class InvalidRedirectLocation(S3Error):
+    message = "The website redirect location must have a prefix of 'http://' or 'https://' or '/'."
+
+
 class InvalidRequest(S3Error):
     message = "Invalid Request"
 
@@ -309,6 +313,11 @@ class NoSuchBucketPolicy(S3Error):
 class NoSuchCORSConfiguration(S3Error):
     status = 404
     message = "The CORS configuration does not exist"
+
+
+class NoSuchWebsiteConfiguration(S3Error):
+    status = 404
+    message = "The specified bucket does not have a website configuration"
 
 
 class NoSuchKey(S3Error):

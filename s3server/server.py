@@ -22,15 +22,16 @@ from s3server.auth.authenticate import AuthSettings, Lookup, authenticate, hoist
 from s3server.auth.request_keys import KEYS_IN_BODY, keys_of_body
 from s3server.browser.cors import Sharing
 from s3server.browser.post import open_post
+from s3server.browser.website import Websites
 from s3server.core.buckets import check_name
 from s3server.core.clock import Clock, Ids
 from s3server.core.records import BucketRecord
 from s3server.core.services import Services
 from s3server.data import base as data
 from s3server.door import Caller, Door
-from s3server.errors import AccessDenied, NoSuchBucket, S3Error
+from s3server.errors import AccessDenied, NoSuchBucket, S3Error, SignatureDoesNotMatch
 from s3server.meta import base as meta
-from s3server.model import HttpRequest, Identity, Target
+from s3server.model import ANONYMOUS, HttpRequest, Identity, Target
 from s3server.operation import Ctx, Handler
 from s3server.wire.body import Body
 from s3server.wire.checksums import DEFAULT_ALGORITHM
@@ -40,7 +41,7 @@ from s3server.wire.parse import Parser, body_limit, compile_parser, has_streamin
 from s3server.wire.promises import require_digest
 from s3server.wire.proxies import TrustedProxies
 from s3server.wire.query_protocol import MAX_FORM_BYTES, is_form, read_form
-from s3server.wire.request import find_target, parse_query, read_request
+from s3server.wire.request import bucket_of_host, find_target, parse_query, read_request
 from s3server.wire.response import WHOLE, Headers, Response
 from s3server.wire.routing import Router
 from s3server.wire.serialize import Renderer, compile_renderer, id_headers
@@ -89,6 +90,7 @@ class Edge:
     base_domains: tuple[str, ...]
     proxies: TrustedProxies
     host_id: str
+    website_domains: tuple[str, ...] = ()
 
 
 class Server:
@@ -109,7 +111,7 @@ class Server:
         self._services, self._lookup = services, lookup
         self._clock, self._ids = clock, ids
         self._door = Door(services.buckets, services.objects, services.access, clock)
-        self._sharing = Sharing(services.buckets)
+        self._sharing, self._websites = Sharing(services.buckets), Websites(services.buckets)
         self._bindings: dict[str, _Binding] = {}
         self._log = structlog.get_logger("server")
 
@@ -137,6 +139,9 @@ class Server:
 
     async def _respond(self, scope: Any, receive: Receive, exchange: Exchange) -> Response:
         http, is_trusted = self._edge.proxies.resolve(read_request(scope))
+        sites = self._edge.website_domains
+        if sites and bucket_of_host(http.headers["host"], sites) is not None:
+            return await self._visit(http, exchange)
         target = find_target(http, self._edge.base_domains)
         if target.bucket is None and http.method == "POST" and is_form(http.headers):
             return await self._respond_to_form(http, target, receive, exchange, is_trusted)
@@ -176,6 +181,26 @@ class Server:
         ctx = self._context(exchange, caller, bucket)
         result = await binding.handler(ctx, request)
         return binding.render(result, request_id=exchange.request_id, host_id=self._edge.host_id)
+
+    async def _visit(self, http: HttpRequest, exchange: Exchange) -> Response:
+        """Answer a browser that visits a website: it reads objects as nobody does."""
+        target = find_target(http, self._edge.website_domains)
+        if (origin := http.headers.get("origin")) is not None:
+            exchange.sharing = await self._sharing.headers(http, target, origin)
+
+        async def read(http: HttpRequest, target: Target) -> Response:
+            operation = self._router.find(http.method, target.level, {}, http.headers)
+            bucket = await self._bucket(operation, target)
+            caller = Caller(ANONYMOUS, "anonymous", http, {})
+            await self._door.permit(caller, operation.action, bucket, target.key)
+            binding = self._bind(operation)
+            ctx = self._context(exchange, caller, bucket)
+            result = await binding.handler(ctx, binding.parse(http, target, {}, b""))
+            ids = {"request_id": exchange.request_id, "host_id": self._edge.host_id}
+            return binding.render(result, **ids)
+
+        ids = id_headers(exchange.request_id, self._edge.host_id)
+        return await self._websites.respond(http, target, ids, read)
 
     async def _open_post(
         self, http: HttpRequest, target: Target, identity: Identity, receive: Receive
@@ -247,15 +272,30 @@ class Server:
     async def _authenticate(
         self, http: HttpRequest, target: Target, is_trusted: bool, sha256: str | None = None
     ) -> Identity:
-        return await authenticate(
-            http,
-            target,
-            lookup=self._lookup,
-            settings=self._edge.auth,
-            now=datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC),
-            trusted_peer=is_trusted,
-            body_sha256=sha256,
-        )
+        try:
+            return await authenticate(
+                http,
+                target,
+                lookup=self._lookup,
+                settings=self._edge.auth,
+                now=datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC),
+                trusted_peer=is_trusted,
+                body_sha256=sha256,
+            )
+        except SignatureDoesNotMatch:
+            if not await self._may_probe(http, target):
+                raise
+            return await self._authenticate(replace(http, method="GET"), target, is_trusted)
+
+    async def _may_probe(self, http: HttpRequest, target: Target) -> bool:
+        """Return whether a URL that is signed for GET is good for HEAD too: a lesser right.
+
+        Grid tools ask for the size with the URL that they will read with. A bucket must allow it.
+        """
+        if http.method != "HEAD" or target.key is None or "authorization" in http.headers:
+            return False
+        found = await self._services.buckets.find(target.bucket or "")
+        return found is not None and found[0].head_on_get_url
 
     async def _bucket(self, operation: Operation, target: Target) -> BucketRecord | None:
         if target.bucket is None or operation.name == "CreateBucket":

@@ -13,7 +13,15 @@ from typing import Annotated
 import typer
 
 from s3server import __version__
-from s3server.admin import cli_config, cli_events, cli_meta, cli_osd, cli_placement, cli_users
+from s3server.admin import (
+    cli_buckets,
+    cli_config,
+    cli_events,
+    cli_meta,
+    cli_osd,
+    cli_placement,
+    cli_users,
+)
 from s3server.admin.cli_status import status
 from s3server.admin.output import ConfigFile, Directory, Json, emit, settings_file
 
@@ -26,6 +34,7 @@ cli = typer.Typer(
 )
 cli.add_typer(cli_config.config, name="config", help="Look at the settings.")
 cli.add_typer(cli_users.users, name="user", help="Manage users.")
+cli.add_typer(cli_buckets.buckets, name="bucket", help="Change settings of buckets.")
 cli.add_typer(cli_users.keys, name="key", help="Manage the access keys of users.")
 cli.add_typer(cli_meta.meta, name="meta", help="Snapshots of the metadata, and what they are for.")
 cli.add_typer(cli_events.topics, name="topic", help="Look at topics and test them.")

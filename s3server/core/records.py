@@ -51,7 +51,7 @@ TOPIC_COUNTERS = ("backlog", "published", "dropped")
 
 # All that is counted per bucket: current versions, older ones, delete markers.
 BUCKET_COUNTERS = ("objects", "bytes", "old", "old-bytes", "markers")
-CONFIGURATIONS = ("cors",)  # documents that a bucket may have
+CONFIGURATIONS = ("cors", "website")  # documents that a bucket may have
 
 
 # (canonical user id or name of a group, permission): ("AllUsers", "READ")
@@ -100,6 +100,7 @@ class BucketRecord(Record, frozen=True, array_like=True, kw_only=True):
     lock_mode: str = ""  # default retention of object lock; "" where there is none
     lock_days: int = 0
     lock_years: int = 0
+    head_on_get_url: bool = False  # a URL signed for GET is good for HEAD too
 
 
 class ObjectRecord(Record, frozen=True, array_like=True, kw_only=True):

@@ -16,6 +16,7 @@ from s3server.ops.lock_headers import lock_of
 from s3server.ops.refusals import ON_NEW_OBJECTS, check_storage_class, refuse
 from s3server.wire.checksums import ADLER32
 from s3server.wire.tagging import parse_tagging
+from s3server.wire.website import check_redirect_location
 
 STORED_HEADERS = (
     "ContentType",
@@ -24,7 +25,9 @@ STORED_HEADERS = (
     "ContentEncoding",
     "ContentLanguage",
     "Expires",
+    "WebsiteRedirectLocation",
 )
+REDIRECT = "WebsiteRedirectLocation"
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 
 
@@ -131,6 +134,8 @@ def _stored_headers(request: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         value = request.get(name)
         if name == "ContentEncoding" and value:
             value = _without_aws_chunked(value)
+        if name == REDIRECT and value:
+            value = check_redirect_location(value)
         if value:
             stored.append((name, value))
     return tuple(stored)

@@ -17,6 +17,7 @@ from s3server.errors import InvalidArgument, InvalidRequest, KeyTooLongError
 from s3server.operation import Ctx, handles
 from s3server.ops.acls import with_acl
 from s3server.ops.attributes import (
+    REDIRECT,
     at,
     attributes_of,
     checksums_of,
@@ -68,7 +69,10 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
             )
         copy = given
         if not replaced:
-            copy = replace(copy, headers=record.headers, metadata=record.metadata)
+            # Where a page is elsewhere is not copied: the copy says its own.
+            headers = [pair for pair in record.headers if pair[0] != REDIRECT]
+            headers += [pair for pair in given.headers if pair[0] == REDIRECT]
+            copy = replace(copy, headers=tuple(headers), metadata=record.metadata)
         if not tags_replaced and record.tags:
             ctx.confirm("s3:GetObjectTagging", source.bucket, source.key, record, source.version_id)
             copy = replace(copy, tags=record.tags)

@@ -18,7 +18,7 @@ ENCRYPTION = (
     "SSEKMSEncryptionContext",
     "BucketKeyEnabled",
 )
-ON_NEW_OBJECTS = (*ENCRYPTION, "WebsiteRedirectLocation")
+ON_NEW_OBJECTS = ENCRYPTION
 
 
 def refuse(request: Mapping[str, Any], *members: str) -> None:

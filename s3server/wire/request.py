@@ -119,7 +119,7 @@ def find_target(request: HttpRequest, base_domains: Sequence[str]) -> Target:
     path = request.raw_path
     if path == ACCOUNT_PATH and (account := request.headers.get(ACCOUNT_HEADER)) is not None:
         return Target(None, None, account)
-    bucket = _bucket_of_host(request.headers["host"], tuple(base_domains))
+    bucket = bucket_of_host(request.headers["host"], tuple(base_domains))
     if bucket is not None:
         return Target(bucket, _decode_key(path[1:]) if len(path) > 1 else None)
     raw_bucket, _, raw_key = path[1:].partition("/")
@@ -131,7 +131,8 @@ def find_target(request: HttpRequest, base_domains: Sequence[str]) -> Target:
 
 
 @lru_cache(maxsize=1_024)
-def _bucket_of_host(host: str, base_domains: tuple[str, ...]) -> str | None:
+def bucket_of_host(host: str, base_domains: tuple[str, ...]) -> str | None:
+    """Return the bucket that a Host header names in front of one of the domains, or None."""
     name = host.lower()
     if not name.startswith("["):
         name = name.partition(":")[0]

@@ -18,7 +18,6 @@ ON_WRITES = {
     "kms context": {"x-amz-server-side-encryption-context": "e30="},
     "bucket key": {"x-amz-server-side-encryption-bucket-key-enabled": "true"},
     "customer key": CUSTOMER_KEY,
-    "redirect": {"x-amz-website-redirect-location": "/elsewhere"},
 }
 WRITES = [("PUT", "/data/new", {}), ("POST", "/data/new?uploads", {})]
 WRITES += [("PUT", "/data/new", {"x-amz-copy-source": "data/key"})]

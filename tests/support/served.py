@@ -113,6 +113,7 @@ class Store:
     region_aliases: tuple[str, ...] = ()
     external_urls: tuple[str, ...] = ()
     base_domains: tuple[str, ...] = ("s3.test",)
+    website_domains: tuple[str, ...] = ("web.test",)
     proxies: tuple[str, ...] = ()
     more_pools: tuple[str, ...] = ()  # beside "default"
     clock: ManualClock = field(default_factory=ManualClock)
@@ -134,6 +135,7 @@ class Store:
                     base_domains=self.base_domains,
                 ),
                 base_domains=self.base_domains,
+                website_domains=self.website_domains,
                 proxies=TrustedProxies(self.proxies),
                 host_id="the-store",
             ),

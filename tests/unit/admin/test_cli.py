@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -11,6 +12,10 @@ import pytest
 from s3server import __version__
 from s3server.admin import cli, quickstart
 from s3server.admin.client_config import TOOLS
+from s3server.app import open_buckets
+from s3server.config import Config
+from s3server.core.records import BucketRecord
+from s3server.model import Principal
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -37,9 +42,8 @@ def test_help_names_every_command(capsys) -> None:
     status, out, _ = run(capsys, "--help")
 
     assert status == 0
-    commands = ("quickstart", "serve", "config", "client-config", "user", "key", "osd")
-    commands += ("placement", "version")
-    assert [name for name in commands if f"  {name} " not in out] == []
+    commands = "quickstart serve config client-config user bucket key osd placement version"
+    assert [name for name in commands.split() if f"  {name} " not in out] == []
 
 
 @pytest.mark.parametrize(
@@ -215,3 +219,24 @@ def test_error_that_is_a_bug_keeps_its_traceback(
 
     with pytest.raises(ImportError):
         cli.run(["client-config", "aws", "--dir", store])
+
+
+def test_bucket_is_set_to_accept_head_on_urls_for_get(capsys, store: str) -> None:
+    missing = run(capsys, "bucket", "set", "data", "--head-on-get-url", "--dir", store)
+    assert missing[0] == 4
+    load = quickstart.prepare(Path(store), osds=None, codec=None, server={})
+    asyncio.run(_create_bucket(load()))
+    for option, is_on in (("--head-on-get-url", True), ("--no-head-on-get-url", False)):
+        status, out, _ = run(capsys, "bucket", "set", "data", option, "--dir", store, "--json")
+        assert (status, json.loads(out)["head_on_get_url"]) == (0, is_on)
+        assert asyncio.run(_find_bucket(load())).head_on_get_url is is_on
+
+
+async def _create_bucket(config: Config) -> None:
+    async with open_buckets(config) as buckets:
+        await buckets.create("data", Principal("user", "1" * 64, "owner"))
+
+
+async def _find_bucket(config: Config) -> BucketRecord:
+    async with open_buckets(config) as buckets:
+        return await buckets.get("data")
