@@ -6,8 +6,9 @@ import asyncio
 import hashlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -53,11 +54,12 @@ from s3server.jobs.sweep import Sweep
 from s3server.jobs.throttle import Throttle
 from s3server.meta.lmdb import LmdbStore
 from s3server.meta.snapshot_format import Snapshot
-from s3server.metadata import Restored, attach_journal, open_metadata, restore_store
+from s3server.metadata import Restored, attach_journal, follow_map, open_metadata, restore_store
 from s3server.model import Principal
 from s3server.operation import load_handlers
 from s3server.publishing import make_buckets, make_notifications, make_outbox, make_topics, open_box
 from s3server.server import Edge, Server
+from s3server.verify import BytesCheck, Findings, MetadataCheck, check_journal
 from s3server.wire.proxies import TrustedProxies
 from s3server.wire.routing import Router
 from s3server.wire.service_model import VERSIONS, load_model
@@ -129,6 +131,9 @@ class Application:
         self._tasks += [
             loop.create_task(_repeat(self._meta.tidy, TIDY_INTERVAL_S)),
             loop.create_task(_repeat(blobs.holds.renew, HOLD_INTERVAL_S)),
+            loop.create_task(
+                _repeat(partial(follow_map, self._config, self._meta), TIDY_INTERVAL_S)
+            ),
             loop.create_task(self._watch.run()),
         ]
 
@@ -270,6 +275,7 @@ async def run_jobs(config: Config) -> None:
     lease = Lease(meta, "jobs", holder=_gateway(config), clock=clock, duration_ms=LEASE_MS)
     tasks = [
         loop.create_task(_repeat(meta.tidy, TIDY_INTERVAL_S)),
+        loop.create_task(_repeat(partial(follow_map, config, meta), TIDY_INTERVAL_S)),
         loop.create_task(watch.run()),
     ]
     try:
@@ -288,6 +294,35 @@ async def take_snapshot(config: Config) -> Snapshot:
         return await Snapshots(meta, clock=SystemClock()).take()
     finally:
         await meta.close()
+
+
+async def verify(config: Config, *, deep: bool) -> Findings:
+    """Hold metadata and bytes against each other, whether the server runs or not."""
+    findings, meta = Findings(), await open_metadata(config)
+    try:
+        with closing(meta.view()) as view:
+            await asyncio.to_thread(MetadataCheck(view, findings).run)
+        watch = await _watch(config, meta)
+        for osd, reason in watch.cluster.missing.items():
+            findings.expect(False, f"OSD {osd}: {reason}")
+        await BytesCheck(meta, watch.cluster, findings, deep=deep).run()
+        await watch.close()
+    finally:
+        await meta.close()
+    return findings
+
+
+async def verify_metadata(config: Config) -> Findings:
+    """Hold the metadata against themselves, and against their journal and snapshots."""
+    findings, meta = Findings(), await open_metadata(config)
+    try:
+        with closing(meta.view()) as view:
+            await asyncio.to_thread(MetadataCheck(view, findings).run)
+            assert meta.journal is not None, "it was begun at the first start"
+            await asyncio.to_thread(check_journal, view, meta.journal, findings)
+    finally:
+        await meta.close()
+    return findings
 
 
 async def restore(config: Config, *, force: bool, accept_missing: bool) -> Restored:

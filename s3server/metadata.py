@@ -11,13 +11,15 @@ from pathlib import Path
 
 import structlog
 
+from s3server.cluster.maps import ClusterMaps
 from s3server.config import Config, OsdConfig
+from s3server.core.clock import SystemClock
 from s3server.core.records import store_key
 from s3server.data.base import DataError
 from s3server.data.codec import codec_from_name
 from s3server.data.osd_directory import DirectoryOsd, identity_of
 from s3server.data.workers import Fanout
-from s3server.meta.base import UnavailableError
+from s3server.meta.base import MetadataStore, UnavailableError
 from s3server.meta.journal import Journal
 from s3server.meta.journal_files import Candidate
 from s3server.meta.lmdb import LmdbStore
@@ -68,8 +70,32 @@ async def attach_journal(config: Config, meta: LmdbStore) -> None:
     row = await meta.get(store_key("cluster"))
     assert row is not None, "OSDs get their identity from it"
     cluster = row.decode()
-    found = candidates(config, cluster)
+    found = await mapped_candidates(meta, config.pools[0].name) or candidates(config, cluster)
     meta.attach(Journal(cluster, found, copies=_copies(config), run=Fanout(4).run))
+
+
+async def follow_map(config: Config, meta: LmdbStore) -> None:
+    """Let the journal use the OSDs that are in the map now, and here."""
+    if meta.journal is not None and (found := await mapped_candidates(meta, config.pools[0].name)):
+        meta.journal.use(found)
+
+
+async def mapped_candidates(meta: MetadataStore, default_pool: str) -> list[Candidate]:
+    """Return the OSDs of the default pool that the map has in and that are here; none: no map."""
+    maps, cluster = ClusterMaps(meta, SystemClock()), await meta.get(store_key("cluster"))
+    record, rows = await maps.current(), await maps.osds()
+    pool = next((each for each in record.pools if each.name == default_pool), None)
+    if pool is None or cluster is None:
+        return []
+    tree, found = record.tree(), []
+    for osd in record.osds:
+        if osd.state != "in" or pool.device_class not in ("", osd.device_class):
+            continue
+        domain = next((b.name for b in tree.path(osd.id) if b.type == pool.across), str(osd.id))
+        row = rows[osd.id]
+        if (directory := _opened(row.path, cluster.decode(), osd.id)) is not None:
+            found.append(Candidate(directory, domain))
+    return found
 
 
 def restore_store(config: Config, *, force: bool, accept_missing: bool) -> Restored:
@@ -138,18 +164,22 @@ def _sync(path: Path) -> None:
 
 
 def candidates(config: Config, cluster: str) -> list[Candidate]:
-    """Return the OSDs of the default pool that are here, as journals may lie on them."""
+    """Return the OSDs of the default pool that are here, as the settings have them."""
     found = []
     for osd in config.osds:
         if not _may_have_journals(config, osd):
             continue
-        try:
-            directory = DirectoryOsd.open(str(osd.path), cluster=cluster, osd=osd.id)
-        except (DataError, OSError) as error:
-            _log.error("osd takes no journal", osd=osd.id, reason=str(error))
-        else:
+        if (directory := _opened(str(osd.path), cluster, osd.id)) is not None:
             found.append(Candidate(directory, _domain(config, osd)))
     return found
+
+
+def _opened(path: str, cluster: str, osd: int) -> DirectoryOsd | None:
+    try:
+        return DirectoryOsd.open(path, cluster=cluster, osd=osd)
+    except (DataError, OSError) as error:
+        _log.warning("osd takes no journal", osd=osd, reason=str(error))
+        return None
 
 
 def _may_have_journals(config: Config, osd: OsdConfig) -> bool:

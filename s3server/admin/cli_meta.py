@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from s3server.admin.output import ConfigFile, Directory, Json, emit, settings_file
+
+if TYPE_CHECKING:
+    from s3server.verify import Findings
 
 meta = typer.Typer(no_args_is_help=True)
 
@@ -27,6 +30,54 @@ def snapshot(
         as_json=as_json,
         text=f"snapshot of commit {taken.sequence} taken",
     )
+
+
+@meta.command("verify")
+def verify_metadata(
+    *, config: ConfigFile = None, directory: Directory = None, as_json: Json = False
+) -> None:
+    """Check every record, the journal and the snapshots; exit status 1 where something is wrong."""
+    from s3server import app, logs  # noqa: PLC0415
+    from s3server.settings import load  # noqa: PLC0415
+
+    logs.configure()
+    _report(
+        asyncio.run(app.verify_metadata(load(settings_file(config, directory)))), as_json=as_json
+    )
+
+
+def verify(
+    *,
+    deep: Annotated[bool, typer.Option("--deep", help="Read and verify all bytes.")] = False,
+    config: ConfigFile = None,
+    directory: Directory = None,
+    as_json: Json = False,
+) -> None:
+    """Hold metadata and bytes against each other; exit status 1 where something is wrong."""
+    from s3server import app, logs  # noqa: PLC0415
+    from s3server.settings import load  # noqa: PLC0415
+
+    logs.configure()
+    _report(
+        asyncio.run(app.verify(load(settings_file(config, directory)), deep=deep)), as_json=as_json
+    )
+
+
+def _report(findings: Findings, *, as_json: bool) -> None:
+    counts = dict(sorted(findings.counts.items()))
+    emit(
+        {"counts": counts, "problem_count": findings.problem_count, "problems": findings.problems},
+        as_json=as_json,
+        text="\n".join(
+            [
+                *findings.problems,
+                *(f"{count} {name}" for name, count in counts.items()),
+                f"{findings.problem_count} problems",
+            ]
+        ),
+    )
+    if findings.problem_count:
+        raise typer.Exit(1)
 
 
 @meta.command()

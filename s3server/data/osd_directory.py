@@ -290,6 +290,16 @@ class DirectoryOsd:
                     removed += 1
         return removed
 
+    def read_at(self, path: str, size: int, offset: int) -> bytes:
+        """Return up to `size` bytes of a file."""
+        handle = self._open(path)
+        return self.vfs.pread(handle.fd, size, offset)
+
+    def size_of(self, path: str) -> int:
+        """Return the length of a file, bytes."""
+        handle = self._open(path)
+        return self.vfs.stat(handle.fd).st_size
+
     def usage(self) -> Usage:
         """Return the space of the file system that holds this OSD."""
         found = self.vfs.usage(self.path)

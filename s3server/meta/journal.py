@@ -67,6 +67,10 @@ class Journal:
         self._open: dict[int, OpenFile] = {}
         self._open_segment = 0
 
+    def use(self, candidates: Sequence[Candidate]) -> None:
+        """Begin the next segments on these OSDs; one that is not among them has failed."""
+        self._candidates = candidates
+
     @property
     def candidates(self) -> list[Candidate]:
         """The OSDs that copies may be written to, those of the present segment first."""

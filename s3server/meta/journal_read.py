@@ -76,6 +76,13 @@ class Found:
     def has_entries(self) -> bool:
         return self.entry(layout.begin(self.segment), self.segment.base) is not None
 
+    def reach(self, until: int) -> int:
+        """Return the last commit, up to `until`, to which the entries lead without a gap."""
+        end, at = layout.begin(self.segment), self.segment.base
+        while (entry := self.entry(end, at)) and entry.last <= until:
+            end, at = entry.end, entry.last
+        return at
+
     def _reach(self, entry: Entry) -> int:
         following = self.entry(entry.end, entry.last)
         return entry.last if following is None else self._reach(following)
