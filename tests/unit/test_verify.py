@@ -153,7 +153,7 @@ def test_missing_and_damaged_bytes_are_found_and_orphans_counted(place: Place) -
     assert 1 == place.verify(deep=True).problem_count
     shard.unlink()
     assert 1 == place.verify().problem_count
-    for volume in (place.root / "osd.0" / "volumes").iterdir():
+    for volume in place.root.glob("osd.*/volumes/*"):
         os.truncate(volume, 24)
     assert 1 < place.verify().problem_count
 
