@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import cast
 
@@ -16,6 +17,7 @@ def make_sink(endpoint: Endpoint, attributes: Mapping[str, str]) -> EventSink:
     if endpoint.is_amqp:
         from s3server.events import amqp  # noqa: PLC0415 (pika is slow to load)
 
+        logging.getLogger("pika").setLevel(logging.CRITICAL)  # what fails is ours to tell
         level = cast("amqp.AckLevel", attributes.get("amqp-ack-level", "broker"))
         options = amqp.AmqpOptions(attributes["amqp-exchange"], level, verify, ca_file)
         return amqp.AmqpSink(endpoint, options)
