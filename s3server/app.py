@@ -31,6 +31,7 @@ from s3server.core.blobs import Blobs
 from s3server.core.buckets import Buckets
 from s3server.core.clock import Ids, SystemClock
 from s3server.core.copying import Copying
+from s3server.core.lifecycle import Lifecycle
 from s3server.core.listing import Listing
 from s3server.core.multipart import Multipart
 from s3server.core.objects import Objects
@@ -38,6 +39,7 @@ from s3server.core.open_uploads import OpenUploads
 from s3server.core.records import store_key
 from s3server.core.services import Regions, Services
 from s3server.core.users import Users
+from s3server.expiry import make_calendar, make_rule_jobs
 from s3server.health import health_application
 from s3server.jobs.board import Board
 from s3server.jobs.collect import Collect
@@ -268,6 +270,7 @@ async def run_jobs(config: Config) -> None:
         Compact(meta, cluster.pools, cluster.osds, clock=clock),
         Sweep(meta, cluster.osds, clock=clock),
         Snapshots(meta, clock=clock),
+        *make_rule_jobs(config, meta, cluster.pools, clock),
         *_keep_whole(config.jobs, meta, cluster, clock, _grace_ms(config)),
     ]
     outbox = await make_outbox(config, meta, clock, open_box(config))
@@ -405,7 +408,8 @@ async def _services(
 ) -> tuple[Services, CredentialStore]:
     box, clock = open_box(config), SystemClock()
     notifications = make_notifications(config, meta, clock)
-    objects = Objects(meta, blobs, clock=clock, notifications=notifications)
+    calendar = make_calendar(config)
+    objects = Objects(meta, blobs, clock=clock, notifications=notifications, calendar=calendar)
     users = _users(config, meta, clock, ids, box)
     buckets = make_buckets(config, meta, clock, ids, cluster.pools)
     services = Services(
@@ -416,6 +420,7 @@ async def _services(
         multipart=Multipart(meta, blobs, objects, clock=clock),
         open_uploads=OpenUploads(blobs, objects),
         listing=Listing(meta),
+        lifecycle=Lifecycle(meta, buckets, blobs, calendar=calendar),
         users=users,
         topics=make_topics(config, meta, clock, ids, box),
         notifications=notifications,

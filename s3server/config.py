@@ -112,6 +112,12 @@ class JobsConfig(Section):
     scrub_mib_s: float = Field(50, ge=0, description="rate of the deep scrub, of bytes read")
     light_scrub_h: float = Field(24, gt=0, description="hours from one light scrub to the next")
     deep_scrub_days: float = Field(7, gt=0, description="days from one deep scrub to the next")
+    lifecycle_day_s: float = Field(
+        86_400, gt=0, description="length of a day of lifecycle rules in seconds; less for tests"
+    )
+    stale_upload_days: float = Field(
+        7, ge=0, description="days after which an upload that nobody goes on with ends; 0: never"
+    )
     down_out_s: float = Field(600, ge=1, description="seconds after which a down OSD is out")
 
 

@@ -330,6 +330,11 @@ class NoSuchPublicAccessBlockConfiguration(S3Error):
     message = "The public access block configuration was not found"
 
 
+class NoSuchLifecycleConfiguration(S3Error):
+    status = 404
+    message = "The lifecycle configuration does not exist."
+
+
 class NoSuchObjectLockConfiguration(S3Error):
     status = 404
     message = "The specified object does not have a ObjectLock configuration."

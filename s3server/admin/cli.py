@@ -17,6 +17,7 @@ from s3server.admin import (
     cli_buckets,
     cli_config,
     cli_events,
+    cli_lifecycle,
     cli_meta,
     cli_osd,
     cli_placement,
@@ -41,6 +42,7 @@ cli.add_typer(cli_events.topics, name="topic", help="Look at topics and test the
 cli.add_typer(cli_events.events, name="events", help="Look at the events that wait; replay.")
 cli.add_typer(cli_osd.osds, name="osd", help="Add, remove and look at OSDs.")
 cli.add_typer(cli_placement.placement, name="placement", help="Explain, try and change the map.")
+cli.add_typer(cli_lifecycle.lifecycle, name="lifecycle", help="Look at lifecycle rules.")
 cli.command("verify")(cli_meta.verify)
 cli.command("client-config")(cli_config.client_config)
 cli.command("status")(status)

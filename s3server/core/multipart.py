@@ -107,11 +107,11 @@ class Multipart:
 
         async def plan() -> Plan[UploadRecord]:
             bucket_row = await self._meta.get(bucket_key)
-            same_bucket(bucket, bucket_row)
+            touch = self._objects.versions.touch(same_bucket(bucket, bucket_row), key)
             row_key = records.upload_key(bucket.id, key, upload.id)
             return Plan(
                 result=upload,
-                writes=[Put(row_key, encode(upload))],
+                writes=[Put(row_key, encode(upload)), *touch],
                 checks=[Unchanged(bucket_key, bucket_row)],
             )
 

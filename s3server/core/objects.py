@@ -13,12 +13,20 @@ from s3server.core import records
 from s3server.core.blobs import Blobs
 from s3server.core.clock import Clock
 from s3server.core.commit import Commits, Plan
+from s3server.core.lifecycle_rules import Calendar
 from s3server.core.locks import NOT_RETAINED, Retention, default_retention
 from s3server.core.notifications import Cause, Caused, Notifications
 from s3server.core.records import BlobRecord, BucketRecord, Grants, ObjectRecord, decode, encode
-from s3server.core.versions import NULL_VERSION, Located, Stack, Versions, format_version_id
+from s3server.core.versions import (
+    NULL_VERSION,
+    Located,
+    Stack,
+    Versions,
+    format_version_id,
+    same_bucket,
+)
 from s3server.errors import MethodNotAllowed, NoSuchKey, NoSuchVersion, PreconditionFailed
-from s3server.meta.base import Check, MetadataStore, Put, Write
+from s3server.meta.base import Check, MetadataStore, Put, Unchanged, Write
 from s3server.model import DataRef, Upload
 
 Pairs = tuple[tuple[str, str], ...]
@@ -51,13 +59,15 @@ class WriteCondition:
     if_none_match: bool = False  # If-None-Match: * (S3 allows nothing else)
     if_size: int | None = None  # bytes
     if_modified_s: int | None = None  # Last-Modified as clients are told it, seconds since 1970
+    if_record: ObjectRecord | None = None  # the very same, with its tags and lock
 
     def verify(self, current: ObjectRecord | None, key: str) -> None:
         """Raise PreconditionFailed, or NoSuchKey where a version is wanted and none is there."""
         if self.if_none_match and current is not None:
             raise PreconditionFailed(Condition="If-None-Match")
         if current is None:
-            if (self.if_match, self.if_size, self.if_modified_s) != (None, None, None):
+            wanted = (self.if_match, self.if_size, self.if_modified_s, self.if_record)
+            if any(each is not None for each in wanted):
                 raise NoSuchKey(Key=key)
             return
         if self.if_match is not None and self.if_match not in ("*", current.etag):
@@ -66,6 +76,8 @@ class WriteCondition:
             raise PreconditionFailed(Condition="x-amz-if-match-size")
         if self.if_modified_s is not None and self.if_modified_s != current.modified_ms // 1000:
             raise PreconditionFailed(Condition="x-amz-if-match-last-modified-time")
+        if self.if_record is not None and self.if_record != current:
+            raise PreconditionFailed
 
 
 UNCONDITIONAL = WriteCondition()
@@ -105,10 +117,11 @@ class Objects:
         *,
         clock: Clock,
         notifications: Notifications | None = None,
+        calendar: Calendar = Calendar(),  # noqa: B008 (frozen)
     ) -> None:
         self._meta, self._blobs, self._clock = meta, blobs, clock
         self._notifications = notifications or Notifications(meta, clock=clock)
-        self.versions = Versions(meta, blobs, clock=clock)
+        self.versions = Versions(meta, blobs, clock=clock, calendar=calendar)
         self._commit = Commits(meta)
 
     async def put(
@@ -266,12 +279,16 @@ class Objects:
         """
 
         async def plan() -> Plan[ObjectRecord]:
+            bucket_key = records.bucket_key(bucket.name)
+            bucket_row = await self._meta.get(bucket_key)
             found = await self.locate(bucket, key, version_id)
             changed = change(found.record)
+            checks = [found.check, Unchanged(bucket_key, bucket_row)]
             writes: list[Write] = []
             if changed != found.record:
-                writes.append(Put(found.key, encode(changed)))
-            return Plan(result=changed, writes=writes, checks=[found.check])
+                touch = self.versions.touch(same_bucket(bucket, bucket_row), key)
+                writes = [Put(found.key, encode(changed)), *touch]
+            return Plan(result=changed, writes=writes, checks=checks)
 
         return await self._commit(plan)
 

@@ -19,6 +19,7 @@ Keys begin with a byte that names their table:
     E topic-id sequence             events to publish, per topic in commit order
     T account NUL name              topic
     N bucket-id name                counters of a bucket
+    F time bucket-id key            what lifecycle rules have to look at, and when
     C bucket-id name                configuration of a bucket: a document of its own
     I user-id / J account NUL name  user / its name
     K access-key-id / L user-id access-key-id    access key / keys of a user
@@ -45,13 +46,14 @@ BUCKET_POLICY, ACCOUNT_BLOCK = b"Q", b"X"
 CONFIGURATION = b"C"
 COUNTER, USER, USER_NAME, ACCESS_KEY, KEY_OF, STORE = b"N", b"I", b"J", b"K", b"L", b"S"
 NULL_VERSION, TOPIC = b"W", b"T"
+LIFECYCLE = b"F"
 
 # All that is counted per topic: events that wait, were published, and were given up.
 TOPIC_COUNTERS = ("backlog", "published", "dropped")
 
 # All that is counted per bucket: current versions, older ones, delete markers.
 BUCKET_COUNTERS = ("objects", "bytes", "old", "old-bytes", "markers")
-CONFIGURATIONS = ("cors", "website")  # documents that a bucket may have
+CONFIGURATIONS = ("cors", "website", "lifecycle")  # documents that a bucket may have
 
 
 # (canonical user id or name of a group, permission): ("AllUsers", "READ")
@@ -101,6 +103,7 @@ class BucketRecord(Record, frozen=True, array_like=True, kw_only=True):
     lock_days: int = 0
     lock_years: int = 0
     head_on_get_url: bool = False  # a URL signed for GET is good for HEAD too
+    lifecycle: bytes = b""  # digest of its lifecycle configuration; empty: none
 
 
 class ObjectRecord(Record, frozen=True, array_like=True, kw_only=True):
@@ -301,6 +304,19 @@ class HoldRecord(Record, frozen=True, array_like=True, kw_only=True):
     until_ms: int
 
 
+class LifecycleReport(Record, frozen=True, array_like=True, kw_only=True):
+    """What the lifecycle job did in its last run: since the last midnight of its calendar."""
+
+    since_ms: int
+    until_ms: int = 0
+    keys: int = 0  # looked at
+    expired: int = 0  # current versions
+    markers: int = 0  # delete markers under which nothing was left
+    noncurrent: int = 0
+    uploads: int = 0
+    locked: int = 0  # due, but locked
+
+
 class LeaseRecord(Record, frozen=True, array_like=True, kw_only=True):
     """Who does some background work at present, and until when nobody else may."""
 
@@ -378,6 +394,15 @@ def version_key(bucket_id: bytes, key: str, sequence: int) -> bytes:
 
 def null_version_key(bucket_id: bytes, key: str) -> bytes:
     return NULL_VERSION + bucket_id + key.encode()
+
+
+def lifecycle_key(at_ms: int, bucket_id: bytes, key: str) -> bytes:
+    return LIFECYCLE + at_ms.to_bytes(8, "big") + bucket_id + key.encode()
+
+
+def parse_lifecycle_key(row_key: bytes) -> tuple[int, bytes, str]:
+    """Return time, bucket and key of a row that lifecycle_key() names."""
+    return int.from_bytes(row_key[1:9], "big"), row_key[9:17], row_key[17:].decode()
 
 
 def upload_key(bucket_id: bytes, key: str, upload_id: bytes) -> bytes:

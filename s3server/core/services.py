@@ -8,6 +8,7 @@ from s3server.core.access import Access
 from s3server.core.buckets import Buckets
 from s3server.core.clock import Clock
 from s3server.core.copying import Copying
+from s3server.core.lifecycle import Lifecycle
 from s3server.core.listing import Listing
 from s3server.core.multipart import Multipart
 from s3server.core.notifications import Notifications
@@ -40,6 +41,7 @@ class Services:
     multipart: Multipart
     open_uploads: OpenUploads
     listing: Listing
+    lifecycle: Lifecycle
     users: Users
     topics: Topics
     notifications: Notifications

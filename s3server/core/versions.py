@@ -19,6 +19,7 @@ import msgspec
 from s3server.core import records
 from s3server.core.blobs import Blobs
 from s3server.core.clock import Clock
+from s3server.core.lifecycle_rules import Calendar, look_at
 from s3server.core.locks import check_removable
 from s3server.core.records import BucketRecord, ObjectRecord, decode, encode
 from s3server.errors import InvalidArgument, NoSuchBucket
@@ -60,6 +61,7 @@ class Stack:
     top: Located | None  # the newest version
     changes: list[Write] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
+    touch: list[Write] = field(default_factory=list)  # goes with any change
     counts: Counter[str] = field(default_factory=Counter)  # of the bucket, by how much they change
 
     @property
@@ -70,7 +72,7 @@ class Stack:
             for name, delta in self.counts.items()
             if delta
         )
-        return [*self.changes, *counted]
+        return [*self.changes, *counted, *self.touch] if self.changes else []
 
     @property
     def current(self) -> ObjectRecord | None:
@@ -83,14 +85,18 @@ class Stack:
 class Versions:
     """Reads and plans changes of the versions of keys."""
 
-    def __init__(self, meta: MetadataStore, blobs: Blobs, *, clock: Clock) -> None:
+    def __init__(
+        self, meta: MetadataStore, blobs: Blobs, *, clock: Clock, calendar: Calendar
+    ) -> None:
         self._meta, self._blobs, self._clock = meta, blobs, clock
+        self._calendar = calendar
 
     async def open(self, bucket: BucketRecord, key: str) -> Stack:
         """Read what a plan needs. Raises NoSuchBucket where the bucket is another one by now."""
         bucket_key, object_key = records.bucket_key(bucket.name), records.object_key(bucket.id, key)
         bucket_row, row = await self._meta.get_many((bucket_key, object_key))
         stack = Stack(same_bucket(bucket, bucket_row), key, None)
+        stack.touch = self.touch(stack.bucket, key)
         stack.checks = [Unchanged(bucket_key, bucket_row), Unchanged(object_key, row)]
         if row is not None:
             stack.top = Located(object_key, row, decode(ObjectRecord, row))
@@ -140,6 +146,13 @@ class Versions:
         stack.checks.append(below.check)
         if not below.record.is_delete_marker:
             self._raise(stack, below)
+
+    def touch(self, bucket: BucketRecord, key: str) -> list[Write]:
+        """Return what tells lifecycle rules of a change: nothing where there are none."""
+        if not bucket.lifecycle:
+            return []
+        midnight = self._calendar.midnight(self._clock.now_ms() + 1)
+        return [look_at(bucket, key, midnight, self._blobs.ids.request_id())]
 
     async def find(self, bucket: BucketRecord, key: str, version_id: str) -> Located | None:
         """Return a version by its id. Raises InvalidArgument for what can be none.

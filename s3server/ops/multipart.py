@@ -19,6 +19,7 @@ from s3server.ops.attributes import (
     unquote_etag,
     write_condition,
 )
+from s3server.ops.bucket_lifecycle import expiration_of
 from s3server.ops.bucket_list import page_size, spell_url
 from s3server.ops.refusals import check_owner, refuse
 from s3server.wire.checksums import ALGORITHMS, whole_adler32, whole_checksum
@@ -80,6 +81,7 @@ async def complete_multipart_upload(ctx: Ctx, request: dict[str, Any]) -> dict[s
         "Key": request["Key"],
         "ETag": quote_etag(record.etag),
         "VersionId": shown_version_id(bucket, record),
+        "Expiration": await expiration_of(ctx, bucket, request["Key"], record),
         **checksums_of(record),
     }
 

@@ -24,6 +24,7 @@ from s3server.ops.attributes import (
     quote_etag,
     write_condition,
 )
+from s3server.ops.bucket_lifecycle import expiration_of
 from s3server.ops.refusals import check_owner, refuse
 from s3server.wire.conditions import check_copy_source_conditions
 
@@ -81,6 +82,7 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     record = await ctx.services.copying.copy(source, target, describe, write_condition(request))
     return {
         "VersionId": shown_version_id(target[0], record),
+        "Expiration": await expiration_of(ctx, *target, record),
         "CopySourceVersionId": shown_version_id(source.bucket, copied[0]),
         "CopyObjectResult": {
             "ETag": quote_etag(record.etag),

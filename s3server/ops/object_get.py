@@ -12,6 +12,7 @@ from s3server.core.versions import shown_version_id
 from s3server.errors import InvalidArgument, InvalidPartNumber, InvalidRequest
 from s3server.operation import Ctx, handles
 from s3server.ops.attributes import at, checksums_of, describe, quote_etag, whole_checksums
+from s3server.ops.bucket_lifecycle import expiration_of
 from s3server.ops.object_ranges import PIECE_BYTES, MultiRange
 from s3server.ops.refusals import check_owner, refuse
 from s3server.wire.conditions import check_read_conditions
@@ -96,6 +97,8 @@ async def _open(ctx: Ctx, request: dict[str, Any]) -> tuple[ObjectRecord, dict[s
     result = describe(record)
     if bucket.versioning:
         result["VersionId"] = shown_version_id(bucket, record)
+    if bucket.lifecycle and version_id is None:
+        result["Expiration"] = await expiration_of(ctx, bucket, request["Key"], record)
     if is_plain:
         result["ContentLength"] = record.size
         result["@spans"] = [(0, record.size)]

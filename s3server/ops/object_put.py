@@ -8,6 +8,7 @@ from s3server.core.versions import shown_version_id
 from s3server.operation import Ctx, handles
 from s3server.ops.acls import with_acl
 from s3server.ops.attributes import attributes_of, checksums_of, quote_etag, write_condition
+from s3server.ops.bucket_lifecycle import expiration_of
 from s3server.ops.refusals import check_owner, refuse
 
 
@@ -29,5 +30,6 @@ async def put_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     return {
         "ETag": quote_etag(record.etag),
         "VersionId": shown_version_id(bucket, record),
+        "Expiration": await expiration_of(ctx, bucket, request["Key"], record),
         **checksums_of(record),
     }

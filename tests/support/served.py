@@ -19,6 +19,8 @@ from s3server.core.blobs import Blobs
 from s3server.core.buckets import Buckets
 from s3server.core.clock import Ids
 from s3server.core.copying import Copying
+from s3server.core.lifecycle import Lifecycle
+from s3server.core.lifecycle_rules import Calendar
 from s3server.core.listing import Listing
 from s3server.core.multipart import Multipart
 from s3server.core.notifications import Notifications
@@ -170,6 +172,7 @@ class Store:
             multipart=Multipart(self.meta, blobs, objects, clock=self.clock),
             open_uploads=OpenUploads(blobs, objects),
             listing=Listing(self.meta),
+            lifecycle=Lifecycle(self.meta, buckets, blobs, calendar=Calendar()),
             users=users,
             topics=Topics(
                 self.meta,
