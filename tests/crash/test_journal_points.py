@@ -18,7 +18,7 @@ from s3server.meta.base import Add, Append, Put
 from s3server.meta.journal import Journal
 from s3server.meta.journal_format import End
 from s3server.meta.lmdb import LmdbStore
-from tests.support.crash_points import Countdown, CrashVfs, run_until
+from tests.support.crash_points import Countdown, CrashVfs, Fault, run_until
 from tests.support.journalled import Site, rows_of
 
 COMMITS = 6
@@ -68,10 +68,10 @@ async def commit_some(store: LmdbStore, done: Callable[[], None], size: int) -> 
         done()
 
 
-@pytest.mark.parametrize("torn", [False, True], ids=["before a call", "within a write"])
+@pytest.mark.parametrize("fault", [Fault.KILL, Fault.TORN, Fault.POWER])
 @pytest.mark.parametrize("fails", [None, 0, 2], ids=["all well", "first fails", "last fails"])
 @pytest.mark.parametrize("size", [10, 9_000], ids=["one segment", "several segments"])
-def test_death_at_every_call(tmp_path: Path, size: int, fails: int | None, torn: bool) -> None:
+def test_death_at_every_call(tmp_path: Path, size: int, fails: int | None, fault: Fault) -> None:
     site = Site(tmp_path)
     asyncio.run(_close(site.open()))
 
@@ -80,7 +80,9 @@ def test_death_at_every_call(tmp_path: Path, size: int, fails: int | None, torn:
 
     count = 0
     for call in itertools.count(1):
-        death = run_until(Countdown(call, torn=torn), work)
+        graves = tmp_path / f"graves.{call}"
+        graves.mkdir()
+        death = run_until(Countdown(call, fault, str(graves)), work)
         alone = site.replayed()
         rows = asyncio.run(_rows(site))
         assert counted(alone) - count in (death.done, death.done + 1)

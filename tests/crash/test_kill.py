@@ -101,11 +101,18 @@ async def test_kills_under_load_lose_nothing_and_leak_nothing(server: CrashServe
 
 
 @pytest.mark.slow
-async def test_two_hundred_kills_under_load_lose_nothing(server: CrashServer) -> None:
-    load = await kill_again_and_again(server, 200, seed=200)
-    assert [] == load.problems
-    assert load.journal.acknowledged > 10_000
-    await is_whole_and_tight(server, load)
+@pytest.mark.parametrize(("codec", "osds"), [("replica:3", 3), ("ec:2+1", 4), ("ec:4+2", 7)])
+async def test_two_hundred_kills_under_load_lose_nothing(
+    tmp_path: Path, codec: str, osds: int
+) -> None:
+    server = CrashServer(tmp_path / "store", "--pool", codec, "--osds", str(osds))
+    try:
+        load = await kill_again_and_again(server, 200, seed=200 + osds)
+        assert [] == load.problems
+        assert load.journal.acknowledged > 10_000
+        await is_whole_and_tight(server, load)
+    finally:
+        await server.close()
 
 
 async def test_killed_worker_takes_only_its_own_requests_with_it(server: CrashServer) -> None:

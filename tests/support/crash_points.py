@@ -1,8 +1,7 @@
 """Processes that die at their N-th call of storage, for every N.
 
 The process that dies is a fork of this one; what it wrote before stays in the page cache, as it
-does when a server is killed. (That the caches survive too is what the power-cut tests do not take
-for granted.)
+does when a server is killed. With `Fault.POWER` all goes that was not made durable (unsynced.py).
 """
 
 from __future__ import annotations
@@ -14,43 +13,59 @@ import traceback
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from s3server.data.layout import PAGE
 from s3server.data.vfs import Buffer, Vfs
 from s3server.meta.base import Check, Row, Write
 from s3server.meta.lmdb import LmdbStore
+from tests.support.unsynced import Unsynced
 
 DIED = 137
 
+Done = Callable[[], None]  # called whenever a client would have been told of success
+
+
+class Fault(Enum):
+    """How a process dies at a call: which calls count, and what is left of its work."""
+
+    KILL = "killed before a call"
+    TORN = "killed half-way in a write"  # only writes count
+    BEGUN = "killed at the first bytes of a write"
+    POWER = "power cut before a call"
+
 
 class Countdown:
-    """Ends the process at the N-th step; `torn` counts writes alone, and dies half-way in one."""
+    """Ends the process at the N-th call that counts."""
 
-    def __init__(self, steps: int, *, torn: bool) -> None:
-        self._left, self._torn = steps, torn
-        self._lock = threading.Lock()
+    def __init__(self, steps: int, fault: Fault, graves: str = "") -> None:
+        self.lock = threading.RLock()
+        self.unsynced = Unsynced(graves) if fault is Fault.POWER else None
+        self._steps = self._left = steps
+        self._fault = fault
 
     def step(self) -> None:
         """Count a call that changes something and is not a write."""
-        if not self._torn:
+        if self._fault in (Fault.KILL, Fault.POWER):
             self._count()
 
     def write(self, fd: int, data: memoryview, offset: int) -> None:
         """Count a write that is about to happen."""
-        with self._lock:
-            if self._torn and self._left == 1:
-                half = len(data) // 2
-                if len(data) % PAGE == 0:  # may have to be aligned
-                    half = half // PAGE * PAGE
-                with suppress(OSError):
-                    os.pwrite(fd, data[:half], offset)
+        if self._fault in (Fault.TORN, Fault.BEGUN) and self._left == 1:
+            part = len(data) // 2 if self._fault is Fault.TORN else min(9, len(data) - 1)
+            if len(data) % PAGE == 0:  # may have to be aligned
+                part = part // PAGE * PAGE
+            with suppress(OSError):
+                os.pwrite(fd, data[:part], offset)
         self._count()
 
     def _count(self) -> None:
-        with self._lock:
+        with self.lock:
             self._left -= 1
             if self._left == 0:
+                if self.unsynced is not None:
+                    self.unsynced.lose(fill=self._steps % 2 == 0)
                 os._exit(DIED)
 
 
@@ -58,39 +73,66 @@ class CrashVfs(Vfs):
     """A Vfs that counts every call that changes something."""
 
     def __init__(self, countdown: Countdown) -> None:
-        self._countdown = countdown
+        self._countdown, self._unsynced = countdown, countdown.unsynced
 
     def create(self, path: str, *, direct: bool = False) -> int:
-        self._countdown.step()
-        return super().create(path, direct=direct)
+        with self._countdown.lock:
+            self._countdown.step()
+            fd = super().create(path, direct=direct)
+            if self._unsynced:
+                self._unsynced.created(path, fd)
+            return fd
 
     def pwrite(self, fd: int, data: Buffer, offset: int) -> int:
-        self._countdown.write(fd, memoryview(data), offset)
-        return super().pwrite(fd, data, offset)
+        with self._countdown.lock:
+            self._countdown.write(fd, memoryview(data), offset)
+            if self._unsynced:
+                self._unsynced.writing(fd)
+            return super().pwrite(fd, data, offset)
 
     def append_durably(self, fd: int, buffers: Sequence[Buffer], offset: int) -> int:
-        self._countdown.write(fd, memoryview(b"".join(buffers)), offset)
-        return super().append_durably(fd, buffers, offset)
+        with self._countdown.lock:
+            self._countdown.write(fd, memoryview(b"".join(buffers)), offset)
+            was_durable = self._unsynced is not None and self._unsynced.is_durable(fd)
+            written = super().append_durably(fd, buffers, offset)
+            if self._unsynced and was_durable:
+                self._unsynced.synced(fd)
+            return written
 
     def allocate(self, fd: int, size: int) -> None:
-        self._countdown.step()
-        super().allocate(fd, size)
+        with self._countdown.lock:
+            self._countdown.step()
+            if self._unsynced:
+                self._unsynced.writing(fd)
+            super().allocate(fd, size)
 
     def fsync(self, fd: int) -> None:
-        self._countdown.step()
-        super().fsync(fd)
+        with self._countdown.lock:
+            self._countdown.step()
+            super().fsync(fd)
+            if self._unsynced:
+                self._unsynced.synced(fd)
 
     def fdatasync(self, fd: int) -> None:
-        self._countdown.step()
-        super().fdatasync(fd)
+        with self._countdown.lock:
+            self._countdown.step()
+            super().fdatasync(fd)
+            if self._unsynced:
+                self._unsynced.synced(fd)
 
     def rename(self, source: str, target: str) -> None:
-        self._countdown.step()
-        super().rename(source, target)
+        with self._countdown.lock:
+            self._countdown.step()
+            if self._unsynced:
+                self._unsynced.renaming(source, target)
+            super().rename(source, target)
 
     def unlink(self, path: str) -> None:
-        self._countdown.step()
-        super().unlink(path)
+        with self._countdown.lock:
+            self._countdown.step()
+            if self._unsynced:
+                self._unsynced.unlinking(path)
+            super().unlink(path)
 
     def mkdir(self, path: str) -> None:
         self._countdown.step()
@@ -138,12 +180,9 @@ class Death:
 
 
 def run_until(
-    countdown: Countdown, work: Callable[[Countdown, Callable[[], None]], Coroutine[Any, Any, None]]
+    countdown: Countdown, work: Callable[[Countdown, Done], Coroutine[Any, Any, None]]
 ) -> Death:
-    """Let a fork of this process work until the countdown ends it.
-
-    `work` calls its second argument whenever a client would have been told of success.
-    """
+    """Let a fork of this process work until the countdown ends it."""
     receiving, sending = os.pipe()
     pid = os.fork()
     if pid == 0:

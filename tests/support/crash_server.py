@@ -51,6 +51,12 @@ class CrashServer:
     def workers(self) -> list[int]:
         return list(self.state["workers"].values())
 
+    @property
+    def group(self) -> int:
+        """The process group of all that was started."""
+        assert self._process is not None
+        return self._process.pid
+
     async def spawn(self) -> None:
         """Start the server; it is not ready yet."""
         command = ["quickstart", str(self.directory), "--json", "--workers", "2"]

@@ -19,6 +19,7 @@ from s3server.core.records import (
     GarbageRecord,
     ObjectRecord,
     PartRecord,
+    RepairRecord,
     UploadRecord,
     decode,
 )
@@ -52,6 +53,7 @@ class Audit:
     problems: list[str] = field(default_factory=list)
     objects: int = 0
     blobs: int = 0
+    degraded: int = 0  # blobs that lack shards, as a row says
     garbage: int = 0  # rows
     shard_files: int = 0
     dead_shard_files: int = 0
@@ -96,7 +98,8 @@ async def clean(store: StoppedStore, now_ms: int) -> None:
     jobs: list[Job] = [
         Collect(meta, cluster.pools, clock=clock, grace_ms=1_000),
         Sweep(meta, cluster.osds, clock=clock),
-        *(compact, compact, compact),  # a volume is emptied, found dead, and unlinked
+        # A volume is emptied, found dead, and unlinked; others become sparse by that.
+        *[compact] * 6,
     ]
     for job in jobs:
         clock.ms += DAY_MS
@@ -111,12 +114,19 @@ async def audit(store: StoppedStore) -> Audit:
         key[1:]: decode(BlobRecord, row) for key, row in await _table(store.meta, records.BLOB)
     }
     found.blobs = len(blobs)
+    to_repair = {
+        decode(RepairRecord, row).blob for _, row in await _table(store.meta, records.REPAIR)
+    }
     await _check_uses(store.meta, blobs, found)
     await _check_buckets(store.meta, found)
     for blob, record in blobs.items():
         if record.ref is not None:
             health = await store.cluster.pools[record.ref.pool].check(record.ref)
-            found.expect(health.is_whole, f"blob {blob.hex()}: {health.shards}")
+            bad = [index for index, state in enumerate(health.shards) if state != "ok"]
+            found.expect(bad == list(record.ref.absent), f"blob {blob.hex()}: {health.shards}")
+            if record.ref.absent:
+                found.degraded += 1
+                found.expect(blob in to_repair, f"no row asks for the repair of {blob.hex()}")
     _check_files(store.cluster, blobs, found)
     return found
 
