@@ -14,6 +14,7 @@ import pytest
 from s3server.app import initialise
 from s3server.cluster.live import Cluster, watch_cluster
 from s3server.data.osd_directory import DirectoryOsd, IdentityError
+from s3server.data.vfs import Vfs
 from s3server.meta.lmdb import LmdbStore
 from s3server.settings import quickstart_config
 from tests.support.blobs import CLUSTER, make_osds
@@ -57,6 +58,14 @@ def explore(root: Path, codec: str, faults: tuple[Fault, ...], *programs: str) -
     )
     assert 0 == done.returncode, done.stderr
     return int(done.stdout)
+
+
+def test_every_call_of_storage_that_changes_something_counts() -> None:
+    everything = {name for name, value in vars(Vfs).items() if callable(value) and name[0] != "_"}
+    assert everything - vars(CrashVfs).keys() == {
+        "open", "open_to_write", "close", "pread", "pread_cached", "lock", "lock_in_turn",
+        "names", "stat", "usage",
+    }  # fmt: skip
 
 
 def test_fast_run_has_two_thousand_points() -> None:
