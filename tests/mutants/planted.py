@@ -160,8 +160,8 @@ BUGS = {
     ),
     "the sweep takes files whose commit may be under way": Bug(
         "s3server.jobs.sweep",
-        "if file.modified_s * 1000 <= oldest_ms]",
-        "]",
+        "oldest_ms = self._clock.now_ms() - self._lease_ms",
+        "oldest_ms = self._clock.now_ms()",
         "tests/unit/jobs/test_sweep.py",
     ),
     "a bucket is remembered by its name": Bug(
@@ -173,7 +173,7 @@ BUGS = {
         "            known[name] = await self._meta.get(records.bucket_key(name))\n"
         "        row = known[name]\n"
         "        return None if row is None else (self.decode(row), row)\n",
-        "tests/unit/core/test_two_processes.py",
+        "tests/unit/core/test_buckets.py",
     ),
     "a commit is not checked": Bug(
         "s3server.meta.fold",
@@ -191,7 +191,7 @@ BUGS = {
         "s3server.core.blobs",
         "if absent := ref.absent:",
         "if (absent := ref.absent) and not ref.size:",
-        f"{_ERRORS}[put large]",
+        f"{_POINTS}[repair-replica:3]",
     ),
     "the journal is a commit behind LMDB": Bug(
         "s3server.meta.lmdb_writer",

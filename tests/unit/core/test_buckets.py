@@ -125,3 +125,19 @@ async def test_lists_by_owner_and_of_everybody(store: TestStore) -> None:
     assert ["beta-2"] == await listed(OWNER.id, prefix="beta", after="beta-1")
     assert ["beta-0", "beta-1"] == await listed(None, after="alpha", limit=2)
     assert [[], []] == [await listed(OWNER.id, prefix="beta", after="zz"), await listed("nobody")]
+
+
+async def test_what_another_worker_does_to_a_bucket_is_seen_at_once(store: TestStore) -> None:
+    """Nothing is remembered by a bucket's name; "existing buckets that do not exist" came of it."""
+    other = TestStore(store.meta, store.pools, store.clock, process=2)
+    assert await other.buckets.find("bucket") is None
+    made = await store.bucket()
+    assert made == await other.buckets.get("bucket")
+    await other.version(made, "Enabled")
+    assert "Enabled" == (await store.buckets.get("bucket")).versioning
+    await other.buckets.delete(made)
+    with pytest.raises(NoSuchBucket):
+        await store.buckets.get("bucket")
+    again = await store.bucket()
+    assert again.id != made.id
+    assert again == await other.buckets.get("bucket")
