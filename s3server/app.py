@@ -31,6 +31,7 @@ from s3server.core.blobs import Blobs
 from s3server.core.buckets import Buckets
 from s3server.core.clock import Ids, SystemClock
 from s3server.core.copying import Copying
+from s3server.core.keys import KeyRing
 from s3server.core.lifecycle import Lifecycle
 from s3server.core.listing import Listing
 from s3server.core.multipart import Multipart
@@ -252,6 +253,13 @@ async def open_operated(config: Config) -> AsyncIterator[Operated]:
         await meta.close()
 
 
+def key_ring(config: Config) -> KeyRing:
+    """Return the keys that data keys are wrapped by."""
+    storage = config.storage
+    beside = storage.master_key_file.with_name("encryption.keys")
+    return KeyRing(storage.encryption_keys_file or beside)
+
+
 async def run_jobs(config: Config) -> None:
     """Do the background work until cancelled."""
     clock = SystemClock()
@@ -413,6 +421,7 @@ async def _services(
     users = _users(config, meta, clock, ids, box)
     buckets = make_buckets(config, meta, clock, ids, cluster.pools)
     services = Services(
+        key_ring=key_ring(config),
         buckets=buckets,
         access=Access(meta, buckets),
         objects=objects,

@@ -97,6 +97,7 @@ class StorageConfig(Section):
 
     meta_dir: Path = Field(description="directory of the metadata")
     master_key_file: Path = Field(description="file of the key that seals secrets; 32 bytes")
+    encryption_keys_file: Path | None = Field(None, description="keys of SSE-S3; beside the above")
     map_size_gib: int = Field(64, ge=1, description="largest size of the metadata, GiB")
     small_limit_kib: int = Field(64, ge=0, le=1024, description="blobs up to here: volumes, KiB")
     nearfull_ratio: float = Field(0.85, gt=0, le=1, description="used share of an OSD: a warning")

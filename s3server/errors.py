@@ -109,6 +109,10 @@ class InvalidParameter(S3Error):  # of SNS
     message = "Invalid parameter"
 
 
+class InvalidEncryptionAlgorithmError(S3Error):
+    message = "The encryption request you specified is not valid. The valid value is AES256."
+
+
 class InvalidPart(S3Error):
     message = (
         "One or more of the specified parts could not be found. The part might not have been "
@@ -318,6 +322,11 @@ class NoSuchCORSConfiguration(S3Error):
 class NoSuchWebsiteConfiguration(S3Error):
     status = 404
     message = "The specified bucket does not have a website configuration"
+
+
+class ServerSideEncryptionConfigurationNotFoundError(S3Error):
+    status = 404
+    message = "The server side encryption configuration was not found"
 
 
 class NoSuchKey(S3Error):

@@ -34,7 +34,14 @@ from s3server.config import (
 )
 
 PREFIX = "S3SERVER_"
-PATHS = ("meta_dir", "master_key_file", "access_key_file", "secret_key_file", "path")
+PATHS = (
+    "meta_dir",
+    "master_key_file",
+    "encryption_keys_file",
+    "access_key_file",
+    "secret_key_file",
+    "path",
+)
 
 Layer = dict[str, Any]
 

@@ -16,6 +16,7 @@ from s3server import __version__
 from s3server.admin import (
     cli_buckets,
     cli_config,
+    cli_encryption,
     cli_events,
     cli_lifecycle,
     cli_meta,
@@ -36,6 +37,7 @@ cli = typer.Typer(
 cli.add_typer(cli_config.config, name="config", help="Look at the settings.")
 cli.add_typer(cli_users.users, name="user", help="Manage users.")
 cli.add_typer(cli_buckets.buckets, name="bucket", help="Change settings of buckets.")
+cli.add_typer(cli_encryption.encryption, name="encryption", help="Manage the keys of encryption.")
 cli.add_typer(cli_users.keys, name="key", help="Manage the access keys of users.")
 cli.add_typer(cli_meta.meta, name="meta", help="Snapshots of the metadata, and what they are for.")
 cli.add_typer(cli_events.topics, name="topic", help="Look at topics and test them.")
@@ -71,6 +73,7 @@ def _status(error: Exception) -> int | None:
     from s3server import errors  # noqa: PLC0415 (only where something went wrong)
     from s3server.auth.secrets import SecretError  # noqa: PLC0415
     from s3server.config import ConfigError  # noqa: PLC0415
+    from s3server.core.keys import KeyRingError  # noqa: PLC0415
     from s3server.data.base import DataError  # noqa: PLC0415
     from s3server.events.base import PublishError  # noqa: PLC0415
     from s3server.meta.base import MetadataError, UnavailableError  # noqa: PLC0415
@@ -79,7 +82,7 @@ def _status(error: Exception) -> int | None:
     from s3server.process.state import StoreBusyError  # noqa: PLC0415
 
     statuses: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int], ...] = (
-        ((ConfigError, SecretError), 3),
+        ((ConfigError, SecretError, KeyRingError), 3),
         ((errors.NoSuchEntity, errors.NotFound), 4),
         ((errors.NoSuchBucket, errors.NoSuchKey, errors.NoSuchVersion), 4),
         ((errors.EntityAlreadyExists, MetadataExistError), 6),

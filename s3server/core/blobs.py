@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -19,6 +20,7 @@ from s3server.core.commit import Commits, Plan
 from s3server.core.holds import Holds
 from s3server.core.records import BlobPart, BlobRecord, GarbageRecord, decode, encode
 from s3server.core.repairs import repair_row
+from s3server.core.sealing import SealingSource, read_sealed
 from s3server.data.base import DataError, Pool
 from s3server.data.base import UnavailableError as PoolUnavailableError
 from s3server.errors import SlowDown
@@ -42,6 +44,7 @@ ADOPT_WITHIN_MS = 15 * 60_000
 
 GRACE_MS = 60_000  # from giving up bytes to freeing them
 
+_SEALED_PIECE = 1 << 20  # what is read and decrypted in one piece of a stream
 _CACHED_PARTS = 100_000  # of composite blobs; some 250 bytes each
 
 
@@ -65,8 +68,10 @@ class Blobs:
         self._composites: dict[bytes, BlobRecord] = {}
         self._cached_parts = 0
 
-    async def write(self, pool: str, source: Source) -> DataRef | None:
+    async def write(self, pool: str, source: Source, key: bytes = b"") -> DataRef | None:
         """Store the bytes durably; None where there are none. Nothing refers to them yet.
+
+        With a data key they are stored encrypted.
 
         Raises FullError before the first byte where no commit could refer to them: on a disk that
         holds bytes and metadata, what is held back for deletes would go to uploads.
@@ -76,7 +81,7 @@ class Blobs:
             return None
         if self._meta.is_full:
             raise FullError("no space for metadata")
-        return await self._pool(pool).write(source)
+        return await self._pool(pool).write(SealingSource(source, key) if key else source)
 
     async def discard(self, ref: DataRef | None) -> None:
         """Free bytes that no record came to refer to; what an OSD refuses is left to the sweep."""
@@ -163,20 +168,27 @@ class Blobs:
             self._composites[blob] = record
         return record
 
-    async def read(self, record: BlobRecord, start: int, stop: int) -> bytes:
+    async def read(self, record: BlobRecord, start: int, stop: int, key: bytes = b"") -> bytes:
         """Return bytes [start, stop), verified. For spans of up to some MiB."""
         if record.ref is not None:
+            if key:
+                read = partial(self._pool(record.ref.pool).read, record.ref)
+                return await read_sealed(read, record.size, key, start, stop)
             return await self._pool(record.ref.pool).read(record.ref, start, stop)
         pieces = [
-            await self.read(await self._part(part), first, last)
+            await self.read(await self._part(part), first, last, key)
             for part, first, last in _pieces(record, start, stop)
         ]
         return b"".join(pieces)
 
     async def stream(
-        self, record: BlobRecord, start: int, stop: int
+        self, record: BlobRecord, start: int, stop: int, key: bytes = b""
     ) -> AsyncGenerator[bytes, None]:
         """Yield bytes [start, stop), verified, in pieces of about 1 MiB."""
+        if record.ref is not None and key:
+            for at in range(start, stop, _SEALED_PIECE):
+                yield await self.read(record, at, min(at + _SEALED_PIECE, stop), key)
+            return
         if record.ref is not None:
             pool = self._pool(record.ref.pool)
             async with aclosing(pool.stream(record.ref, start, stop)) as data:
@@ -185,7 +197,8 @@ class Blobs:
             return
         async with self.holds.download(record):
             for part, first, last in _pieces(record, start, stop):
-                async with aclosing(self.stream(await self._part(part), first, last)) as stream:
+                blob = await self._part(part)
+                async with aclosing(self.stream(blob, first, last, key)) as stream:
                     async for chunk in stream:
                         yield chunk
 

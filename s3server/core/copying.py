@@ -65,13 +65,17 @@ class Copying:
         starts again if the source has changed meanwhile. Raises what Objects.locate() raises, and
         PreconditionFailed.
         """
-        if source.bucket.pool != target[0].pool:
-            return await self._copy_between_pools(source, target, describe, condition)
+        record = await self._objects.get(source.bucket, source.key, source.version_id)
+        is_alike = bool(record.encryption) == bool(describe(record).encryption)
+        if source.bucket.pool != target[0].pool or not is_alike:
+            return await self._copy_bytes(source, target, describe, condition)
 
         async def plan() -> Plan[ObjectRecord]:
             found = await self._objects.locate(source.bucket, source.key, source.version_id)
             record = found.record
             new = _version_like(record, describe(record), condition)
+            if bool(record.encryption) != bool(new.attributes.encryption):
+                raise ConflictError(found.check)  # replaced since by one that cannot be shared
             shared = await self._blobs.share(record.blob)
             if shared is None:  # the source was replaced and collected since it was read
                 raise ConflictError(found.check)
@@ -82,7 +86,7 @@ class Copying:
 
         return await self._commit(plan)
 
-    async def _copy_between_pools(
+    async def _copy_bytes(
         self,
         source: CopySource,
         target: tuple[BucketRecord, str],
@@ -92,7 +96,8 @@ class Copying:
         record = await self._objects.get(source.bucket, source.key, source.version_id)
         new = _version_like(record, describe(record), condition)
         new.part_count = 0  # the copy is one blob, its parts are no longer known
-        ref = await self.copy_bytes(record, 0, record.size, target[0].pool)
+        keys = new.attributes.source_key, new.attributes.data_key
+        ref = await self.copy_bytes(record, 0, record.size, target[0].pool, keys=keys)
         return await self._objects.commit_bytes(*target, ref, new)
 
     async def copy_bytes(
@@ -102,16 +107,21 @@ class Copying:
         stop: int,
         pool: str,
         digests: Digests | None = None,
+        *,
+        keys: tuple[bytes, bytes] = (b"", b""),
     ) -> DataRef | None:
         """Write bytes [start, stop) of a version as a new blob, over which `digests` goes.
 
+        `keys` are the data keys of the source and of the new blob, empty where they are plain.
         None where these are no bytes. Raises NoSuchKey where the version is gone.
         """
         if start == stop:
             return None
         blob = await self._objects.blob_of(record)
-        async with aclosing(self._blobs.stream(blob, start, stop)) as stream:
-            return await self._blobs.write(pool, _StreamSource(stream, stop - start, digests))
+        async with aclosing(self._blobs.stream(blob, start, stop, keys[0])) as stream:
+            return await self._blobs.write(
+                pool, _StreamSource(stream, stop - start, digests), keys[1]
+            )
 
 
 def _version_like(

@@ -67,6 +67,13 @@ class Digest:
 Summarise = Callable[[UploadRecord, Sequence[PartRecord]], Digest]
 
 
+def plain_only(encryption: bytes) -> bytes:
+    """Return no data key; ValueError where the upload is encrypted and needs one."""
+    if encryption:
+        raise ValueError("parts of an encrypted upload need its data key")
+    return b""
+
+
 class Multipart:
     """Multipart uploads of one store."""
 
@@ -102,6 +109,7 @@ class Multipart:
             retention_mode=attributes.retention.mode,
             retain_until_ms=attributes.retention.until_ms,
             legal_hold=attributes.legal_hold,
+            encryption=attributes.encryption,
         )
         bucket_key = records.bucket_key(bucket.name)
 
@@ -132,11 +140,21 @@ class Multipart:
         return decode(UploadRecord, row), row_key, row
 
     async def put_part(
-        self, bucket: BucketRecord, key: str, upload_id: str, number: int, body: Upload
+        self,
+        bucket: BucketRecord,
+        key: str,
+        upload_id: str,
+        number: int,
+        body: Upload,
+        *,
+        data_key: Callable[[bytes], bytes] = plain_only,
     ) -> PartRecord:
-        """Store a part, in place of an earlier one of its number. Raises NoSuchUpload."""
-        await self.get(bucket, key, upload_id)
-        ref = await self._blobs.write(bucket.pool, body)
+        """Store a part, in place of an earlier one of its number. Raises NoSuchUpload.
+
+        `data_key` returns the key that goes with an upload's encryption, or raises.
+        """
+        upload = await self.get(bucket, key, upload_id)
+        ref = await self._blobs.write(bucket.pool, body, data_key(upload.encryption))
         return await self.commit_part(
             bucket, key, upload_id, ref, self.part(number, body.size, body.etag, body.checksums)
         )
@@ -278,6 +296,7 @@ class Multipart:
                 tags=upload.tags,
                 retention=Retention(upload.retention_mode, upload.retain_until_ms),
                 legal_hold=upload.legal_hold,
+                encryption=upload.encryption,
             ),
             blob=upload.id,
             checksums=digest.checksums,

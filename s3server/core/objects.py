@@ -42,6 +42,9 @@ class Attributes:
     acl: str = ""
     grants: Grants = ()
     storage_class: str = "STANDARD"
+    encryption: bytes = b""  # `keys.Envelope`, stored with the object; empty: plain
+    data_key: bytes = field(default=b"", repr=False)  # what its bytes are encrypted with
+    source_key: bytes = field(default=b"", repr=False)  # of a copy: what its source is
     cause: Cause | None = None  # of the event that storing the object is
     tags: Pairs = ()
     retention: Retention = NOT_RETAINED
@@ -138,7 +141,7 @@ class Objects:
         """
         if condition is not UNCONDITIONAL:  # refused before the body is read where possible
             condition.verify(await self.find(bucket, key), key)
-        ref = await self._blobs.write(bucket.pool, body)
+        ref = await self._blobs.write(bucket.pool, body, attributes.data_key)
         return await self.commit_bytes(
             bucket,
             key,
@@ -197,6 +200,7 @@ class Objects:
             retention_mode=held.mode,
             retain_until_ms=held.until_ms,
             legal_hold=attributes.legal_hold,
+            encryption=attributes.encryption,
         )
         await self.versions.push(stack, record)
         caused = await self._notifications.of(stack.bucket, attributes.cause, key, record)
@@ -363,13 +367,18 @@ class Objects:
             raise NoSuchKey
         return blob
 
-    def read(self, blob: BlobRecord, start: int, stop: int) -> Awaitable[bytes]:
-        """Return bytes [start, stop) of a blob, verified. For spans of up to some MiB."""
-        return self._blobs.read(blob, start, stop)
+    def read(self, blob: BlobRecord, start: int, stop: int, key: bytes = b"") -> Awaitable[bytes]:
+        """Return bytes [start, stop) of a blob, verified. For spans of up to some MiB.
 
-    def stream(self, blob: BlobRecord, start: int, stop: int) -> AsyncGenerator[bytes, None]:
+        `key` is the data key of an encrypted object.
+        """
+        return self._blobs.read(blob, start, stop, key)
+
+    def stream(
+        self, blob: BlobRecord, start: int, stop: int, key: bytes = b""
+    ) -> AsyncGenerator[bytes, None]:
         """Yield bytes [start, stop) of a blob, each piece verified before it is yielded."""
-        return self._blobs.stream(blob, start, stop)
+        return self._blobs.stream(blob, start, stop, key)
 
 
 def _marker_headers(marker: ObjectRecord) -> dict[str, str]:

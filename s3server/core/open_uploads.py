@@ -24,16 +24,18 @@ class OpenUploads:
 
         Raises what `body` raises, NoSuchBucket; then nothing has changed.
         """
-        head = None if body.head is None else await self._blobs.write(bucket.pool, body.head)
+        key_of_bytes, head, head_size = attributes.data_key, None, 0
+        if body.head is not None:
+            head_size = body.head.size
+            head = await self._blobs.write(bucket.pool, body.head, key_of_bytes)
         try:
             content = await body.rest()
-            rest = await self._blobs.write(bucket.pool, _Bytes(content))
+            rest = await self._blobs.write(bucket.pool, _Bytes(content), key_of_bytes)
         except Exception:
             await self._blobs.discard(head)
             raise
-        size = len(content) + (0 if head is None else head.size)
         version = NewVersion(
-            size=size,
+            size=head_size + len(content),
             etag=body.etag,
             attributes=attributes,
             checksums=body.checksums,
@@ -41,14 +43,23 @@ class OpenUploads:
         )
         if head is None or rest is None:
             return await self._objects.commit_bytes(bucket, key, head or rest, version)
-        return await self._commit_both(bucket, key, (head, rest), version)
+        return await self._commit_both(bucket, key, (head, rest), version, size=head_size)
 
     async def _commit_both(
-        self, bucket: BucketRecord, key: str, refs: tuple[DataRef, DataRef], version: NewVersion
+        self,
+        bucket: BucketRecord,
+        key: str,
+        refs: tuple[DataRef, DataRef],
+        version: NewVersion,
+        size: int,
     ) -> ObjectRecord:
-        """Commit both pieces as a composite blob: each has one use, by it."""
+        """Commit both pieces, the first of `size` bytes, as a composite blob: each has one use."""
         version.blob = self._blobs.ids.blob_id()
-        parts = tuple(BlobPart(ref.blob, ref.size, at) for at, ref in enumerate(refs, 1))
+        sizes = (size, version.size - size)
+        parts = tuple(
+            BlobPart(ref.blob, part_size, at)
+            for at, (ref, part_size) in enumerate(zip(refs, sizes, strict=True), 1)
+        )
         composite = BlobRecord(size=version.size, parts=parts)
         version.writes = [
             *self._blobs.adopt(refs[0]),

@@ -104,6 +104,7 @@ class BucketRecord(Record, frozen=True, array_like=True, kw_only=True):
     lock_years: int = 0
     head_on_get_url: bool = False  # a URL signed for GET is good for HEAD too
     lifecycle: bytes = b""  # digest of its lifecycle configuration; empty: none
+    encryption: str = ""  # of new objects that say nothing of it: "AES256"; "": none
 
 
 class ObjectRecord(Record, frozen=True, array_like=True, kw_only=True):

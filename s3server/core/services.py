@@ -8,6 +8,7 @@ from s3server.core.access import Access
 from s3server.core.buckets import Buckets
 from s3server.core.clock import Clock
 from s3server.core.copying import Copying
+from s3server.core.keys import KeyRing
 from s3server.core.lifecycle import Lifecycle
 from s3server.core.listing import Listing
 from s3server.core.multipart import Multipart
@@ -43,6 +44,7 @@ class Services:
     listing: Listing
     lifecycle: Lifecycle
     users: Users
+    key_ring: KeyRing
     topics: Topics
     notifications: Notifications
     regions: Regions

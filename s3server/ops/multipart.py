@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from s3server.core.multipart import ChosenPart, Digest, format_upload_id, parse_upload_id
-from s3server.core.records import PartRecord, UploadRecord
+from s3server.core.records import ObjectRecord, PartRecord, UploadRecord
 from s3server.core.versions import shown_version_id
 from s3server.errors import InvalidArgument, InvalidRequest, MalformedXML, NoSuchUpload
 from s3server.operation import Ctx, handles
@@ -21,6 +21,7 @@ from s3server.ops.attributes import (
 )
 from s3server.ops.bucket_lifecycle import expiration_of
 from s3server.ops.bucket_list import page_size, spell_url
+from s3server.ops.encryption import customer_key, told_encryption, with_encryption
 from s3server.ops.refusals import check_owner, refuse
 from s3server.wire.checksums import ALGORITHMS, whole_adler32, whole_checksum
 
@@ -36,6 +37,7 @@ async def create_multipart_upload(ctx: Ctx, request: dict[str, Any]) -> dict[str
     algorithm = request.get("ChecksumAlgorithm") or ""
     checksum_type = _checksum_type(algorithm, request.get("ChecksumType") or "")
     attributes = await with_acl(ctx, request, attributes_of(ctx, request))
+    attributes = with_encryption(ctx, request, attributes)
     upload = await ctx.services.multipart.create(
         ctx.require_bucket(),
         request["Key"],
@@ -47,6 +49,7 @@ async def create_multipart_upload(ctx: Ctx, request: dict[str, Any]) -> dict[str
         "Bucket": request["Bucket"],
         "Key": request["Key"],
         "UploadId": format_upload_id(upload.id),
+        **told_encryption(upload.encryption),
     }
     if algorithm:
         result |= {"ChecksumAlgorithm": algorithm, "ChecksumType": checksum_type}
@@ -57,7 +60,7 @@ async def create_multipart_upload(ctx: Ctx, request: dict[str, Any]) -> dict[str
 async def complete_multipart_upload(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Make an object of the chosen parts; no byte is written again."""
     check_owner(ctx, request)
-    refuse(request, "SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
+    customer_key(ctx, request)  # the parts are encrypted already: it only has to be one
     parts = (request.get("MultipartUpload") or {}).get("Parts") or []
     if not 1 <= len(parts) <= MAX_PARTS:
         raise MalformedXML
@@ -83,6 +86,7 @@ async def complete_multipart_upload(ctx: Ctx, request: dict[str, Any]) -> dict[s
         "VersionId": shown_version_id(bucket, record),
         "Expiration": await expiration_of(ctx, bucket, request["Key"], record),
         **checksums_of(record),
+        **_told(record),
     }
 
 
@@ -131,6 +135,12 @@ async def list_multipart_uploads(ctx: Ctx, request: dict[str, Any]) -> dict[str,
         if page.last_upload:
             result["NextUploadIdMarker"] = format_upload_id(page.last_upload)
     return result
+
+
+def _told(record: ObjectRecord) -> dict[str, str]:
+    """Return what of an object's encryption the answer to its completion has room for."""
+    told = told_encryption(record.encryption)
+    return {name: value for name, value in told.items() if name == "ServerSideEncryption"}
 
 
 def _upload_entry(upload: UploadRecord, spell: Any) -> dict[str, Any]:

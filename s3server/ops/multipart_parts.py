@@ -12,8 +12,9 @@ from s3server.errors import EntityTooLarge, InvalidArgument
 from s3server.operation import Ctx, handles
 from s3server.ops.attributes import at, quote_etag, shown_checksums
 from s3server.ops.bucket_list import page_size
+from s3server.ops.encryption import OF_SOURCE, data_key_of, told_encryption
 from s3server.ops.multipart import MAX_PARTS
-from s3server.ops.object_copy import REFUSED, check_source_conditions, open_source
+from s3server.ops.object_copy import check_source_conditions, open_source
 from s3server.ops.refusals import ENCRYPTION, check_owner, refuse
 from s3server.wire.checksums import ADLER32, ALGORITHMS, DEFAULT_ALGORITHM, RunningAdler32, new_md5
 from s3server.wire.ranges import parse_copy_range
@@ -27,21 +28,28 @@ async def upload_part(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Store one part of an upload."""
     check_owner(ctx, request)
     refuse(request, *ENCRYPTION)
+    told: dict[str, str] = {}
+
+    def data_key(encryption: bytes) -> bytes:
+        told.update(told_encryption(encryption))
+        return data_key_of(ctx, request, encryption)
+
     part = await ctx.services.multipart.put_part(
         ctx.require_bucket(),
         request["Key"],
         request["UploadId"],
         _part_number(request),
         request["Body"],
+        data_key=data_key,
     )
-    return {"ETag": quote_etag(part.etag), **shown_checksums(part.checksums)}
+    return {"ETag": quote_etag(part.etag), **shown_checksums(part.checksums), **told}
 
 
 @handles("UploadPartCopy")
 async def upload_part_copy(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Store a part from bytes of an object that is here already."""
     check_owner(ctx, request)
-    refuse(request, *ENCRYPTION, *REFUSED)
+    refuse(request, *ENCRYPTION)
     number, services = _part_number(request), ctx.services
     target = (ctx.require_bucket(), request["Key"], request["UploadId"])
     upload = await services.multipart.get(*target)
@@ -53,11 +61,16 @@ async def upload_part_copy(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     if stop - start > MAX_PART_BYTES:
         raise EntityTooLarge(ProposedSize=str(stop - start), MaxSizeAllowed=str(MAX_PART_BYTES))
     digests = PartDigests(upload.checksum_algorithm or DEFAULT_ALGORITHM)
-    ref = await services.copying.copy_bytes(record, start, stop, target[0].pool, digests)
+    keys = (
+        data_key_of(ctx, request, record.encryption, OF_SOURCE),
+        data_key_of(ctx, request, upload.encryption),
+    )
+    ref = await services.copying.copy_bytes(record, start, stop, target[0].pool, digests, keys=keys)
     part = services.multipart.part(number, stop - start, digests.etag, digests.checksums)
     part = await services.multipart.commit_part(*target, ref, part)
     return {
         "CopySourceVersionId": shown_version_id(source.bucket, record),
+        **told_encryption(upload.encryption),
         "CopyPartResult": {
             "ETag": quote_etag(part.etag),
             "LastModified": at(part.modified_ms),

@@ -11,7 +11,8 @@ from s3server.errors import InvalidArgument
 from s3server.operation import Ctx, handles
 from s3server.ops.attributes import at, checksums_of, shown_checksums
 from s3server.ops.bucket_list import page_size
-from s3server.ops.refusals import check_owner, refuse
+from s3server.ops.encryption import data_key_of
+from s3server.ops.refusals import check_owner
 
 ATTRIBUTES = frozenset({"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"})
 MAX_PARTS_LISTED = 1_000
@@ -21,7 +22,6 @@ MAX_PARTS_LISTED = 1_000
 async def get_object_attributes(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Return those attributes of a version that are asked for, and that it has."""
     check_owner(ctx, request)
-    refuse(request, "SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
     wanted = set(request["ObjectAttributes"])
     if not wanted <= ATTRIBUTES:
         raise InvalidArgument(
@@ -32,6 +32,7 @@ async def get_object_attributes(ctx: Ctx, request: dict[str, Any]) -> dict[str, 
     bucket, version_id = ctx.require_bucket(), request.get("VersionId")
     record = await ctx.services.objects.get(bucket, request["Key"], version_id)
     ctx.confirm_read(bucket, request["Key"], record, version_id)
+    data_key_of(ctx, request, record.encryption)  # who lacks it is not told
     attributes: dict[str, Any] = {
         "ETag": record.etag,
         "Checksum": checksums_of(record) or None,

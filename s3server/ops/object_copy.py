@@ -25,22 +25,18 @@ from s3server.ops.attributes import (
     write_condition,
 )
 from s3server.ops.bucket_lifecycle import expiration_of
+from s3server.ops.encryption import OF_SOURCE, data_key_of, told_encryption, with_encryption
 from s3server.ops.refusals import check_owner, refuse
 from s3server.wire.conditions import check_copy_source_conditions
 
 MAX_COPY_BYTES = 5 * 1024**3
-REFUSED = (
-    "CopySourceSSECustomerAlgorithm",
-    "CopySourceSSECustomerKey",
-    "CopySourceSSECustomerKeyMD5",
-)
 
 
 @handles("CopyObject")
 async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Copy an object; within a pool only metadata is written."""
     check_owner(ctx, request)
-    refuse(request, *REFUSED, "ChecksumAlgorithm")
+    refuse(request, "ChecksumAlgorithm")
     given = attributes_of(ctx, request, ctx.cause("ObjectCreated:Copy"))
     given = await with_acl(ctx, request, given)
     replaced = _directive(request, "MetadataDirective") == "REPLACE"
@@ -49,8 +45,9 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         raise InvalidRequest("x-amz-tagging goes with x-amz-tagging-directive: REPLACE only.")
     target = (ctx.require_bucket(), request["Key"])
     source = await open_source(ctx, request)
+    reencrypts = any(request.get(name) for name in ("ServerSideEncryption", "SSECustomerKey"))
     is_itself = (source.bucket, source.key) == target and source.version_id is None
-    if not replaced and is_itself:
+    if not replaced and is_itself and not reencrypts:
         raise InvalidRequest(
             "This copy request is illegal because it is trying to copy an object to itself "
             "without changing the object's metadata, storage class, website redirect location "
@@ -68,7 +65,10 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
                 "The specified copy source is larger than the maximum allowable size for a copy "
                 f"source: {MAX_COPY_BYTES}"
             )
-        copy = given
+        # Between encrypted objects the data key is wrapped anew, and no byte is written.
+        source_key = data_key_of(ctx, request, record.encryption, OF_SOURCE)
+        copy = with_encryption(ctx, request, given, source_key)
+        copy = replace(copy, source_key=source_key)
         if not replaced:
             # Where a page is elsewhere is not copied: the copy says its own.
             headers = [pair for pair in record.headers if pair[0] != REDIRECT]
@@ -84,6 +84,7 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         "VersionId": shown_version_id(target[0], record),
         "Expiration": await expiration_of(ctx, *target, record),
         "CopySourceVersionId": shown_version_id(source.bucket, copied[0]),
+        **told_encryption(record.encryption),
         "CopyObjectResult": {
             "ETag": quote_etag(record.etag),
             "LastModified": at(record.modified_ms),

@@ -13,8 +13,9 @@ from s3server.errors import InvalidArgument, InvalidPartNumber, InvalidRequest
 from s3server.operation import Ctx, handles
 from s3server.ops.attributes import at, checksums_of, describe, quote_etag, whole_checksums
 from s3server.ops.bucket_lifecycle import expiration_of
+from s3server.ops.encryption import data_key_of, told_encryption
 from s3server.ops.object_ranges import PIECE_BYTES, MultiRange
-from s3server.ops.refusals import check_owner, refuse
+from s3server.ops.refusals import check_owner
 from s3server.wire.conditions import check_read_conditions
 from s3server.wire.digest_fields import WANTS, told_digests
 from s3server.wire.ranges import parse_range
@@ -34,11 +35,11 @@ OVERRIDES = {
 async def get_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Return an object, one range of it, several ranges, or one part."""
     record, result = await _open(ctx, request)
-    spans = result.pop("@spans")
+    spans, key = result.pop("@spans"), result.pop("@key", b"")
     objects = ctx.services.objects
     if len(spans) > 1:
         blob = await objects.blob_of(record)
-        answer = _several(ctx, blob, spans, record, result)
+        answer = _several(ctx, blob, spans, record, result, key=key)
         answer["Body"] = await begun(answer["Body"])
         return result | answer
     start, stop = spans[0]
@@ -47,9 +48,9 @@ async def get_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         return result
     blob = await objects.blob_of(record)
     if stop - start <= PIECE_BYTES:
-        result["Body"] = await objects.read(blob, start, stop)
+        result["Body"] = await objects.read(blob, start, stop, key)
     else:
-        result["Body"] = await begun(objects.stream(blob, start, stop))
+        result["Body"] = await begun(objects.stream(blob, start, stop, key))
     return result
 
 
@@ -57,10 +58,10 @@ async def get_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
 async def head_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Return what GetObject would say of an object, without its bytes."""
     record, result = await _open(ctx, request)
-    spans = result.pop("@spans")
+    spans, _ = result.pop("@spans"), result.pop("@key", b"")
     if len(spans) > 1:
         blob = await ctx.services.objects.blob_of(record)
-        answer = _several(ctx, blob, spans, record, result)
+        answer = _several(ctx, blob, spans, record, result, key=b"")
         answer.pop("Body")
         return result | answer
     return result
@@ -72,6 +73,8 @@ def _several(
     spans: Sequence[tuple[int, int]],
     record: ObjectRecord,
     result: Mapping[str, Any],
+    *,
+    key: bytes,
 ) -> dict[str, Any]:
     answer = MultiRange(
         ctx.services.objects,
@@ -80,6 +83,7 @@ def _several(
         record.size,
         result["ContentType"],
         boundary=ctx.request_id,
+        key=key,
     )
     return answer.describe()
 
@@ -90,11 +94,13 @@ async def _open(ctx: Ctx, request: dict[str, Any]) -> tuple[ObjectRecord, dict[s
     is_plain = len(request) == 2 and ctx.http.headers.keys().isdisjoint(WANTS)
     if not is_plain:
         check_owner(ctx, request)
-        refuse(request, "SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
     bucket, version_id = ctx.require_bucket(), request.get("VersionId")
     record = await ctx.services.objects.get(bucket, request["Key"], version_id)
     ctx.confirm_read(bucket, request["Key"], record, version_id)
     result = describe(record)
+    if record.encryption or "SSECustomerAlgorithm" in request:
+        result["@key"] = data_key_of(ctx, request, record.encryption)
+        result.update(told_encryption(record.encryption))
     if bucket.versioning:
         result["VersionId"] = shown_version_id(bucket, record)
     if bucket.lifecycle and version_id is None:
@@ -110,7 +116,7 @@ async def _open(ctx: Ctx, request: dict[str, Any]) -> tuple[ObjectRecord, dict[s
     is_whole = "ContentRange" not in result and len(spans) == 1
     if is_whole and request.get("ChecksumMode") == "ENABLED":
         result.update(checksums_of(record))
-    etag = "" if record.part_count else record.etag
+    etag = "" if record.part_count or record.encryption else record.etag
     told = told_digests(ctx.http.headers, whole_checksums(record), etag, is_whole=is_whole)
     if told:
         result["@headers"] = told

@@ -11,6 +11,7 @@ from s3server.core.versions import shown_version_id
 from s3server.operation import Ctx, handles
 from s3server.ops.acls import with_acl
 from s3server.ops.attributes import attributes_of, checksums_of, quote_etag
+from s3server.ops.encryption import told_encryption, with_encryption
 from s3server.wire.xml_write import escape
 
 _URL = re.compile(r"https?://[!-~]+").fullmatch  # printable ASCII without blanks
@@ -21,11 +22,13 @@ async def post_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Store the file of a form; the answer is the one that the form asks for."""
     bucket, key, form = ctx.require_bucket(), request["Key"], ctx.http.headers
     attributes = await with_acl(ctx, request, attributes_of(ctx, request))
+    attributes = with_encryption(ctx, request, attributes)
     record = await ctx.services.open_uploads.put(bucket, key, request["Body"], attributes)
     host, etag = form.get("host", ""), quote_etag(record.etag)
     location = f"{ctx.http.scheme}://{host}{ctx.http.raw_path.rstrip('/')}/{quote(key)}"
     version = shown_version_id(bucket, record)
     result: dict[str, Any] = {"ETag": etag, "VersionId": version, **checksums_of(record)}
+    result |= told_encryption(record.encryption)
     after = _redirection(form, bucket.name, key, etag)
     if after:
         return {**result, "@status": 303, "@headers": {"location": after}}

@@ -9,6 +9,7 @@ from s3server.operation import Ctx, handles
 from s3server.ops.acls import with_acl
 from s3server.ops.attributes import attributes_of, checksums_of, quote_etag, write_condition
 from s3server.ops.bucket_lifecycle import expiration_of
+from s3server.ops.encryption import told_encryption, with_encryption
 from s3server.ops.refusals import check_owner, refuse
 
 
@@ -20,6 +21,7 @@ async def put_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     bucket = ctx.require_bucket()
     attributes = attributes_of(ctx, request, ctx.cause("ObjectCreated:Put"))
     attributes = await with_acl(ctx, request, attributes)
+    attributes = with_encryption(ctx, request, attributes)
     record = await ctx.services.objects.put(
         bucket,
         request["Key"],
@@ -32,4 +34,5 @@ async def put_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         "VersionId": shown_version_id(bucket, record),
         "Expiration": await expiration_of(ctx, bucket, request["Key"], record),
         **checksums_of(record),
+        **told_encryption(record.encryption),
     }

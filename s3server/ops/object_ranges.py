@@ -31,8 +31,13 @@ class MultiRange:
         content_type: str,
         *,
         boundary: str,
+        key: bytes = b"",
     ) -> None:
-        """Prepare the answer. `boundary` is of this answer alone: no object can contain it."""
+        """Prepare the answer. `boundary` is of this answer alone: no object can contain it.
+
+        `key` is the data key of an encrypted object.
+        """
+        self._key = key
         self._boundary = boundary
         self._objects, self._blob, self._spans = objects, blob, spans
         self._heads = [
@@ -60,14 +65,17 @@ class MultiRange:
         for group in near_groups(self._spans):
             if group[0][1] - group[0][0] > PIECE_BYTES:
                 head = self._heads[position]
-                async with aclosing(self._objects.stream(self._blob, *group[0])) as stream:
+                pieces_of = self._objects.stream(self._blob, *group[0], self._key)
+                async with aclosing(pieces_of) as stream:
                     async for piece in stream:
                         yield head + piece
                         head = b""
                 position += 1
                 continue
             first = min(start for start, _ in group)
-            data = await self._objects.read(self._blob, first, max(stop for _, stop in group))
+            data = await self._objects.read(
+                self._blob, first, max(stop for _, stop in group), self._key
+            )
             pieces = []
             for start, stop in group:
                 pieces += [self._heads[position], data[start - first : stop - first]]

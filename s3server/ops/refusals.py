@@ -10,10 +10,6 @@ from s3server.errors import AccessDenied, InvalidStorageClass
 from s3server.operation import Ctx
 
 ENCRYPTION = (
-    "ServerSideEncryption",
-    "SSECustomerAlgorithm",
-    "SSECustomerKey",
-    "SSECustomerKeyMD5",
     "SSEKMSKeyId",
     "SSEKMSEncryptionContext",
     "BucketKeyEnabled",

@@ -208,7 +208,6 @@ async def test_unknown_directive_is_refused(source: Store, directive: str) -> No
 @pytest.mark.parametrize(
     "header",
     [
-        {"x_amz_copy_source_server_side_encryption_customer_algorithm": "AES256"},
         {"x_amz_checksum_algorithm": "SHA256"},
     ],
 )

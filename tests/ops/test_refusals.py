@@ -6,18 +6,11 @@ import pytest
 
 from tests.support.served import Store
 
-CUSTOMER_KEY = {
-    "x-amz-server-side-encryption-customer-algorithm": "AES256",
-    "x-amz-server-side-encryption-customer-key": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
-    "x-amz-server-side-encryption-customer-key-md5": "hRasmdxgYDKV3nvbahU1MA==",
-}
 ON_WRITES = {
-    "encryption": {"x-amz-server-side-encryption": "AES256"},
     "kms": {"x-amz-server-side-encryption": "aws:kms"},
     "kms key": {"x-amz-server-side-encryption-aws-kms-key-id": "key"},
     "kms context": {"x-amz-server-side-encryption-context": "e30="},
     "bucket key": {"x-amz-server-side-encryption-bucket-key-enabled": "true"},
-    "customer key": CUSTOMER_KEY,
 }
 WRITES = [("PUT", "/data/new", {}), ("POST", "/data/new?uploads", {})]
 WRITES += [("PUT", "/data/new", {"x-amz-copy-source": "data/key"})]
@@ -33,12 +26,6 @@ async def test_header_of_a_feature_that_is_missing_stores_nothing(
     with data.untouched():
         answer = await data.alice(method, target, headers={**headers, **ON_WRITES[what]})
     assert answer.outcome == (501, "NotImplemented")
-
-
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_customer_key_on_a_read_is_not_ignored(data: Store, method: str) -> None:
-    await data.alice.made("/data/key", body=b"x")
-    assert (await data.alice(method, "/data/key", headers=CUSTOMER_KEY)).status == 501
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from s3server.core.blobs import Blobs
 from s3server.core.buckets import Buckets
 from s3server.core.clock import Ids
 from s3server.core.copying import Copying
+from s3server.core.keys import KeyRing
 from s3server.core.lifecycle import Lifecycle
 from s3server.core.lifecycle_rules import Calendar
 from s3server.core.listing import Listing
@@ -107,6 +109,10 @@ async def lookup(access_key_id: str) -> Credential | None:
     return CREDENTIALS.get(access_key_id)
 
 
+def _keys_file() -> Path:
+    return Path(tempfile.mkdtemp(prefix="keys-")) / "encryption.keys"
+
+
 @dataclass(slots=True)
 class Store:
     """A server on dictionaries, and who talks to it."""
@@ -119,6 +125,7 @@ class Store:
     proxies: tuple[str, ...] = ()
     more_pools: tuple[str, ...] = ()  # beside "default"
     clock: ManualClock = field(default_factory=ManualClock)
+    keys: Path = field(default_factory=_keys_file)
     meta: WatchedStore = field(default_factory=WatchedStore)
     pool: WatchedPool = field(init=False)
     services: Services = field(init=False)
@@ -165,6 +172,7 @@ class Store:
             pools=pools,
         )
         return Services(
+            key_ring=KeyRing(self.keys),
             buckets=buckets,
             access=Access(self.meta, buckets),
             objects=objects,

@@ -240,3 +240,15 @@ async def _create_bucket(config: Config) -> None:
 async def _find_bucket(config: Config) -> BucketRecord:
     async with open_buckets(config) as buckets:
         return await buckets.get("data")
+
+
+def test_encryption_keys_are_rotated(capsys, store: str) -> None:
+    ids = []
+    for _ in range(2):
+        status, out, _ = run(capsys, "encryption", "rotate", "--dir", store, "--json")
+        assert status == 0
+        ids.append(json.loads(out)["key"])
+    file = Path(store) / "encryption.keys"
+    assert len(set(ids)) == len(file.read_text().split()) == 2
+    file.chmod(0o644)
+    assert run(capsys, "encryption", "rotate", "--dir", store)[0] == 3

@@ -1,0 +1,164 @@
+"""Data keys of encrypted objects: wrapped by the key ring (SSE-S3) or by the client's key (SSE-C).
+
+Source: "Protecting data with server-side encryption", Amazon S3 user guide. The ring is a file of
+keys, one in hexadecimal per line; the last one wraps, all of them unwrap. It is read again when it
+changes, so that a rotation holds at once in every process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from s3server.core.sealing import KEY_BYTES
+from s3server.errors import AccessDenied
+
+NONCE = 12
+_PURPOSE = b"s3server data key"
+
+
+class KeyRingError(Exception):
+    """The key ring cannot be used: it is readable by others, damaged, or lacks a key."""
+
+
+class Envelope(msgspec.Struct, frozen=True, array_like=True):
+    """How an object is encrypted; what `ObjectRecord.encryption` holds."""
+
+    kind: str  # "AES256" or "SSE-C"
+    key_id: str  # of the ring's key; for SSE-C the MD5 of the client's, in base64
+    wrapped: bytes  # nonce, data key, tag
+
+    @property
+    def is_customers(self) -> bool:
+        return self.kind == "SSE-C"
+
+
+def write_envelope(envelope: Envelope) -> bytes:
+    """Return the stored form."""
+    return msgspec.msgpack.encode(envelope)
+
+
+def read_envelope(stored: bytes) -> Envelope:
+    """Return what an object's record says of its encryption."""
+    return msgspec.msgpack.decode(stored, type=Envelope)
+
+
+def wrap_for_customer(data_key: bytes, key: bytes, key_md5: str) -> Envelope:
+    """Wrap a data key by the key that a client sent and will have to send again."""
+    return Envelope("SSE-C", key_md5, _wrap(key, data_key))
+
+
+def unwrap_for_customer(envelope: Envelope, key: bytes) -> bytes:
+    """Return the data key. Raises AccessDenied for another key than that of the upload."""
+    try:
+        return _unwrap(key, envelope.wrapped)
+    except InvalidTag:
+        raise AccessDenied from None
+
+
+class KeyRing:
+    """The keys of SSE-S3."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._state: tuple[int, int, int] | None = None
+        self._keys: dict[str, bytes] = {}
+
+    def wrap(self, data_key: bytes) -> Envelope:
+        """Wrap a data key by the last key of the ring, which is made where there is none."""
+        if not self._path.exists():
+            self.create()
+        keys = self._load()
+        key_id = next(reversed(keys))
+        return Envelope("AES256", key_id, _wrap(keys[key_id], data_key))
+
+    def unwrap(self, envelope: Envelope) -> bytes:
+        """Return a data key. Raises KeyRingError where the ring lacks the key."""
+        key = self._load().get(envelope.key_id) if self._path.exists() else None
+        if key is None:
+            raise KeyRingError(f"{self._path} lacks the key {envelope.key_id}")
+        return _unwrap(key, envelope.wrapped)
+
+    def create(self) -> None:
+        """Make the first key, unless somebody was faster."""
+        with self._locked():
+            if not self._path.exists():
+                self._add_key()
+
+    def rotate(self) -> str:
+        """Add a key, which wraps from now on; return its id. Durable on return."""
+        with self._locked():
+            self._add_key()
+        return next(reversed(self._load()))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Let one process at a time add keys: none must lose another's."""
+        with self._path.with_name(f".{self._path.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _add_key(self) -> None:
+        lines = ""
+        if self._path.exists():
+            self._load()  # nothing is added to what cannot be used
+            lines = self._path.read_text("ascii")
+        key = secrets.token_bytes(KEY_BYTES)
+        temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with open(descriptor, "w", encoding="ascii") as file:
+                file.write(f"{lines}{key.hex()}\n")
+                file.flush()
+                os.fsync(descriptor)
+            temporary.replace(self._path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _load(self) -> dict[str, bytes]:
+        found = self._path.stat()
+        state = found.st_mtime_ns, found.st_ino, found.st_size
+        if state == self._state:
+            return self._keys
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            raise KeyRingError(f"{self._path} must be readable by its owner only: chmod 600")
+        try:
+            keys = [bytes.fromhex(line) for line in self._path.read_text("ascii").split()]
+        except ValueError:
+            keys = []
+        if not keys or any(len(key) != KEY_BYTES for key in keys):
+            raise KeyRingError(
+                f"{self._path} does not hold keys of {KEY_BYTES} bytes in hexadecimal"
+            )
+        if os.access(self._path.parent, os.W_OK):  # else nobody has just written it
+            _sync_directory(self._path.parent)  # a key is used only once it cannot be lost
+        self._keys = {sha256(key).hexdigest()[:16]: key for key in keys}
+        self._state = state
+        return self._keys
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _wrap(key: bytes, data_key: bytes) -> bytes:
+    nonce = os.urandom(NONCE)
+    return nonce + AESGCM(key).encrypt(nonce, data_key, _PURPOSE)
+
+
+def _unwrap(key: bytes, wrapped: bytes) -> bytes:
+    return AESGCM(key).decrypt(wrapped[:NONCE], wrapped[NONCE:], _PURPOSE)
