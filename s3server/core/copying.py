@@ -10,6 +10,7 @@ from typing import Protocol
 
 from s3server.core.blobs import Blobs
 from s3server.core.commit import Commits, Plan
+from s3server.core.etags import etag_of, md5_of
 from s3server.core.objects import Attributes, NewVersion, Objects, Pairs, WriteCondition
 from s3server.core.records import BucketRecord, ObjectRecord
 from s3server.meta.base import ConflictError, MetadataStore
@@ -45,6 +46,10 @@ class Digests(Protocol):
     def checksums(self) -> Pairs: ...
 
 
+class _UnlikeError(Exception):
+    """One of source and copy is encrypted and the other is not: they cannot share bytes."""
+
+
 class Copying:
     """Copies of objects and of parts of objects."""
 
@@ -65,9 +70,7 @@ class Copying:
         starts again if the source has changed meanwhile. Raises what Objects.locate() raises, and
         PreconditionFailed.
         """
-        record = await self._objects.get(source.bucket, source.key, source.version_id)
-        is_alike = bool(record.encryption) == bool(describe(record).encryption)
-        if source.bucket.pool != target[0].pool or not is_alike:
+        if source.bucket.pool != target[0].pool:
             return await self._copy_bytes(source, target, describe, condition)
 
         async def plan() -> Plan[ObjectRecord]:
@@ -75,7 +78,7 @@ class Copying:
             record = found.record
             new = _version_like(record, describe(record), condition)
             if bool(record.encryption) != bool(new.attributes.encryption):
-                raise ConflictError(found.check)  # replaced since by one that cannot be shared
+                raise _UnlikeError
             shared = await self._blobs.share(record.blob)
             if shared is None:  # the source was replaced and collected since it was read
                 raise ConflictError(found.check)
@@ -84,7 +87,10 @@ class Copying:
             made.checks.append(found.check)
             return made
 
-        return await self._commit(plan)
+        try:
+            return await self._commit(plan)
+        except _UnlikeError:
+            return await self._copy_bytes(source, target, describe, condition)
 
     async def _copy_bytes(
         self,
@@ -127,9 +133,10 @@ class Copying:
 def _version_like(
     record: ObjectRecord, attributes: Attributes, condition: WriteCondition
 ) -> NewVersion:
+    md5 = md5_of(record.etag, record.encryption, attributes.source_key)
     return NewVersion(
         size=record.size,
-        etag=record.etag,
+        etag=etag_of(md5, attributes.encryption, attributes.data_key),
         attributes=attributes,
         checksums=record.checksums,
         checksum_type=record.checksum_type,

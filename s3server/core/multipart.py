@@ -17,6 +17,7 @@ from s3server.core import records
 from s3server.core.blobs import Blobs
 from s3server.core.clock import Clock
 from s3server.core.commit import Commits, Plan
+from s3server.core.etags import etag_of
 from s3server.core.locks import Retention
 from s3server.core.notifications import Cause
 from s3server.core.objects import (
@@ -154,10 +155,11 @@ class Multipart:
         `data_key` returns the key that goes with an upload's encryption, or raises.
         """
         upload = await self.get(bucket, key, upload_id)
-        ref = await self._blobs.write(bucket.pool, body, data_key(upload.encryption))
-        return await self.commit_part(
-            bucket, key, upload_id, ref, self.part(number, body.size, body.etag, body.checksums)
-        )
+        key_of_bytes = data_key(upload.encryption)
+        ref = await self._blobs.write(bucket.pool, body, key_of_bytes)
+        etag = etag_of(body.etag, upload.encryption, key_of_bytes)
+        part = self.part(number, body.size, etag, body.checksums)
+        return await self.commit_part(bucket, key, upload_id, ref, part)
 
     def part(self, number: int, size: int, etag: str, checksums: Pairs = ()) -> PartRecord:
         """Return the record of a part uploaded now."""

@@ -13,6 +13,7 @@ from s3server.core import records
 from s3server.core.blobs import Blobs
 from s3server.core.clock import Clock
 from s3server.core.commit import Commits, Plan
+from s3server.core.etags import etag_of
 from s3server.core.lifecycle_rules import Calendar
 from s3server.core.locks import NOT_RETAINED, Retention, default_retention
 from s3server.core.notifications import Cause, Caused, Notifications
@@ -148,7 +149,7 @@ class Objects:
             ref,
             NewVersion(
                 size=body.size,
-                etag=body.etag,
+                etag=etag_of(body.etag, attributes.encryption, attributes.data_key),
                 attributes=attributes,
                 checksums=body.checksums,
                 checksum_type="FULL_OBJECT",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from s3server.core import records
 from s3server.core.blobs import Blobs
 from s3server.core.commit import Plan
+from s3server.core.etags import etag_of
 from s3server.core.objects import Attributes, NewVersion, Objects
 from s3server.core.records import BlobPart, BlobRecord, BucketRecord, ObjectRecord, encode
 from s3server.meta.base import Put
@@ -36,7 +37,7 @@ class OpenUploads:
             raise
         version = NewVersion(
             size=head_size + len(content),
-            etag=body.etag,
+            etag=etag_of(body.etag, attributes.encryption, key_of_bytes),
             attributes=attributes,
             checksums=body.checksums,
             checksum_type="FULL_OBJECT",

@@ -28,6 +28,7 @@ from s3server.operation import Ctx
 
 CUSTOMER = ("SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
 OF_SOURCE = "CopySource"
+_SAID = frozenset({"ServerSideEncryption", *CUSTOMER})
 _NEEDS_KEY = (
     "The object was stored using a form of Server Side Encryption. The correct parameters must be "
     "provided to retrieve the object."
@@ -42,6 +43,8 @@ def with_encryption(
     The data key is a new one where none is given. Raises InvalidArgument, InvalidRequest,
     InvalidEncryptionAlgorithmError, NotImplemented.
     """
+    if not ctx.require_bucket().encryption and _SAID.isdisjoint(request):
+        return attributes
     customer = customer_key(ctx, request)
     wanted = request.get("ServerSideEncryption") or ""
     if wanted.startswith("aws:"):

@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
+from s3server.core.etags import etag_of
 from s3server.core.records import PartRecord
 from s3server.core.versions import shown_version_id
 from s3server.errors import EntityTooLarge, InvalidArgument
@@ -66,7 +67,8 @@ async def upload_part_copy(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         data_key_of(ctx, request, upload.encryption),
     )
     ref = await services.copying.copy_bytes(record, start, stop, target[0].pool, digests, keys=keys)
-    part = services.multipart.part(number, stop - start, digests.etag, digests.checksums)
+    etag = etag_of(digests.etag, upload.encryption, keys[1])
+    part = services.multipart.part(number, stop - start, etag, digests.checksums)
     part = await services.multipart.commit_part(*target, ref, part)
     return {
         "CopySourceVersionId": shown_version_id(source.bucket, record),

@@ -98,7 +98,7 @@ async def _open(ctx: Ctx, request: dict[str, Any]) -> tuple[ObjectRecord, dict[s
     record = await ctx.services.objects.get(bucket, request["Key"], version_id)
     ctx.confirm_read(bucket, request["Key"], record, version_id)
     result = describe(record)
-    if record.encryption or "SSECustomerAlgorithm" in request:
+    if record.encryption or not is_plain:  # of a plain one only a key sent in vain is to be told
         result["@key"] = data_key_of(ctx, request, record.encryption)
         result.update(told_encryption(record.encryption))
     if bucket.versioning:

@@ -270,3 +270,54 @@ async def test_md5_of_the_bytes_is_not_told_of_them(safe: Store) -> None:
     await safe.alice.made("/data/key", body=BODY, headers=SSE)
     got = await safe.alice("HEAD", "/data/key", headers={"want-digest": "md5"})
     assert got.header("digest") is None
+
+
+def is_md5_of(answer: Answer, data: bytes) -> bool:
+    etag = (answer.header("etag") or answer.text("ETag") or "").strip('"')
+    assert len(bytes.fromhex(etag)) == 16  # what clients take for that of one upload
+    return etag == hashlib.md5(data).hexdigest()
+
+
+async def test_etag_is_the_md5_but_of_objects_with_customers_keys(safe: Store) -> None:
+    client, etags = tls(safe), set()
+    assert is_md5_of(await client("PUT", "/data/sse-s3", body=BODY, headers=SSE), BODY)
+    for key in ("one", "two"):
+        put = await client("PUT", f"/data/{key}", body=BODY, headers=customer())
+        got = await client("GET", f"/data/{key}", headers=customer())
+        assert not is_md5_of(put, BODY)
+        assert put.header("etag") == got.header("etag")
+        etags.add(put.header("etag"))
+    assert len(etags) == 2  # nor does it tell that two hold the same
+    matched = customer() | {"if-match": etags.pop() or ""}
+    statuses = [
+        (await client("HEAD", f"/data/{key}", headers=matched)).status for key in ("one", "two")
+    ]
+    assert sorted(statuses) == [200, 412]
+
+
+@pytest.mark.parametrize("after", list(STATES))
+async def test_etag_follows_the_encryption_of_a_copy(safe: Store, after: str) -> None:
+    client = tls(safe)
+    await client.made("/data/key", body=BODY, headers=customer())
+    headers = {"x-amz-copy-source": "/data/key", **STATES[after], **customer(b"k", COPY_SOURCE)}
+    copied = await client("PUT", "/data/copy", headers=headers)
+    assert is_md5_of(copied, BODY) == (after in ("plain", "SSE-S3"))
+
+
+async def test_etag_of_a_part_with_a_customers_key_is_not_its_md5(safe: Store) -> None:
+    client = tls(safe)
+    await client.made("/data/source", body=BODY)
+    upload = await begin(client, "/data/key", customer())
+    target = f"/data/key?partNumber=1&uploadId={upload}"
+    sent = await client("PUT", target, body=BODY, headers=customer())
+    copy = customer() | {"x-amz-copy-source": "/data/source"}
+    copied = await client("PUT", target, headers=copy)
+    assert not is_md5_of(sent, BODY)
+    assert not is_md5_of(copied, BODY)
+
+
+async def test_customers_key_without_its_algorithm_is_refused_on_reads(safe: Store) -> None:
+    await safe.alice.made("/data/key", body=BODY)
+    name = "x-amz-server-side-encryption-customer-key"
+    got = await tls(safe)("GET", "/data/key", headers={name: customer()[name]})
+    assert got.outcome == (400, "InvalidArgument")
