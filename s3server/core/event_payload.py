@@ -27,7 +27,8 @@ def make_message(
     is_test = event.name == "TestEvent"
     body = _test(event, host_id) if is_test else _records(event, sequence, attributes, region)
     cloud = _cloud_event(event, sequence, region) if attributes.get("cloudevents") == "true" else {}
-    return Message(sequence.hex(), topic.name, _encode(body), cloud)
+    key = f"{event.bucket}/{event.key}"
+    return Message(sequence.hex(), topic.name, _encode(body), key, cloud)
 
 
 def _records(

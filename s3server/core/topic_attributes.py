@@ -34,6 +34,8 @@ _CHECKS: dict[str, Callable[[str], bool]] = {
     "amqp-exchange": lambda text: 0 < len(text.encode()) <= 255,
     "amqp-ack-level": _one_of("none", "broker", "routable"),
     "http-ack-level": _is_http_level,
+    "kafka-ack-level": _one_of("none", "broker"),
+    "mechanism": _one_of("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
     "use-ssl": _is_flag,
     "verify-ssl": _is_flag,
     "persistent": _is_flag,

@@ -14,6 +14,7 @@ class Message(msgspec.Struct, frozen=True):
     id: str
     topic: str  # name of the topic; the routing key on AMQP
     body: bytes  # JSON
+    key: str = ""  # of messages whose order counts: bucket and key
     attributes: Mapping[str, str] = {}  # CloudEvents 1.0 context attributes, where asked for
 
 

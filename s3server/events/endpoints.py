@@ -13,13 +13,13 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-_PORTS = {"amqp": 5672, "amqps": 5671, "http": 80, "https": 443}
+_PORTS = {"amqp": 5672, "amqps": 5671, "http": 80, "https": 443, "kafka": 9092}
 
 
 class Endpoint(msgspec.Struct, frozen=True):
     """Where to publish."""
 
-    scheme: str  # amqp, amqps, http, https
+    scheme: str  # amqp, amqps, http, https, kafka
     host: str
     port: int
     user: str = ""

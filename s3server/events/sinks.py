@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import cast
 
-from s3server.events.base import EventSink
+from s3server.events.base import EventSink, PublishError
 from s3server.events.endpoints import Endpoint
 from s3server.events.webhook import WebhookOptions, WebhookSink
 
@@ -21,6 +21,21 @@ def make_sink(endpoint: Endpoint, attributes: Mapping[str, str]) -> EventSink:
         level = cast("amqp.AckLevel", attributes.get("amqp-ack-level", "broker"))
         options = amqp.AmqpOptions(attributes["amqp-exchange"], level, verify, ca_file)
         return amqp.AmqpSink(endpoint, options)
+    if endpoint.scheme == "kafka":
+        try:
+            from s3server.events import kafka  # noqa: PLC0415 (an optional extra)
+        except ImportError:
+            raise PublishError("Kafka needs the extra: pip install s3server[kafka]") from None
+        return kafka.KafkaSink(
+            endpoint,
+            kafka.KafkaOptions(
+                attributes.get("kafka-ack-level", "broker"),
+                attributes.get("mechanism", "PLAIN"),
+                attributes.get("use-ssl") == "true",
+                verify,
+                ca_file,
+            ),
+        )
     return WebhookSink(
         endpoint,
         WebhookOptions(

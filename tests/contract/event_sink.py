@@ -11,7 +11,7 @@ from s3server.events.base import EventSink, Message, PublishError
 
 def messages(count: int, first: int = 0) -> list[Message]:
     return [
-        Message(f"{number:024x}", "topic", b'{"n": %d}' % number)
+        Message(f"{number:024x}", "topic", b'{"n": %d}' % number, "key")
         for number in range(first, first + count)
     ]
 

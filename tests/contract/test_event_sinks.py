@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pika
 import pytest
+from confluent_kafka import Consumer, Producer
+from confluent_kafka import Message as KafkaMessage
 
+from s3server.events import kafka
 from s3server.events.amqp import AmqpOptions, AmqpSink
 from s3server.events.base import EventSink, PublishError
 from s3server.events.endpoints import parse_endpoint
+from s3server.events.kafka import KafkaOptions, KafkaSink
 from s3server.events.webhook import SIGNATURE, WebhookOptions, WebhookSink, sign
 from tests.contract.event_sink import EventSinkContract, Receiver, messages
 from tests.support.memory_sink import MemorySink
@@ -123,6 +127,71 @@ class TestWebhookSink(EventSinkContract):
         else:
             with pytest.raises(PublishError, match=str(status)):
                 await sink.publish(messages(1))
+        await sink.close()
+
+
+class KafkaReceiver(Receiver):
+    """A cluster of one broker, which librdkafka has built in: it speaks the protocol over TCP."""
+
+    def __init__(self) -> None:
+        self._cluster: Producer | None = Producer({"test.mock.num.brokers": 1, "log_level": 0})
+        (broker,) = self._cluster.list_topics(timeout=10).brokers.values()
+        self._address = f"{broker.host}:{broker.port}"
+        self.messages: list[KafkaMessage] = []
+
+    def sink(self) -> EventSink:
+        return KafkaSink(parse_endpoint(f"kafka://{self._address}"), KafkaOptions())
+
+    async def received(self, count: int) -> list[bytes]:
+        await asyncio.to_thread(self._consume, count)
+        return [message.value() for message in self.messages]
+
+    def _consume(self, count: int) -> None:
+        consumer = Consumer({
+            "bootstrap.servers": self._address, "group.id": f"of-{count}", "log_level": 0,
+            "auto.offset.reset": "earliest", "enable.auto.commit": False,
+        })  # fmt: skip
+        consumer.subscribe(["topic"])
+        self.messages.clear()
+        while len(self.messages) < count:
+            message = consumer.poll(WAIT_S)
+            assert message is not None, "the messages do not come"
+            self.messages.append(message)
+        consumer.close()
+
+    async def break_off(self) -> None:
+        self._cluster = None
+
+    async def resume(self) -> None:
+        raise NotImplementedError
+
+
+class TestKafkaSink(EventSinkContract):
+    @pytest.fixture
+    def receiver(self, monkeypatch: pytest.MonkeyPatch) -> KafkaReceiver:
+        monkeypatch.setattr(kafka, "DELIVERY_S", 5.0)
+        return KafkaReceiver()
+
+    async def test_what_does_not_answer_raises_and_later_takes_all(
+        self, receiver: Receiver
+    ) -> None:
+        """That cluster cannot be started again where it was: only the first half."""
+        sink = receiver.sink()
+        await sink.publish(messages(1))
+        await receiver.break_off()
+        with pytest.raises(PublishError):
+            await sink.publish(messages(3, 1))
+        await sink.close()
+
+    async def test_messages_of_one_object_have_its_key_and_their_id(
+        self, receiver: KafkaReceiver
+    ) -> None:
+        sink, (sent,) = receiver.sink(), messages(1)
+        await sink.publish([sent])
+        await receiver.received(1)
+        (message,) = receiver.messages
+        assert message.key() == sent.key.encode()
+        assert dict(message.headers() or ())["event-id"] == sent.id.encode()
         await sink.close()
 
 

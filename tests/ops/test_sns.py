@@ -68,7 +68,7 @@ async def test_setting_one_attribute_keeps_the_others(store: Store) -> None:
         {"push-endpoint": "http://[::1]:80/"},
         {"push-endpoint": "http://0x7f000001/"},
         {"push-endpoint": "file:///etc/passwd"},
-        {"push-endpoint": "kafka://broker.test:5672"},
+        {"push-endpoint": "kafka://broker.test:9092"},  # not allowed by the operator
         {"push-endpoint": "amqp://broker.test:0x1"},
         {"push-endpoint": "amqp://broker.test:5672\r\nX: y"},
         {"amqp-exchange": ""},
