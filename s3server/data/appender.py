@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import queue
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -19,6 +20,8 @@ from s3server.model import ShardPlace
 
 VOLUME_LIMIT = 256 << 20  # bytes after which a new volume is begun
 BATCH_LIMIT = 1024  # blobs
+IDLE_S = 60.0  # without a blob, after which the volumes are let go of
+HOLD_S = 3600.0  # after which a volume is let go of in any case: compaction takes no open ones
 
 # Where a record lies on an OSD, or why it does not.
 Outcome = ShardPlace | OSError
@@ -44,11 +47,14 @@ class Appender:
         fanout: Fanout,
         *,
         volume_limit: int = VOLUME_LIMIT,
+        idle_s: float = IDLE_S,
+        hold_s: float = HOLD_S,
     ) -> None:
         self._osds = osds
         self._new_volume_id = new_volume_id
         self._fanout = fanout
         self._volume_limit = volume_limit
+        self._idle_s, self._hold_s = idle_s, hold_s
         self._volumes: dict[int, VolumeWriter] = {}
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._threads = Threads(1, name="appender")
@@ -88,7 +94,7 @@ class Appender:
 
     def _serve(self, volumes: dict[int, VolumeWriter]) -> None:
         """Append what waits, batch after batch, until told to end or given up."""
-        while volumes is self._volumes and (first := self._queue.get()) is not None:
+        while volumes is self._volumes and (first := self._next(volumes)) is not None:
             batch = [first]
             ends = False
             with contextlib.suppress(queue.Empty):
@@ -102,6 +108,14 @@ class Appender:
             self._settle(batch, volumes)
             if ends:
                 return
+
+    def _next(self, volumes: dict[int, VolumeWriter]) -> _Waiting | None:
+        """Wait for what is to be appended; let go of the volumes where nothing is for a while."""
+        try:
+            return self._queue.get(timeout=self._idle_s)
+        except queue.Empty:
+            volumes.clear()
+            return self._queue.get()
 
     def _settle(self, batch: list[_Waiting], volumes: dict[int, VolumeWriter]) -> None:
         outcomes: list[list[Outcome]] | Exception
@@ -135,9 +149,11 @@ class Appender:
         self, groups: Mapping[int, list[Record]], volumes: dict[int, VolumeWriter]
     ) -> dict[int, OSError]:
         """Open volumes on the OSDs that have none with room; return the errors of those OSDs."""
-        due = [
-            osd for osd in groups if osd not in volumes or volumes[osd].end >= self._volume_limit
-        ]
+        oldest_s = time.monotonic() - self._hold_s
+        for osd, volume in list(volumes.items()):
+            if volume.end >= self._volume_limit or volume.since_s <= oldest_s:
+                del volumes[osd]
+        due = [osd for osd in groups if osd not in volumes]
         jobs = [(osd, partial(self._open_volume, osd, groups[osd], volumes)) for osd in due]
         found = zip(due, self._fanout.run(jobs), strict=True)
         return {osd: error for osd, error in found if error}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ class VolumeWriter:
         """Create the volume durably, locked before others can see it; OSError where that fails."""
         self.id = volume
         self.end = VOLUME_HEADER
+        self.since_s = time.monotonic()
         self._osd = osd
         osd.confirm()
         vfs = osd.vfs

@@ -8,7 +8,7 @@ that refuses leaves behind is found by the sweep and by compaction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from s3server.core import records
 from s3server.core.clock import Clock
 from s3server.core.holds import held_blobs, held_by
-from s3server.core.records import BlobRecord, GarbageRecord, decode, encode
+from s3server.core.records import BlobRecord, GarbageRecord, Record, decode, encode
 from s3server.data.base import DataError, Pool
 from s3server.meta.base import (
     Check,
@@ -75,7 +75,7 @@ class Collect:
         """Work off the oldest garbage that is past its grace: requests may still be reading it."""
         garbage = records.GARBAGE
         rows = await self._meta.scan(garbage, after_prefix(garbage), limit=ROWS_PER_STEP)
-        if damaged := [row for row in rows if not _is_sound(row)]:
+        if damaged := [row for row in rows if not _is_sound(GarbageRecord, row[1])]:
             await self._set_aside(damaged)
             return Collected(has_more=True)
         due = self._due(rows)
@@ -98,6 +98,20 @@ class Collect:
             aside = records.store_key("set-aside/") + key
             await self._meta.commit([Put(aside, row), Delete(key)], [Unchanged(key, row)])
 
+    async def _leave_out(self, due: Sequence[_Due], damaged: Set[bytes]) -> Collected:
+        """Set aside the references to blobs whose rows cannot be read; the others go on."""
+        for each in due:
+            bad = [blob for blob in each.now if records.blob_key(blob) in damaged]
+            if not bad:
+                continue
+            _log.error("blob row is damaged", blobs=[blob.hex() for blob in bad])
+            kept = GarbageRecord(blobs=tuple(bad), since_ms=each.since_ms)
+            aside = records.store_key("set-aside/") + each.key + bad[0]  # of each step another
+            later = [blob for blob in (*each.now, *each.later) if blob not in bad]
+            writes = [Put(aside, encode(kept)), _rest(each, later)]
+            await self._meta.commit(writes, [Unchanged(each.key, each.row)])
+        return Collected(has_more=True)
+
     def _due(self, rows: Sequence[Row]) -> list[_Due]:
         due: list[_Due] = []
         room, now_ms = BLOBS_PER_STEP, self._clock.now_ms()
@@ -116,6 +130,8 @@ class Collect:
         keys = list(dict.fromkeys(records.blob_key(blob) for each in due for blob in each.now))
         found = await self._meta.get_many(keys)
         rows = {key: row for key, row in zip(keys, found, strict=True) if row is not None}
+        if damaged := {key for key, row in rows.items() if not _is_sound(BlobRecord, row)}:
+            return await self._leave_out(due, damaged)
         blobs = {key: decode(BlobRecord, row) for key, row in rows.items()}
         due = await self._not_held(due, blobs)
         if not due:
@@ -166,9 +182,9 @@ class Collect:
                 await pool.delete(ref)
 
 
-def _is_sound(row: Row) -> bool:
+def _is_sound(kind: type[Record], row: bytes) -> bool:
     try:
-        decode(GarbageRecord, row[1])
+        decode(kind, row)
     except CorruptRecordError:
         return False
     return True

@@ -2,8 +2,9 @@
 
 A record in a volume is live where its blob's row says that a copy lies at exactly this place.
 A volume that is less than half live is emptied: its live blobs are appended to today's volumes
-and their rows changed. A volume without a live record is unlinked in a later round, after readers
-that found it in a row had time to finish, and after it was looked through once more.
+and their rows changed; so are small volumes once an OSD has many of them. A volume without a live
+record is unlinked in a later round, after readers that found it in a row had time to finish, and
+after it was looked through once more.
 
 Nothing is remembered on disk: after a crash at any point a new round finds the same, and copies
 that no row came to refer to are dead records like others.
@@ -16,8 +17,9 @@ from collections import deque
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import groupby, islice
 
+import structlog
 from msgspec import structs
 
 from s3server.core.blobs import ADOPT_WITHIN_MS
@@ -27,12 +29,14 @@ from s3server.core.records import BlobRecord, blob_key, decode, encode
 from s3server.data.base import DataError, Pool
 from s3server.data.layout import RECORD_HEADER
 from s3server.data.osd_directory import DirectoryOsd, VolumeFile
-from s3server.meta.base import MetadataStore, Put, Unchanged
+from s3server.meta.base import CorruptRecordError, MetadataStore, Put, Unchanged
 from s3server.model import DataRef, ShardPlace
 
 RECORDS_AT_ONCE = 64  # looked up together; those that move are in memory together
 SCAN_BYTES_PER_STEP = 256 << 20  # of volumes looked through; only headers are read
 MOVE_BYTES_PER_STEP = 64 << 20  # of blobs written again
+SMALL_BYTES = 16 << 20  # a volume below this is small
+MERGE_FROM = 16  # small volumes of an OSD: then they become one
 
 _Record = tuple[bytes, int, int]  # blob, offset, size
 
@@ -61,7 +65,8 @@ class Compact:
 
     A volume is looked at once nobody has it open and nothing was appended for `lease_ms`: until
     then a commit that refers to its last records may be under way. One that is not worth it is
-    looked at again after `rest_ms`; a dead one goes after `grace_ms`.
+    looked at again after `rest_ms`; a dead one goes after `grace_ms`. Small ones of an OSD that are
+    worth it are emptied nevertheless when there are MERGE_FROM of them.
     """
 
     name = "compact"
@@ -86,6 +91,9 @@ class Compact:
         self._queue: deque[_Volume] = deque()
         self._not_before: dict[_Volume, int] = {}  # time of the next look
         self._dead: set[_Volume] = set()  # as the last look found them
+        self._worthy: set[_Volume] = set()  # that the last look left as they are
+        self._merging: set[_Volume] = set()  # to be emptied in this round, whatever is in them
+        self._log = structlog.get_logger("jobs")
 
     async def step(self) -> Compacted:
         """Look at the next volumes; empty or remove those that are worth it."""
@@ -112,12 +120,15 @@ class Compact:
             found.update(_Volume(osd.id, file) for file in files if not file.is_open)
         self._not_before = {each: at for each, at in self._not_before.items() if each in found}
         self._dead &= found
-        self._queue.extend(
+        sealed = [
             volume
             for volume in sorted(found, key=lambda volume: (volume.osd, volume.file.id))
             if volume.file.modified_s * 1000 + self._lease_ms <= now
-            and self._not_before.get(volume, now) <= now
-        )
+        ]
+        due = {volume for volume in sealed if self._not_before.get(volume, now) <= now}
+        self._worthy &= found - due
+        self._merging = _to_merge([each for each in sealed if each in due | self._worthy])
+        self._queue.extend(each for each in sealed if each in due | self._merging)
 
     def _rest(self, volume: _Volume) -> None:
         self._not_before[volume] = self._clock.now_ms() + self._rest_ms
@@ -125,11 +136,13 @@ class Compact:
     async def _look_at(self, volume: _Volume) -> Compacted:
         """Do what the volume's live bytes ask for; `has_more` where that was only a part."""
         live = 0
+        self._worthy.discard(volume)
         async with aclosing(self._live_records(volume)) as found:
             async for records in found:
                 live += sum(RECORD_HEADER + size for _, _, size in records)
-                if 2 * live >= volume.file.size:  # the rest of it need not be read
-                    self._dead.discard(volume)
+                if 2 * live >= volume.file.size and volume not in self._merging:
+                    self._dead.discard(volume)  # the rest of it need not be read
+                    self._worthy.add(volume)
                     self._rest(volume)
                     return Compacted()
         if not live:
@@ -170,7 +183,11 @@ class Compact:
         blob, offset, size = record
         place = ShardPlace(volume.osd, volume.file.id, offset)
         key = blob_key(blob)
-        ref = _lies_at(await self._meta.get(key), place)
+        try:
+            ref = _lies_at(await self._meta.get(key), place)
+        except CorruptRecordError as error:  # its bytes stay where they are
+            self._log.error("blob row is damaged", blob=blob.hex(), reason=str(error))
+            return Compacted()
         pool = None if ref is None else self._pools.get(ref.pool)
         if ref is None or pool is None:
             return Compacted()
@@ -193,14 +210,17 @@ class Compact:
         return await self._commit(plan)
 
     async def _live_records(self, volume: _Volume) -> AsyncGenerator[list[_Record], None]:
-        """Yield the records of a volume that rows refer to, a few at a time."""
+        """Yield the records of a volume that rows refer to, a few at a time.
+
+        One whose row is damaged is among them: nobody knows what the row said.
+        """
         scan = self._osds[volume.osd].scan_volume(volume.file.id)
         while records := await asyncio.to_thread(_take, scan):
             rows = await self._meta.get_many([blob_key(blob) for blob, _, _ in records])
             yield [
                 record
                 for record, row in zip(records, rows, strict=True)
-                if _lies_at(row, ShardPlace(volume.osd, volume.file.id, record[1])) is not None
+                if _may_lie_at(row, ShardPlace(volume.osd, volume.file.id, record[1]))
             ]
 
 
@@ -219,6 +239,20 @@ def _lies_at(row: bytes | None, place: ShardPlace) -> DataRef | None:
     """Return where a blob lies, if a copy of it lies at this place."""
     ref = None if row is None else decode(BlobRecord, row).ref
     return ref if ref is not None and place in ref.shards else None
+
+
+def _may_lie_at(row: bytes | None, place: ShardPlace) -> bool:
+    try:
+        return _lies_at(row, place) is not None
+    except CorruptRecordError:
+        return True
+
+
+def _to_merge(volumes: list[_Volume]) -> set[_Volume]:
+    """Return the small ones, which come OSD by OSD, of each OSD that has many."""
+    small = (volume for volume in volumes if volume.file.size < SMALL_BYTES)
+    groups = [list(group) for _, group in groupby(small, key=lambda volume: volume.osd)]
+    return {each for group in groups if len(group) >= MERGE_FROM for each in group}
 
 
 def _sum(*parts: Compacted) -> Compacted:

@@ -25,10 +25,12 @@ from s3server.core.repairs import ASTRAY, LOST, SEEN_WITHOUT_READING, lost_row, 
 from s3server.data.base import DataError, Pool
 from s3server.data.osd_directory import DirectoryOsd
 from s3server.jobs.board import Progress
+from s3server.jobs.scan import ref_of
 from s3server.jobs.throttle import Throttle
 from s3server.meta.base import (
     Check,
     ConflictError,
+    CorruptRecordError,
     Delete,
     MetadataStore,
     Put,
@@ -162,11 +164,20 @@ class Repair:
         for count, blob in enumerate(blobs):
             if count and size > BYTES_PER_STEP:
                 return rows[:count]
-            size += decode(BlobRecord, blob).size if blob is not None else 0
+            ref = None if blob is None else ref_of(blob)
+            size += ref.size if ref is not None else 0
         return rows
 
     async def _work_off(self, key: bytes, row: bytes) -> Repaired:
         """Repair one blob; what cannot be done now leaves the row as it is."""
+        try:
+            return await self._repair(key, row)
+        except CorruptRecordError as error:  # a row says nothing: not this one nor the blob's
+            self._log.error("not repaired", blob=key[2:].hex(), reason=str(error))
+            return Repaired(failed=1)
+
+    async def _repair(self, key: bytes, row: bytes) -> Repaired:
+        """Repair one blob. Raises CorruptRecordError where a row of it is damaged."""
         blob_row = await self._meta.get(records.blob_key(key[2:]))
         ref = None if blob_row is None else decode(BlobRecord, blob_row).ref
         if ref is None:  # it was deleted
@@ -253,9 +264,14 @@ class Repair:
         while self._replaced and self._replaced[0].due_ms <= now:
             gone = self._replaced.popleft()
             row = await self._meta.get(records.blob_key(gone.blob))
-            ref = None if row is None else decode(BlobRecord, row).ref
+            ref = None if row is None else ref_of(row)
             osd = self._osds.get(gone.osd)
-            if osd is None or (ref is not None and ref.shards[gone.index].osd == gone.osd):
+            is_known = row is None or ref is not None  # else it is damaged
+            if (
+                osd is None
+                or not is_known
+                or (ref is not None and ref.shards[gone.index].osd == gone.osd)
+            ):
                 continue
             with suppress(OSError):  # the sweep tries again
                 await asyncio.to_thread(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import structlog
 from msgspec.structs import replace
 
 from s3server.core import records
@@ -23,6 +24,7 @@ from s3server.model import DataRef
 
 ROWS_PER_STEP = 512
 _KEY = store_key("scan")
+_log = structlog.get_logger("jobs")
 
 
 class ScanRecord(Record, frozen=True, array_like=True, kw_only=True):
@@ -115,5 +117,6 @@ def ref_of(row: bytes) -> DataRef | None:
     """Return where a blob lies; None where it has no bytes of its own, or its row is damaged."""
     try:
         return decode(BlobRecord, row).ref
-    except CorruptRecordError:  # found and told of by the verification of the metadata
+    except CorruptRecordError as error:  # the verification of the metadata tells which one
+        _log.error("blob row is damaged", reason=str(error))
         return None

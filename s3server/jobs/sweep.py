@@ -14,13 +14,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
+import structlog
+
 from s3server.core.blobs import ADOPT_WITHIN_MS
 from s3server.core.clock import Clock
 from s3server.core.records import BlobRecord, blob_key, decode
 from s3server.data.osd_directory import DirectoryOsd, ShardFile
-from s3server.meta.base import MetadataStore
+from s3server.meta.base import CorruptRecordError, MetadataStore
 
 SHARDS_PER_STEP = 1_024
+
+_log = structlog.get_logger("jobs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +121,15 @@ def _take(walk: Iterator[ShardFile]) -> list[ShardFile]:
 
 
 def _refers(row: bytes | None, osd: DirectoryOsd, file: ShardFile) -> bool:
-    """Tell whether a blob's row says that this shard of it lies in a file on this OSD."""
-    ref = None if row is None else decode(BlobRecord, row).ref
+    """Tell whether a blob's row says that this shard of it lies in a file on this OSD.
+
+    A row that is damaged may have said so.
+    """
+    try:
+        ref = None if row is None else decode(BlobRecord, row).ref
+    except CorruptRecordError as error:
+        _log.error("blob row is damaged", blob=file.blob.hex(), reason=str(error))
+        return True
     if ref is None or not ref.stripe or file.index >= len(ref.shards):
         return False
     return ref.shards[file.index].osd == osd.id

@@ -270,3 +270,22 @@ async def test_damaged_row_is_set_aside_and_does_not_stop_collection(
     assert pool.blob_count == 1
     aside = await store.meta.get(records.store_key("set-aside/") + key)
     assert aside == row[:-1] + b"?"
+
+
+async def test_damaged_blob_row_keeps_its_bytes_and_does_not_stop_collection(
+    store: TestStore, pool: MemoryPool
+) -> None:
+    bucket = await store.bucket()
+    for key in "abc":
+        await store.put(bucket, key, b"x")
+    (key, row), *_ = await store.rows(records.BLOB)
+    blob, *others = [each[len(records.BLOB) :] for each, _ in await store.rows(records.BLOB)]
+    damaged = row[:-1] + bytes((row[-1] ^ 1,))
+    together = GarbageRecord(blobs=(blob, *others), since_ms=0)
+    await store.meta.commit([Put(key, damaged), Append(records.GARBAGE, encode(together))])
+    await store.collect_all()
+    assert [] == await store.rows(records.GARBAGE)
+    assert [(key, damaged)] == await store.rows(records.BLOB)
+    assert pool.blob_count == 1
+    ((_, aside),) = await store.rows(records.store_key("set-aside/"))
+    assert (blob,) == decode(GarbageRecord, aside).blobs

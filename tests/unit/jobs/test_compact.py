@@ -19,7 +19,7 @@ from s3server.data.layout import RECORD_HEADER, VOLUME_HEADER
 from s3server.data.osd_directory import DirectoryOsd
 from s3server.data.placed import PlacedPool
 from s3server.jobs import compact as module
-from s3server.jobs.compact import Compact, Compacted
+from s3server.jobs.compact import MERGE_FROM, Compact, Compacted
 from s3server.meta.base import Check, Put, UnavailableError, Write
 from s3server.meta.memory import MemoryStore
 from s3server.model import DataRef
@@ -169,6 +169,61 @@ async def test_volume_less_than_half_live_is_emptied_and_removed(site: Site) -> 
     assert set() == set(old) & set(site.volumes())
     assert 3 == len(site.volumes())
     await site.verify(bucket, range(6, 10))
+
+
+async def seal_small_volumes(site: Site, bucket: BucketRecord, numbers: range) -> None:
+    for number in numbers:
+        await site.store.put(bucket, f"k{number:03}", pattern(4096, seed=number))
+        await site.seal()
+
+
+async def test_small_volumes_are_merged_once_an_osd_has_many(site: Site) -> None:
+    bucket = await site.store.bucket()
+    await seal_small_volumes(site, bucket, range(MERGE_FROM - 1))
+    assert Compacted() == await site.run()  # all are live, and rest
+    await seal_small_volumes(site, bucket, range(MERGE_FROM - 1, MERGE_FROM))
+    assert MERGE_FROM == (await site.run()).moved
+    for _ in range(2):
+        site.clock.now += COMPACT_GRACE_MS
+        await site.run()
+    assert 3 == len(site.volumes())
+    await site.verify(bucket, range(MERGE_FROM))
+
+
+async def test_small_volumes_that_cannot_be_merged_rest_like_others(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = await site.store.bucket()
+    await seal_small_volumes(site, bucket, range(MERGE_FROM))
+    tries: list[bytes] = []
+
+    async def full(pool: PlacedPool, ref: DataRef) -> DataRef:
+        tries.append(ref.blob)
+        raise FullError("no space")
+
+    monkeypatch.setattr(PlacedPool, "rewrite", full)
+    assert (Compacted(), 3 * MERGE_FROM) == (await site.run(), len(tries))
+    site.clock.now += REST_MS - 1
+    assert (Compacted(), 3 * MERGE_FROM) == (await site.run(), len(tries))
+    monkeypatch.undo()
+    site.clock.now += 1
+    assert MERGE_FROM == (await site.run()).moved
+    await site.verify(bucket, range(MERGE_FROM))
+
+
+async def test_blob_with_a_damaged_row_keeps_its_bytes_and_holds_up_no_other(site: Site) -> None:
+    bucket = await site.fill(10, live=3)
+    key, row = (await site.store.rows(records.BLOB))[0]
+    blob = decode(BlobRecord, row)
+    await site.meta.commit([Put(key, row[:-1] + bytes((row[-1] ^ 1,)))])
+    assert 2 == (await site.run()).moved
+    for _ in range(3):
+        site.clock.now += REST_MS
+        await site.run()
+    assert blob.ref is not None
+    assert (await site.pools["main"].check(blob.ref)).is_whole
+    await site.meta.commit([Put(key, row)])  # as `meta restore` does
+    await site.verify(bucket, range(7, 10))
 
 
 async def test_nothing_is_moved_where_metadata_is_full(site: Site) -> None:

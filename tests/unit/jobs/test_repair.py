@@ -103,6 +103,25 @@ async def test_what_cannot_be_repaired_now_is_tried_again_later(tmp_path: Path) 
     await site.close()
 
 
+async def test_damaged_blob_row_holds_up_neither_scan_scrub_nor_repair(tmp_path: Path) -> None:
+    site = site_of(tmp_path, "replica:3")
+    bucket = await site.fill()
+    ((key, row), *_) = await site.store.rows(records.BLOB)
+    await site.meta.commit([repair_row(ref, [0], MISSING, since_ms=1) for ref in await site.refs()])
+    await site.meta.commit([Put(key, row[:-1] + bytes((row[-1] ^ 1,)))])
+    del site.osds[0]
+    await site.place_on([3, 1, 2])
+    await site.run(site.scan)
+    await site.run(site.deep)
+    assert (await site.heal()).repaired == len(SIZES) - 1
+    assert [key[1:]] == [repair[2:] for repair, _ in await site.store.rows(records.REPAIR)]
+    await site.meta.commit([Put(key, row)])
+    site.clock.now += RETRY_MS + 1
+    assert (await site.heal()).repaired == 1
+    await site.assert_whole(bucket)
+    await site.close()
+
+
 async def test_unreadable_blob_is_listed_and_repaired_once_its_osds_are_back(
     tmp_path: Path,
 ) -> None:

@@ -95,6 +95,19 @@ async def ref_of(site: Site) -> DataRef:
     return row.ref
 
 
+async def test_shards_of_a_blob_whose_row_is_damaged_stay(site: Site) -> None:
+    bucket = await site.store.bucket()
+    data = pattern(LARGE)
+    await site.store.put(bucket, "key", data)
+    await site.pool.write(BytesSource(pattern(LARGE, seed=1)))
+    key, row = (await site.store.rows(records.BLOB))[0]
+    await site.meta.commit([Put(key, row[:-1] + bytes((row[-1] ^ 1,)))])
+    site.age(LEASE_MS)
+    assert Swept(shards=3) == await site.run()
+    await site.meta.commit([Put(key, row)])
+    assert data == await site.store.body(bucket, "key")
+
+
 async def test_young_shards_stay(site: Site) -> None:
     await site.pool.write(BytesSource(pattern(LARGE)))
     site.age(LEASE_MS - 1)
