@@ -86,10 +86,18 @@ class Journal:
         limit = end.size if reserve else end.size - end.size // 4
         return end.offset + size <= limit
 
-    def write(self, end: End, pieces: Sequence[bytes]) -> None:
-        """Make an entry durable in every copy. Raises CopiesError: some may have it then."""
+    def prepare(self, end: End) -> None:
+        """Open every copy. Raises CopiesError where one is not here; nothing was written then."""
         if self._open_segment != end.segment:
             self._open, self._open_segment = {}, end.segment
+        here = {candidate.osd.id for candidate in self._candidates}
+        due = [osd for osd in end.osds if osd not in self._open or osd not in here]
+        if due:
+            self._expect([(osd, partial(self._open_copy, osd, end)) for osd in due])
+
+    def write(self, end: End, pieces: Sequence[bytes]) -> None:
+        """Make an entry durable in every copy. Raises CopiesError: some may have it then."""
+        self.prepare(end)
         jobs = [(osd, partial(self._write, osd, end, pieces)) for osd in end.osds]
         self._expect(jobs)
 
@@ -214,13 +222,13 @@ class Journal:
                 with contextlib.suppress(OSError):
                     osd.vfs.unlink(path)
 
-    def _write(self, osd_id: int, end: End, pieces: Sequence[bytes]) -> None:
+    def _open_copy(self, osd_id: int, end: End) -> None:
         osd = self._osd(osd_id)
-        file = self._open.get(osd_id)
-        if file is None:
-            path = f"{osd.path}/journal/{end.segment:016x}.log"
-            file = self._open[osd_id] = OpenFile(osd.vfs, osd.vfs.open_to_write(path))
-        _append(osd, file, pieces, end.offset)
+        path = f"{osd.path}/journal/{end.segment:016x}.log"
+        self._open[osd_id] = OpenFile(osd.vfs, osd.vfs.open_to_write(path))
+
+    def _write(self, osd_id: int, end: End, pieces: Sequence[bytes]) -> None:
+        _append(self._osd(osd_id), self._open[osd_id], pieces, end.offset)
 
     def _expect(self, jobs: Sequence[tuple[int, Callable[[], None]]]) -> None:
         """Run the jobs; raise CopiesError for those that failed, whose OSDs are suspects then."""

@@ -215,6 +215,7 @@ class LmdbWriter:
         if not self.journal.has_room(end, size, reserve=reserve):
             raise _NoRoomError(end, size)
         self._put_end(txn, after)
+        self.journal.prepare(end)  # where that fails, others may go on: nothing was written
         self._tried = end
         self.journal.write(end, pieces)
 
@@ -236,6 +237,8 @@ class LmdbWriter:
         try:
             with self._env.begin(write=True) as txn:
                 end, sequence = self._unmoved(txn), self._sequence(txn)
+                if failed.errors.keys().isdisjoint(end.osds):
+                    return  # another process was faster
                 self._put_end(
                     txn, self.journal.begin(end, sequence, need=SMALLEST_NEED, reserve=True)
                 )

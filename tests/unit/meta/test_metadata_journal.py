@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from s3server.meta.base import Add, Delete, FullError, Put, UnavailableError
-from s3server.meta.journal_format import HEADER, Segment, parse_segment
+from s3server.meta.journal_files import CopiesError
+from s3server.meta.journal_format import HEADER, Segment, begin, parse_segment
 from s3server.meta.journal_read import History
 from s3server.meta.lmdb import LmdbStore
+from s3server.meta.lmdb_writer import LmdbWriter
 from tests.support.blobs import CLUSTER
 from tests.support.failing_vfs import FailingVfs
 from tests.support.journalled import SEGMENT, Site, rows_of
@@ -84,6 +86,49 @@ async def test_commit_goes_to_another_osd_where_one_fails(
     assert expected == site.replayed()
     # What the OSD has that failed may end with a batch that was never committed.
     assert expected == site.replayed([site.osds()[1], site.osds()[2]])
+
+
+async def test_nothing_is_written_to_any_copy_where_one_is_not_here(site: Site) -> None:
+    """Else another process could take it for a commit before this one goes on elsewhere."""
+    store = site.open()
+    await fill(store, 3)
+    assert store.journal is not None
+    await store.close()
+    (site.root / "osd1").rename(site.root / "taken")
+    before = [path.read_bytes() for osd in (0, 2) for path in site.segments(osd)]
+    end = begin(header(site.segments(0)[0]))
+    with pytest.raises(CopiesError) as failed:
+        site.journal().write(end, [b"entry"])
+    assert [1] == list(failed.value.errors)
+    assert before == [path.read_bytes() for osd in (0, 2) for path in site.segments(osd)]
+
+
+async def test_commit_of_a_process_that_finds_an_osd_gone_goes_on_beside_others(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its failure and its leaving of the segment, one that had all files open commits."""
+    store = site.open()
+    await fill(store, 3)
+    await store.close()
+    another = site.journal()
+    another.prepare(begin(header(site.segments(1)[0])))
+    (site.root / "osd1").rename(site.root / "taken")
+    store = site.open()
+    leave = LmdbWriter._leave_segment
+
+    def beside_another(writer: LmdbWriter, failed: CopiesError) -> None:
+        monkeypatch.undo()
+        (mine, writer.journal), tried = (writer.journal, another), writer._tried
+        writer._try([], reserve=True, is_empty=True)
+        writer.journal, writer._tried = mine, tried
+        leave(writer, failed)
+
+    monkeypatch.setattr(LmdbWriter, "_leave_segment", beside_another)
+    await fill(store, 1, start=3)
+    expected = dict(await rows_of(store))
+    assert 4 == int.from_bytes(expected[b"n"], "big")
+    await store.close()
+    assert expected == site.replayed([each for each in site.osds() if each.id != 1])
 
 
 async def test_two_of_three_copies_are_enough_and_one_is_not(tmp_path: Path) -> None:
