@@ -50,12 +50,7 @@ async def open_metadata(config: Config, on_failure: Callable[[], None] = lambda:
 
     Raises UnavailableError where OSDs belong to a cluster whose metadata are not there.
     """
-    _refuse_to_forget(config)
-    meta = LmdbStore.open(
-        config.storage.meta_dir,
-        map_size=config.storage.map_size_gib << 30,
-        on_failure=on_failure,
-    )
+    meta = open_to_read(config, on_failure)
     try:
         if meta.is_journalled:
             await attach_journal(config, meta)
@@ -63,6 +58,16 @@ async def open_metadata(config: Config, on_failure: Callable[[], None] = lambda:
         await meta.close()
         raise
     return meta
+
+
+def open_to_read(config: Config, on_failure: Callable[[], None] = lambda: None) -> LmdbStore:
+    """Open the store, as open_metadata() does, without its journal: then it takes no commits."""
+    _refuse_to_forget(config)
+    return LmdbStore.open(
+        config.storage.meta_dir,
+        map_size=config.storage.map_size_gib << 30,
+        on_failure=on_failure,
+    )
 
 
 async def attach_journal(config: Config, meta: LmdbStore) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Watch = Annotated[bool, typer.Option("--watch", help="Show it until interrupted, with progress.")]
 
-OSD_COLUMNS = ("osd", "state", "used_percent", "path")
+OSD_COLUMNS = ("osd", "state", "used_percent", "path", "reason")
 JOB_COLUMNS = ("job", "state", "progress", "updated", "note")
 _EVERY_S = 2.0
 

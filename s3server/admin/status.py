@@ -7,14 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 from s3server.cluster.map_record import MapRecord, OsdRecord
-from s3server.cluster.maps import ClusterMaps
+from s3server.cluster.maps import OSD_LIMIT, ClusterMaps
 from s3server.config import Config
 from s3server.core import records
 from s3server.core.clock import SystemClock
 from s3server.core.repairs import ASTRAY, LOST
 from s3server.jobs.board import JobRecord, job_records
 from s3server.meta.base import MetadataStore, after_prefix
-from s3server.metadata import open_metadata
+from s3server.metadata import open_to_read
 
 COUNT_UP_TO = 100_000
 _PAGE = 10_000
@@ -22,15 +22,16 @@ _PAGE = 10_000
 
 async def status_of(config: Config) -> dict[str, Any]:
     """Return the state of a store, whether its server runs or not."""
-    meta = await open_metadata(config)
+    meta = open_to_read(config)
     try:
         maps = ClusterMaps(meta, SystemClock())
         record, osds = await maps.current(), await maps.osds()
+        down = await _down(meta)
         repairs = await _repairs(meta)
         jobs = [_job(job) for job in await job_records(meta)]
     finally:
         await meta.close()
-    rows = [_osd(record, osds[entry.id]) for entry in record.osds if entry.id in osds]
+    rows = [_osd(record, osds[entry.id], down) for entry in record.osds if entry.id in osds]
     return {
         "health": _health(repairs, rows),
         "epoch": record.epoch,
@@ -46,9 +47,18 @@ def _health(repairs: dict[str, int], osds: list[dict[str, Any]]) -> str:
         return f"DAMAGED: {repairs['unreadable']} blobs cannot be read"
     if repairs["degraded"]:
         return f"DEGRADED: {repairs['degraded']} blobs lack shards"
-    if missing := [osd["osd"] for osd in osds if osd["state"] == "missing"]:
-        return f"WARNING: OSDs are missing: {', '.join(map(str, missing))}"
+    for state in ("missing", "down"):
+        if found := [str(osd["osd"]) for osd in osds if osd["state"] == state]:
+            return f"WARNING: OSDs are {state}: {', '.join(found)}"
     return "OK"
+
+
+async def _down(meta: MetadataStore) -> dict[int, str]:
+    """Return the OSDs that are not used since they failed, and why."""
+    prefix = records.osd_down_key()
+    rows = await meta.scan(prefix, after_prefix(prefix), limit=OSD_LIMIT)
+    found = [records.decode(records.DownRecord, row) for _, row in rows]
+    return {each.osd: each.reason for each in found}
 
 
 async def _repairs(meta: MetadataStore) -> dict[str, int]:
@@ -66,13 +76,15 @@ async def _count(meta: MetadataStore, start: bytes, stop: bytes) -> int:
     return count
 
 
-def _osd(record: MapRecord, osd: OsdRecord) -> dict[str, Any]:
-    row = {"osd": osd.id, "state": record.osd(osd.id).state, "path": osd.path}
+def _osd(record: MapRecord, osd: OsdRecord, down: dict[int, str]) -> dict[str, Any]:
+    state = "down" if osd.id in down else record.osd(osd.id).state
+    row = {"osd": osd.id, "state": state, "path": osd.path, "reason": down.get(osd.id, "")}
     try:
         os.stat(f"{osd.path}/osd.json")  # else it is not mounted
         found = os.statvfs(osd.path)
-    except OSError:
-        return {**row, "state": "missing", "used_percent": None}
+    except OSError as error:
+        reason = row["reason"] or error.strerror
+        return {**row, "state": "missing", "reason": reason, "used_percent": None}
     used = 1 - found.f_bavail / found.f_blocks
     return {**row, "used_percent": round(100 * used, 1)}
 

@@ -1,0 +1,69 @@
+"""What `s3server status` tells of a store whose server does not run."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from s3server.admin import cli, quickstart
+from s3server.core.records import DownRecord, encode, osd_down_key
+from s3server.meta.base import Put
+from s3server.metadata import open_metadata
+from s3server.settings import load
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("S3SERVER_ROOT_ACCESS_KEY", raising=False)
+    monkeypatch.delenv("S3SERVER_ROOT_SECRET_KEY", raising=False)
+    quickstart.prepare(tmp_path / "store", osds=None, codec=None, server={})
+    assert 0 == cli.run(["osd", "list", "--dir", str(tmp_path / "store")])  # makes the OSDs
+    return tmp_path / "store"
+
+
+def mark_down(store: Path, osd: int, reason: str) -> None:
+    async def commit() -> None:
+        meta = await open_metadata(load(store / "s3server.toml"))
+        row = DownRecord(osd=osd, since_ms=1, reason=reason)
+        await meta.commit([Put(osd_down_key(osd), encode(row))])
+        await meta.close()
+
+    asyncio.run(commit())
+
+
+def status(store: Path, capfd: pytest.CaptureFixture[str]) -> list[str]:
+    """Return the lines that are printed, where nothing is said beside them."""
+    capfd.readouterr()
+    assert 0 == cli.run(["status", "--dir", str(store)])
+    out, err = capfd.readouterr()
+    assert err == ""
+    return out.splitlines()
+
+
+def words_of(lines: list[str], osd: int) -> list[str]:
+    return next(line.split() for line in lines if line.startswith(f"{osd} "))
+
+
+def test_whole_store_is_ok(store: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    lines = status(store, capfd)
+    pool = "pools: default (replica:3); blobs: 0 degraded, 0 astray, 0 unreadable"
+    assert ["OK", f"epoch 1; {pool}", ""] == lines[:3]
+    assert ["osd", "state", "used_percent", "path", "reason"] == lines[3].split()
+    assert ["0", "in"] == words_of(lines, 0)[:2]
+
+
+def test_osd_that_failed_is_down_and_one_that_is_not_mounted_missing(
+    store: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mark_down(store, 1, "Input/output error")
+    lines = status(store, capfd)
+    assert "WARNING: OSDs are down: 1" == lines[0]
+    assert "down" == words_of(lines, 1)[1]
+    assert ["Input/output", "error"] == words_of(lines, 1)[-2:]
+    assert "in" == words_of(lines, 2)[1]
+    (store / "osd.2").rename(store / "taken")
+    lines = status(store, capfd)
+    assert "WARNING: OSDs are missing: 2" == lines[0]
+    assert ["2", "missing", "None"] == words_of(lines, 2)[:3]
