@@ -31,6 +31,10 @@ class KeyRingError(Exception):
     """The key ring cannot be used: it is readable by others, damaged, or lacks a key."""
 
 
+class LostKeyError(KeyRingError):
+    """The ring lacks a key that something is wrapped by."""
+
+
 class Envelope(msgspec.Struct, frozen=True, array_like=True):
     """How an object is encrypted; what `ObjectRecord.encryption` holds."""
 
@@ -83,11 +87,22 @@ class KeyRing:
         return Envelope("AES256", key_id, _wrap(keys[key_id], data_key))
 
     def unwrap(self, envelope: Envelope) -> bytes:
-        """Return a data key. Raises KeyRingError where the ring lacks the key."""
+        """Return a data key. Raises LostKeyError."""
         key = self._load().get(envelope.key_id) if self._path.exists() else None
         if key is None:
-            raise KeyRingError(f"{self._path} lacks the key {envelope.key_id}")
+            raise LostKeyError(f"{self._path} lacks the key {envelope.key_id}")
         return _unwrap(key, envelope.wrapped)
+
+    def rewrap(self, envelope: Envelope) -> Envelope | None:
+        """Wrap a data key by the last key of the ring; None where that or a client's did.
+
+        Raises LostKeyError.
+        """
+        if envelope.is_customers:
+            return None
+        data_key = self.unwrap(envelope)
+        newest = next(reversed(self._load()))
+        return None if envelope.key_id == newest else self.wrap(data_key)
 
     def create(self) -> None:
         """Make the first key, unless somebody was faster."""

@@ -252,3 +252,9 @@ def test_encryption_keys_are_rotated(capsys, store: str) -> None:
     assert len(set(ids)) == len(file.read_text().split()) == 2
     file.chmod(0o644)
     assert run(capsys, "encryption", "rotate", "--dir", store)[0] == 3
+
+
+def test_keys_of_objects_are_wrapped_anew(capsys, store: str) -> None:
+    run(capsys, "encryption", "rotate", "--dir", store)
+    status, out, _ = run(capsys, "encryption", "rewrap", "--dir", store, "--json")
+    assert (status, json.loads(out)) == (0, {"rewrapped": 0, "lost": 0})
