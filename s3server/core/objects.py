@@ -323,20 +323,18 @@ class Objects:
             if version_id is not None:
                 version = await self.versions.find(stack.bucket, key, version_id)
                 condition.verify(None if version is None else version.record, key)
-                if version is not None:
-                    await self.versions.remove(stack, version, bypass=bypass)
-                    deleted = Deleted(removed=version.record)
-                return Plan(result=deleted, writes=stack.writes, checks=stack.checks)
-            condition.verify(stack.current, key)
-            if stack.bucket.versioning:
+            else:
+                version = None if stack.bucket.versioning else stack.top
+                condition.verify(stack.current, key)
+            if version is not None:
+                await self.versions.remove(stack, version, bypass=bypass)
+                deleted = Deleted(removed=version.record)
+            elif version_id is None and stack.bucket.versioning:
                 marker = ObjectRecord(
                     **self._next_version(stack), size=0, etag="", owner=owner, is_delete_marker=True
                 )
                 await self.versions.push(stack, marker)
                 deleted = Deleted(marker=marker)
-            elif stack.top is not None:
-                await self.versions.remove(stack, stack.top, bypass=bypass)
-                deleted = Deleted(removed=stack.top.record)
             caused = await self._of_deletion(stack.bucket, cause, key, deleted)
             return Plan(
                 result=deleted,

@@ -6,7 +6,11 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.ops.test_bucket_versioning import set_versioning
+from s3server.core.lifecycle_rules import DAY_MS
+from s3server.jobs.lifecycle import LifecycleJob
+from tests.ops.test_bucket_versioning import put, set_versioning
+from tests.support.events import configure, make_topic, waiting
+from tests.support.events import rule as notify
 from tests.support.served import Store
 
 DAYS = "<Expiration><Days>3</Days></Expiration>"
@@ -193,3 +197,33 @@ async def test_stranger_neither_sees_nor_sets_rules(data: Store, who: str | None
             (await client("DELETE", "/data?lifecycle")).outcome,
         ]
     assert outcomes == [(403, "AccessDenied")] * 3
+
+
+async def test_what_rules_remove_is_told_as_events(data: Store) -> None:
+    await set_versioning(data.alice, "Enabled")
+    arn = await make_topic(data.alice, "expiry")
+    assert (await configure(data.alice, notify(arn, "s3:LifecycleExpiration:*"))).status == 200
+    body = document(rule(DAYS, id_="new"), rule(OLD, id_="old"))
+    assert (await data.alice.configure("/data?lifecycle", body)).status == 200
+    old = await put(data.alice, b"old")
+    await put(data.alice, b"new")
+    job = LifecycleJob(
+        data.meta,
+        buckets=data.services.buckets,
+        objects=data.services.objects,
+        multipart=data.services.multipart,
+        lifecycle=data.services.lifecycle,
+        clock=data.clock,
+    )
+    assert await waiting(data.meta) == []
+    for days in (4, 8):
+        data.clock.ms += days * DAY_MS
+        while (await job.step()).has_more:
+            pass
+    events = await waiting(data.meta)
+    assert [(event.name, event.key) for event in events] == [
+        ("LifecycleExpiration:DeleteMarkerCreated", "key"),
+        ("LifecycleExpiration:Delete", "key"),
+    ]
+    marker = (await data.alice("GET", "/data?versions")).text("DeleteMarker/VersionId")
+    assert [event.version_id for event in events] == [marker, old]

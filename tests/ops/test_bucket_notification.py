@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from s3server.core.records import EventRecord
+from tests.ops.test_bucket_versioning import set_versioning
 from tests.support.events import AMQP, configure, make_topic, rule, sns, waiting
 from tests.support.served import BACKLOG, Store
 from tests.support.uploads import begin, complete, send_part
@@ -109,6 +110,16 @@ async def test_delete_markers_are_events_of_their_own(data: Store, topic: str) -
     await data.alice("DELETE", "/data/a")
     await data.alice("DELETE", f"/data/a?versionId={version}")
     assert await names(data) == [("ObjectRemoved:DeleteMarkerCreated", "a")]
+
+
+async def test_versions_that_are_deleted_by_their_id_are_told(data: Store, topic: str) -> None:
+    await set_versioning(data.alice, "Enabled")
+    await configure(data.alice, rule(topic, "s3:ObjectRemoved:Delete"))
+    version = (await data.alice.made("/data/a", body=b"x")).header("x-amz-version-id")
+    for _ in range(2):  # the second time nothing is there
+        await data.alice("DELETE", f"/data/a?versionId={version}")
+    assert await names(data) == [("ObjectRemoved:Delete", "a")]
+    assert (await waiting(data.meta))[0].version_id == version
 
 
 async def test_event_says_what_happened_and_who_did_it(data: Store, topic: str) -> None:
