@@ -130,10 +130,9 @@ def _credentials(directory: Path) -> Layer:
         for key, name in (("access_key", "root_access_key"), ("secret_key", "root_secret_key"))
         if (directory / name).is_file()
     }
-    layer: Layer = {"root": root} if root else {}
-    if (directory / "master.key").is_file():
-        layer["storage"] = {"master_key_file": str(directory / "master.key")}
-    return layer
+    files = (("master_key_file", "master.key"), ("encryption_keys_file", "encryption.keys"))
+    storage = {key: str(directory / name) for key, name in files if (directory / name).is_file()}
+    return {name: table for name, table in (("root", root), ("storage", storage)) if table}
 
 
 class _Environment(EnvSettingsSource):

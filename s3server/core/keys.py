@@ -118,10 +118,19 @@ class KeyRing:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Let one process at a time add keys: none must lose another's."""
-        with self._path.with_name(f".{self._path.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        """Let one process at a time add keys: none must lose another's.
+
+        Raises KeyRingError where nothing can be written: credentials of systemd are read only.
+        """
+        try:
+            with self._path.with_name(f".{self._path.name}.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            raise KeyRingError(
+                f"{self._path}: no key can be added here ({error.strerror}); add a line of "
+                f"{KEY_BYTES} random bytes in hexadecimal where the file comes from"
+            ) from error
 
     def _add_key(self) -> None:
         lines = ""
@@ -145,8 +154,9 @@ class KeyRing:
         state = found.st_mtime_ns, found.st_ino, found.st_size
         if state == self._state:
             return self._keys
-        if stat.S_IMODE(found.st_mode) & 0o077:
-            raise KeyRingError(f"{self._path} must be readable by its owner only: chmod 600")
+        # A group may read it: so shows systemd's access list for the user of a service.
+        if stat.S_IMODE(found.st_mode) & 0o037:
+            raise KeyRingError(f"{self._path} must be its owner's only: chmod 600")
         try:
             keys = [bytes.fromhex(line) for line in self._path.read_text("ascii").split()]
         except ValueError:

@@ -215,10 +215,12 @@ def test_systemd_credentials_are_above_files(file: Path, tmp_path: Path) -> None
     directory.mkdir()
     (directory / "root_secret_key").write_text("from-systemd-012345\n")
     (directory / "master.key").touch()
+    (directory / "encryption.keys").touch()
     loaded = load(file, environ={"CREDENTIALS_DIRECTORY": str(directory)})
 
     assert loaded.root.secret_key.get_secret_value() == "from-systemd-012345"
     assert loaded.storage.master_key_file == directory / "master.key"
+    assert loaded.storage.encryption_keys_file == directory / "encryption.keys"
 
 
 def test_settings_travel_to_another_process_with_their_secrets(file: Path) -> None:
