@@ -28,7 +28,8 @@ from s3server.operation import Ctx
 
 CUSTOMER = ("SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
 OF_SOURCE = "CopySource"
-_SAID = frozenset({"ServerSideEncryption", *CUSTOMER})
+SENT_KEY = frozenset(CUSTOMER)
+_SAID = SENT_KEY | {"ServerSideEncryption"}
 _NEEDS_KEY = (
     "The object was stored using a form of Server Side Encryption. The correct parameters must be "
     "provided to retrieve the object."

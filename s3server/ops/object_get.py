@@ -13,7 +13,7 @@ from s3server.errors import InvalidArgument, InvalidPartNumber, InvalidRequest
 from s3server.operation import Ctx, handles
 from s3server.ops.attributes import at, checksums_of, describe, quote_etag, whole_checksums
 from s3server.ops.bucket_lifecycle import expiration_of
-from s3server.ops.encryption import data_key_of, told_encryption
+from s3server.ops.encryption import SENT_KEY, data_key_of, told_encryption
 from s3server.ops.object_ranges import PIECE_BYTES, MultiRange
 from s3server.ops.refusals import check_owner
 from s3server.wire.conditions import check_read_conditions
@@ -98,7 +98,7 @@ async def _open(ctx: Ctx, request: dict[str, Any]) -> tuple[ObjectRecord, dict[s
     record = await ctx.services.objects.get(bucket, request["Key"], version_id)
     ctx.confirm_read(bucket, request["Key"], record, version_id)
     result = describe(record)
-    if record.encryption or not is_plain:  # of a plain one only a key sent in vain is to be told
+    if record.encryption or not (is_plain or SENT_KEY.isdisjoint(request)):
         result["@key"] = data_key_of(ctx, request, record.encryption)
         result.update(told_encryption(record.encryption))
     if bucket.versioning:
