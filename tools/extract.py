@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Read objects out of OSD directories without the server: snapshot, journal, volumes, shard files.
 
-Needs Python 3.11, msgspec and awscrt; pyeclib for erasure-coded blobs. Imports nothing of the
-server: it follows docs/on-disk-format.md. Whatever does not verify is told of and never extracted.
+Needs Python 3.11, msgspec and awscrt; pyeclib for erasure-coded blobs, cryptography for encrypted
+objects (SSE-S3, whose key ring --keys names; those of clients' keys only clients can read).
+
+Imports nothing of the server: it follows docs/on-disk-format.md. Whatever does not verify is told
+of and never extracted.
 
     extract.py OSD... --list [--only BUCKET[/PREFIX]]
-    extract.py OSD... --to DIRECTORY [--only BUCKET[/PREFIX]]
+    extract.py OSD... --to DIRECTORY [--only BUCKET[/PREFIX]] [--keys FILE]
 
 Exit status 1 where an object is not whole. Reads only.
 """
@@ -13,13 +16,14 @@ Exit status 1 where an object is not whole. Reads only.
 from __future__ import annotations
 
 import argparse
+import hmac
 import json
 import re
 import struct
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from hashlib import md5
+from hashlib import md5, sha256
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
@@ -201,19 +205,19 @@ class Store:
     def __init__(self, osds: dict[int, Path], rows: dict[bytes, bytes]) -> None:
         self.osds, self.rows = osds, rows
 
-    def blob(self, blob: bytes) -> Iterator[bytes]:
-        """Yield the bytes of a blob. Raises DamagedError."""
+    def blob(self, blob: bytes, data_key: bytes) -> Iterator[bytes]:
+        """Yield the bytes of a blob, decrypted if there is a key. Raises DamagedError."""
         row = self.rows.get(b"D" + blob)
         if row is None:
             raise DamagedError(f"blob {blob.hex()} has no row")
         _, _, ref, parts, *_ = [*record(row), (), ()][:5]
         if ref is None:
             for part in parts:
-                yield from self.blob(part[0])
-        elif ref[4]:
-            yield from self._stripes(ref)
-        else:
-            yield self._small(ref)
+                if part[1]:
+                    yield from self.blob(part[0], data_key)
+            return
+        stored = self._stripes(ref) if ref[4] else iter([self._small(ref)])
+        yield from decrypted(stored, data_key) if data_key else stored
 
     def _small(self, ref: list[Any]) -> bytes:
         _, _, blob, size, _, places, checksum = ref
@@ -270,6 +274,49 @@ class Store:
                 raise DamagedError("a block is whole in no copy")
             pieces.append(data)
         return b"".join(pieces)
+
+
+def data_key_of(fields: list[Any], ring: dict[str, bytes]) -> bytes:
+    """Return the key of an encrypted object; none of a plain one. Raises DamagedError."""
+    if len(fields) < 20 or not fields[19]:
+        return b""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 (as needed)
+
+    kind, key_id, wrapped = unpack(fields[19])
+    if kind != "AES256":
+        raise DamagedError("encrypted by a key that its client has")
+    if key_id not in ring:
+        raise DamagedError(f"encrypted by key {key_id}, which --keys has to bring")
+    return AESGCM(ring[key_id]).decrypt(wrapped[:12], wrapped[12:], b"s3server data key")
+
+
+def decrypted(stored: Iterator[bytes], data_key: bytes) -> Iterator[bytes]:
+    """Yield the segments of an encrypted blob as they were. Raises DamagedError."""
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
+    rest = bytearray(next(stored))
+    cipher = AESGCM(hmac.digest(data_key, bytes(rest[:16]), "sha256"))
+    del rest[:16]
+    number, is_last = 0, False
+    while rest or not is_last:
+        while len(rest) < BLOCK + 16 and not is_last:
+            piece = next(stored, None)
+            rest, is_last = rest + (piece or b""), piece is None
+        try:
+            if rest:
+                sealed = bytes(rest[: BLOCK + 16])
+                yield cipher.decrypt(number.to_bytes(12, "big"), sealed, None)
+        except InvalidTag:
+            raise DamagedError(f"segment {number} does not decrypt") from None
+        del rest[: BLOCK + 16]
+        number += 1
+
+
+def ring_of(path: Path | None) -> dict[str, bytes]:
+    """Return the keys in a key ring by their ids."""
+    keys = [bytes.fromhex(line) for line in path.read_text().split()] if path else []
+    return {sha256(key).hexdigest()[:16]: key for key in keys}
 
 
 def codec_of(name: str) -> tuple[int, int]:
@@ -360,15 +407,16 @@ def objects(rows: dict[bytes, bytes], wanted: str) -> Iterator[tuple[str, str, l
                 yield bucket, name, record(rows[key])
 
 
-def extract(store: Store, fields: list[Any], target: Path) -> None:
+def extract(store: Store, fields: list[Any], target: Path, ring: dict[str, bytes]) -> None:
     """Write an object to a file, whole or not at all. Raises DamagedError, OSError."""
     size, etag, blob = fields[1], fields[2], fields[5]
+    data_key = data_key_of(fields, ring)
     target.parent.mkdir(parents=True, exist_ok=True)
     new = target.with_name(target.name[:200] + ".part")
     count, digest = 0, md5(usedforsecurity=False)
     try:
         with new.open("wb") as file:
-            for piece in store.blob(blob) if size else ():
+            for piece in store.blob(blob, data_key) if size else ():
                 count += file.write(piece)
                 digest.update(piece)
         if count != size:
@@ -394,12 +442,14 @@ def main(arguments: list[str] | None = None) -> int:
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--list", action="store_true", help="print size, ETag, bucket and key")
     action.add_argument("--to", type=Path, metavar="DIRECTORY", help="extract into it")
+    parser.add_argument("--keys", type=Path, metavar="FILE", help="key ring of encrypted objects")
     options = parser.parse_args(arguments)
     failed = 0
     try:
         osds, cluster = open_osds(options.osds)
         rows, sequence = load(osds, cluster)
-    except (DamagedError, OSError) as error:
+        ring = ring_of(options.keys)
+    except (DamagedError, OSError, ValueError) as error:
         print(f"extract: {error}", file=sys.stderr)
         return 1
     store = Store(osds, rows)
@@ -408,7 +458,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{fields[1]:>14} {fields[2]:<34} {bucket}/{key}")
             continue
         try:
-            extract(store, fields, path_of(options.to, bucket, key))
+            extract(store, fields, path_of(options.to, bucket, key), ring)
         except (DamagedError, OSError) as error:
             print(f"extract: {bucket}/{key}: {error}", file=sys.stderr)
             failed += 1

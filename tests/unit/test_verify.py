@@ -19,15 +19,17 @@ from s3server.config import Config
 from s3server.core import records
 from s3server.core.clock import SystemClock
 from s3server.core.copying import CopySource
-from s3server.core.objects import UNCONDITIONAL
+from s3server.core.keys import wrap_for_customer, write_envelope
+from s3server.core.objects import UNCONDITIONAL, Attributes
 from s3server.core.records import BlobRecord, decode, encode
+from s3server.core.sealing import new_data_key
 from s3server.jobs.snapshot import Snapshots
 from s3server.meta.base import Add, Delete, Put, Write
 from s3server.metadata import open_metadata
 from s3server.settings import quickstart_config
 from s3server.verify import Findings
 from tests.support.blobs import pattern
-from tests.support.core_store import ATTRIBUTES, TestStore
+from tests.support.core_store import ATTRIBUTES, OWNER, Bytes, TestStore
 
 EXTRACT = Path(__file__).parents[2] / "tools" / "extract.py"
 OBJECTS = {
@@ -203,3 +205,36 @@ def test_extractor_never_gives_wrong_bytes(place: Place) -> None:
     assert "first/dir/large" in done.stderr
     assert not (to / "first" / "dir" / "large").exists()
     assert OBJECTS["small"] == (to / "first" / "small").read_bytes()
+
+
+async def encrypt(config: Config) -> None:
+    """Store an object by the ring, small and large, and one by a client's key."""
+    ring = app.key_ring(config)
+    async with opened(config) as store:
+        bucket = await store.buckets.get("second")
+        for key in ("small", "dir/large", "customers"):
+            data_key = new_data_key()
+            envelope = ring.wrap(data_key)
+            if key == "customers":
+                envelope = wrap_for_customer(data_key, b"k" * 32, "md5")
+            attributes = Attributes(
+                owner=OWNER.id, encryption=write_envelope(envelope), data_key=data_key
+            )
+            await store.objects.put(
+                bucket, f"safe/{key}", Bytes(OBJECTS.get(key, b"x")), attributes
+            )
+
+
+def test_extractor_decrypts_by_the_key_ring(place: Place) -> None:
+    asyncio.run(encrypt(place.config))
+    assert [] == place.verify(deep=True).problems
+    to, ring = place.root / "out", str(place.root / "encryption.keys")
+    without = place.extract("--to", str(to), "--only", "second/safe")
+    assert 1 == without.returncode
+    assert 2 == without.stderr.count("which --keys has to bring")
+    done = place.extract("--to", str(to), "--only", "second/safe", "--keys", ring)
+    assert "second/safe/customers: encrypted by a key that its client has" in done.stderr
+    found = {str(path.relative_to(to)): path for path in to.rglob("*") if path.is_file()}
+    assert {"second/safe/small", "second/safe/dir/large"} == set(found)
+    for key in ("small", "dir/large"):
+        assert OBJECTS[key] == found[f"second/safe/{key}"].read_bytes()
