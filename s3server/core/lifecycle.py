@@ -118,11 +118,14 @@ class Lifecycle:
         schedule = Schedule(rules, self.calendar, key)
         row = await self._meta.get(records.object_key(bucket.id, key))
         is_first = row is None
+        start = prefix = records.version_prefix(bucket.id, key)
         if row is not None:
-            due = schedule.current(decode(ObjectRecord, row), is_alone=False)
+            record = decode(ObjectRecord, row)
+            # Whoever does what is due puts a marker above this version: no old one to look at.
+            start = records.version_key(bucket.id, key, record.sequence) + b"\0"
+            due = schedule.current(record, is_alone=False)
             if due is not None:
                 yield due
-        start = prefix = records.version_prefix(bucket.id, key)
         while rows := await self._meta.scan(start, after_prefix(prefix), limit=_VERSIONS_AT_ONCE):
             for _, row in rows:
                 record = decode(ObjectRecord, row)

@@ -276,11 +276,13 @@ class Objects:
         key: str,
         version_id: str | None,
         change: Callable[[ObjectRecord], ObjectRecord],
+        cause: Cause | None = None,
     ) -> ObjectRecord:
         """Store what `change` makes of a version that has content; return that.
 
         `change` may raise, and may be called again where others changed the version meanwhile.
-        Raises what locate() raises.
+        Where it changes nothing, nothing is written and no event is caused. Raises what locate()
+        raises, SlowDown.
         """
 
         async def plan() -> Plan[ObjectRecord]:
@@ -289,11 +291,17 @@ class Objects:
             found = await self.locate(bucket, key, version_id)
             changed = change(found.record)
             checks = [found.check, Unchanged(bucket_key, bucket_row)]
-            writes: list[Write] = []
-            if changed != found.record:
-                touch = self.versions.touch(same_bucket(bucket, bucket_row), key)
-                writes = [Put(found.key, encode(changed)), *touch]
-            return Plan(result=changed, writes=writes, checks=checks)
+            if changed == found.record:
+                return Plan(result=changed, checks=checks)
+            now = same_bucket(bucket, bucket_row)
+            touch = self.versions.touch(now, key)
+            caused = await self._notifications.of(now, cause, key, changed)
+            return Plan(
+                result=changed,
+                writes=[Put(found.key, encode(changed)), *touch, *caused.writes],
+                checks=checks,
+                after=caused.after,
+            )
 
         return await self._commit(plan)
 

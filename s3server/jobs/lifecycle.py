@@ -2,8 +2,8 @@
 
 A step takes some rows whose time has come, looks at each key as it is then, does what is due and
 replaces the row by one for what falls due next. Every removal is conditional on the record that
-the rules were held against, and asks the lock like any other. Where a version is locked, or
-changed meanwhile, its key is looked at again at the next midnight.
+the rules were held against, and asks the lock like any other. Where a version is locked, or its
+event has no room in a full outbox, its key is looked at again at the next midnight.
 """
 
 from __future__ import annotations
@@ -25,7 +25,13 @@ from s3server.core.notifications import Cause
 from s3server.core.objects import Objects, WriteCondition
 from s3server.core.records import BucketRecord, LifecycleReport, decode, encode
 from s3server.core.versions import NULL_VERSION
-from s3server.errors import AccessDenied, NoSuchKey, NoSuchUpload, PreconditionFailed
+from s3server.errors import (
+    AccessDenied,
+    NoSuchKey,
+    NoSuchUpload,
+    PreconditionFailed,
+    SlowDown,
+)
 from s3server.meta.base import (
     ConflictError,
     Delete,
@@ -154,6 +160,8 @@ class LifecycleJob:
                 )
         except AccessDenied:
             worked.locked += 1
+            return False
+        except SlowDown:  # the topic that is told of it takes no more events now
             return False
         except (NoSuchKey, NoSuchUpload, PreconditionFailed):  # others changed it, and put a row
             return True

@@ -59,7 +59,8 @@ async def put_object_acl(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         ctx.confirm("s3:PutObjectAcl", bucket, key, record, version_id)
         return replace(record, acl=acl.canned, grants=acl.grants)
 
-    record = await ctx.services.objects.amend(bucket, key, version_id, change)
+    cause = ctx.cause("ObjectAcl:Put")
+    record = await ctx.services.objects.amend(bucket, key, version_id, change, cause)
     return {"@headers": _version_header(bucket, record)}
 
 

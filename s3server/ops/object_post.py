@@ -21,7 +21,8 @@ _URL = re.compile(r"https?://[!-~]+").fullmatch  # printable ASCII without blank
 async def post_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Store the file of a form; the answer is the one that the form asks for."""
     bucket, key, form = ctx.require_bucket(), request["Key"], ctx.http.headers
-    attributes = await with_acl(ctx, request, attributes_of(ctx, request))
+    attributes = attributes_of(ctx, request, ctx.cause("ObjectCreated:Post"))
+    attributes = await with_acl(ctx, request, attributes)
     attributes = with_encryption(ctx, request, attributes)
     record = await ctx.services.open_uploads.put(bucket, key, request["Body"], attributes)
     host, etag = form.get("host", ""), quote_etag(record.etag)

@@ -18,14 +18,14 @@ async def put_object_tagging(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any
     """Set all tags of a version."""
     check_owner(ctx, request)
     pairs = [(tag["Key"], tag["Value"]) for tag in request["Tagging"]["TagSet"]]
-    return await _set(ctx, request, check_tags(pairs, most=MAX_OBJECT_TAGS))
+    return await _set(ctx, request, check_tags(pairs, most=MAX_OBJECT_TAGS), "Put")
 
 
 @handles("DeleteObjectTagging")
 async def delete_object_tagging(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Remove all tags of a version."""
     check_owner(ctx, request)
-    return await _set(ctx, request, ())
+    return await _set(ctx, request, (), "Delete")
 
 
 @handles("GetObjectTagging")
@@ -40,12 +40,12 @@ async def get_object_tagging(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any
     }
 
 
-async def _set(ctx: Ctx, request: dict[str, Any], tags: Tags) -> dict[str, Any]:
+async def _set(ctx: Ctx, request: dict[str, Any], tags: Tags, done: str) -> dict[str, Any]:
     def change(record: ObjectRecord) -> ObjectRecord:
         return replace(record, tags=tags)
 
-    bucket = ctx.require_bucket()
+    bucket, cause = ctx.require_bucket(), ctx.cause(f"ObjectTagging:{done}")
     record = await ctx.services.objects.amend(
-        bucket, request["Key"], request.get("VersionId"), change
+        bucket, request["Key"], request.get("VersionId"), change, cause
     )
     return {"VersionId": shown_version_id(bucket, record)}

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import pytest
 
+from s3server.core.lifecycle_rules import DAY_MS
 from s3server.core.records import EventRecord
 from tests.ops.test_bucket_versioning import set_versioning
+from s3server.jobs.lifecycle import LifecycleJob
 from tests.support.events import AMQP, configure, make_topic, rule, sns, waiting
+from tests.support.forms import encode_form, post, signed_fields
 from tests.support.served import BACKLOG, Store
 from tests.support.uploads import begin, complete, send_part
 
 ALL = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*")
+TAGS = b"<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>"
+VERSIONED = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+OBJECT_WRITER = (
+    b"<OwnershipControls><Rule><ObjectOwnership>ObjectWriter</ObjectOwnership></Rule>"
+    b"</OwnershipControls>"
+)
+EXPIRE = (
+    b"<LifecycleConfiguration><Rule><Status>Enabled</Status><Prefix/>"
+    b"<Expiration><Days>1</Days></Expiration><NoncurrentVersionExpiration>"
+    b"<NoncurrentDays>1</NoncurrentDays></NoncurrentVersionExpiration></Rule>"
+    b"</LifecycleConfiguration>"
+)
 
 
 def key_filter(**rules: str) -> str:
@@ -24,6 +39,22 @@ def key_filter(**rules: str) -> str:
 @pytest.fixture
 async def topic(data: Store) -> str:
     return await make_topic(data.alice, "t")
+
+
+async def expire(store: Store) -> None:
+    """Let two days pass, and lifecycle rules do what has fallen due."""
+    services = store.services
+    job = LifecycleJob(
+        store.meta,
+        buckets=services.buckets,
+        objects=services.objects,
+        multipart=services.multipart,
+        lifecycle=services.lifecycle,
+        clock=store.clock,
+    )
+    store.clock.ms += 2 * DAY_MS
+    while (await job.step()).has_more:
+        pass
 
 
 async def names(store: Store) -> list[tuple[str, str]]:
@@ -102,9 +133,78 @@ async def test_every_way_of_storing_and_deleting_is_an_event(data: Store, topic:
     ]
 
 
+async def test_upload_by_a_form_is_an_event(data: Store, topic: str) -> None:
+    await configure(data.alice, rule(topic, "s3:ObjectCreated:Post"))
+    conditions = [{"bucket": "data"}, {"key": "f"}]
+    fields = signed_fields(data.alice, conditions, {"key": "f"})
+    assert (await post(data.alice, "/data", encode_form(fields))).status == 204
+    (event,) = await waiting(data.meta)
+    assert (event.name, event.key, event.size) == ("ObjectCreated:Post", "f", len(b"content"))
+
+
+async def test_tags_and_acls_are_events_where_they_change(data: Store, topic: str) -> None:
+    await data.alice.configure("/data?ownershipControls", OBJECT_WRITER)
+    await configure(data.alice, rule(topic, "s3:ObjectTagging:*", "s3:ObjectAcl:Put"))
+    await data.alice.made("/data/a", body=b"1")
+    for _ in range(2):  # the second changes nothing
+        assert (await data.alice.configure("/data/a?tagging", TAGS)).status == 200
+    for _ in range(2):
+        assert (await data.alice("DELETE", "/data/a?tagging")).status == 204
+    for _ in range(2):
+        answer = await data.alice.configure(
+            "/data/a?acl", b"", headers={"x-amz-acl": "public-read"}
+        )
+        assert answer.status == 200
+    events = await waiting(data.meta)
+    assert [(event.name, event.tags) for event in events] == [
+        ("ObjectTagging:Put", (("k", "v"),)),
+        ("ObjectTagging:Delete", ()),
+        ("ObjectAcl:Put", ()),
+    ]
+
+
+async def test_full_backlog_blocks_changes_of_tags(data: Store, topic: str) -> None:
+    await data.alice.made("/data/a", body=b"1")
+    await configure(data.alice, rule(topic, *ALL, "s3:ObjectTagging:*"))
+    for number in range(BACKLOG - 1):
+        await data.alice.made(f"/data/{number}", body=b"x")
+    answer = await data.alice.configure("/data/a?tagging", TAGS)
+    assert answer.outcome == (503, "SlowDown")
+    assert (await data.alice("GET", "/data/a?tagging")).texts(".//Tag/Key") == []
+
+
+async def test_lifecycle_says_what_it_removed(data: Store, topic: str) -> None:
+    await configure(data.alice, rule(topic, "s3:LifecycleExpiration:*"))
+    await data.alice.made("/data/plain", body=b"1")
+    await data.alice.configure("/data?lifecycle", EXPIRE)
+    await expire(data)
+    await data.alice.configure("/data?versioning", VERSIONED)
+    await data.alice.made("/data/kept", body=b"1")
+    await expire(data)
+    await expire(data)
+    assert await names(data) == [
+        ("LifecycleExpiration:Delete", "plain"),
+        ("LifecycleExpiration:DeleteMarkerCreated", "kept"),
+        ("LifecycleExpiration:Delete", "kept"),
+    ]
+    assert {event.principal for event in await waiting(data.meta)} == {""}
+
+
+async def test_lifecycle_waits_for_a_full_backlog(data: Store, topic: str) -> None:
+    await data.alice.made("/data/a", body=b"1")
+    await configure(data.alice, rule(topic, *ALL, "s3:LifecycleExpiration:*"))
+    for number in range(BACKLOG - 1):
+        await data.alice.made(f"/data/more/{number}", body=b"x")
+    await data.alice.configure("/data?lifecycle", EXPIRE)
+    await expire(data)
+    assert (await data.alice("GET", "/data/a")).status == 200
+    await configure(data.alice)  # nobody is to be told any more
+    await expire(data)
+    assert (await data.alice("GET", "/data/a")).status == 404
+
+
 async def test_delete_markers_are_events_of_their_own(data: Store, topic: str) -> None:
-    text = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
-    await data.alice.configure("/data?versioning", text)
+    await data.alice.configure("/data?versioning", VERSIONED)
     await configure(data.alice, rule(topic, "s3:ObjectRemoved:DeleteMarkerCreated"))
     version = (await data.alice.made("/data/a", body=b"1")).header("x-amz-version-id")
     await data.alice("DELETE", "/data/a")

@@ -189,6 +189,16 @@ async def test_expired_current_version_gets_a_marker(versioned: Site) -> None:
     assert await versioned.versions() == ["marker", "1"]
 
 
+async def test_marker_of_an_expiry_is_no_old_version(versioned: Site) -> None:
+    await versioned.put("key", b"1")
+    await versioned.rules(DAYS_2 | {"ID": "a"}, OLD_2 | {"ID": "b"})
+    await versioned.run(3)
+    assert await versioned.versions() == ["marker", "1"]
+    await versioned.run(3)
+    assert await versioned.versions() == ["marker"]
+    assert await versioned.keys() == []
+
+
 async def test_old_versions_go_after_their_days_as_old_ones(versioned: Site) -> None:
     await versioned.rules(OLD_2)
     for size in (1, 2, 3):
