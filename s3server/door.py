@@ -7,11 +7,12 @@ not: whoever owns a bucket without a policy, or runs the store, passes without a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
 from s3server.auth.actions import also_needed
-from s3server.auth.authorise import Said, authorise
+from s3server.auth.authorise import Said, authorise, authorise_topic
 from s3server.auth.bucket_policy import is_public, parse_bucket_policy
 from s3server.auth.policy import Policy, Question, Verdict, evaluate
 from s3server.auth.policy_parse import parse_policy
@@ -105,25 +106,30 @@ class Door:
             listing = "s3:ListBucket" if version is None else "s3:ListBucketVersions"
             self.confirm(caller, Asked(listing, bucket), None)
 
-    def confirm_topic(self, caller: Caller, action: str, topic: TopicRecord, arn: str) -> None:
-        """Raise AuthorizationError unless the caller owns a topic or its policy allows `action`."""
-        principal = caller.principal
-        if principal.is_root or principal.id == topic.owner != "":
-            return
+    def confirm_topic(
+        self,
+        caller: Caller,
+        action: str,
+        topic: TopicRecord,
+        arn: str,
+        *,
+        on_policy: bool = False,
+    ) -> None:
+        """Raise AuthorizationError unless `authorise_topic` lets the caller do it."""
+        principal, said = caller.principal, Verdict.SILENT
         text = dict(topic.attributes).get("Policy")
-        if text is None:
-            raise AuthorizationError
-        seen = Seen(
-            principal,
-            caller.mechanism,
-            caller.http,
-            caller.query,
-            now_ms=self._clock.now_ms(),
-            account=topic.account,
-        )
-        question = Question(requester_of(principal), action, arn, RequestKeys(seen))
-        policy = parse_policy(text, has_principals=True)
-        if evaluate([policy], question) is not Verdict.ALLOW:
+        if text is not None:
+            seen = Seen(
+                principal,
+                caller.mechanism,
+                caller.http,
+                caller.query,
+                now_ms=self._clock.now_ms(),
+                account=topic.account,
+            )
+            question = Question(requester_of(principal), action, arn, RequestKeys(seen))
+            said = evaluate([_policy_of_topic(text)], question)
+        if not authorise_topic(principal, topic.owner, said, on_policy=on_policy):
             raise AuthorizationError
 
     async def permit_by_name(
@@ -200,6 +206,11 @@ class Door:
             self._parsed.clear()
         self._parsed[bucket.id, digest] = law
         return law
+
+
+@lru_cache(maxsize=256)
+def _policy_of_topic(text: str) -> Policy:
+    return parse_policy(text, has_principals=True)
 
 
 def _is_host(principal: Principal, bucket: BucketRecord) -> bool:

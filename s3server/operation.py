@@ -57,7 +57,7 @@ class Ctx(msgspec.Struct, frozen=True, gc=False):
         action: str,
         bucket: BucketRecord,
         key: str,
-        record: ObjectRecord,
+        record: ObjectRecord | None,
         version: str | None = None,
     ) -> None:
         """Hold the version that will be read or changed against the right to. Raises AccessDenied.
@@ -75,9 +75,10 @@ class Ctx(msgspec.Struct, frozen=True, gc=False):
         """Do that for reading it."""
         self.confirm("s3:GetObject", bucket, key, record, version)
 
-    def require_topic(self, action: str, topic: TopicRecord) -> None:
-        """Demand a permission on a topic. Raises AuthorizationError."""
-        self.door.confirm_topic(self.caller, action, topic, self.services.topics.arn(topic))
+    def require_topic(self, action: str, topic: TopicRecord, *, on_policy: bool = False) -> None:
+        """Demand a permission on a topic, or on its policy. Raises AuthorizationError."""
+        arn = self.services.topics.arn(topic)
+        self.door.confirm_topic(self.caller, action, topic, arn, on_policy=on_policy)
 
     def cause(self, event: str) -> Cause:
         """Return who causes an event ("ObjectCreated:Put") and by which request."""

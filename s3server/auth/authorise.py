@@ -73,6 +73,20 @@ class Said(msgspec.Struct, frozen=True):
 NOTHING_SAID = Said()
 
 
+def authorise_topic(
+    principal: Principal, owner: str, said: Verdict, *, on_policy: bool = False
+) -> bool:
+    """Return whether `principal` may do to a topic of `owner`'s what its policy says `said` of.
+
+    As with buckets: root and the owner need no leave, and a deny holds for both unless it is the
+    policy itself that is read or replaced (`on_policy`).
+    """
+    is_host = principal.is_root or principal.id == owner != ""
+    if said is Verdict.DENY:
+        return is_host and on_policy
+    return is_host or said is Verdict.ALLOW
+
+
 def authorise(
     principal: Principal,
     action: str,

@@ -55,6 +55,7 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         )
 
     copied: list[ObjectRecord] = []
+    replaced_by_it = None if tags_replaced else await ctx.services.objects.find(*target)
 
     def describe(record: ObjectRecord) -> Attributes:
         copied[:] = [record]
@@ -76,6 +77,7 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
             copy = replace(copy, headers=tuple(headers), metadata=record.metadata)
         if not tags_replaced and record.tags:
             ctx.confirm("s3:GetObjectTagging", source.bucket, source.key, record, source.version_id)
+            ctx.confirm("s3:PutObjectTagging", *target, replaced_by_it)
             copy = replace(copy, tags=record.tags)
         return copy
 

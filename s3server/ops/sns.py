@@ -46,7 +46,7 @@ async def list_topics(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
 @handles("GetTopicAttributes")
 async def get_topic_attributes(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Return a topic's attributes without its secrets."""
-    topic = await _own(ctx, request["TopicArn"], "sns:GetTopicAttributes")
+    topic = await _own(ctx, request["TopicArn"], "sns:GetTopicAttributes", on_policy=True)
     given = dict(topic.attributes)
     destination = {
         "EndpointAddress": given[ENDPOINT],
@@ -67,8 +67,9 @@ async def get_topic_attributes(ctx: Ctx, request: dict[str, Any]) -> dict[str, A
 @handles("SetTopicAttributes")
 async def set_topic_attributes(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Change one attribute of a topic."""
-    topic = await _own(ctx, request["TopicArn"], "sns:SetTopicAttributes")
     name, value = request["AttributeName"], request.get("AttributeValue") or ""
+    on_policy = name == "Policy"
+    topic = await _own(ctx, request["TopicArn"], "sns:SetTopicAttributes", on_policy=on_policy)
     _check_policy(value if name == "Policy" else None)
     await ctx.services.topics.set_attribute(topic, name, value)
     return {}
@@ -82,8 +83,8 @@ def _check_policy(text: str | None) -> None:
         raise InvalidParameter(f"Invalid parameter: Policy: {error}") from None
 
 
-async def _own(ctx: Ctx, arn: str, action: str) -> TopicRecord:
+async def _own(ctx: Ctx, arn: str, action: str, *, on_policy: bool = False) -> TopicRecord:
     """Return a topic that the caller may manage. Raises NotFound, AuthorizationError."""
     topic = await ctx.services.topics.get(arn)
-    ctx.require_topic(action, topic)
+    ctx.require_topic(action, topic, on_policy=on_policy)
     return topic

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from urllib.parse import quote
 from xml.sax.saxutils import escape
@@ -200,3 +201,19 @@ async def test_tags_of_a_public_object_are_no_strangers(store: Store, who: str |
     copied = await client("PUT", "/mine/copy", headers={"x-amz-copy-source": "data/key"})
     assert copied.outcome == (403, "AccessDenied")
     assert await tags_of(store.alice) == [("a", "1")]
+
+
+async def test_copied_tags_need_leave_to_tag_the_copy(tagged: Store) -> None:
+    await tagged.bob.made("/theirs")
+    source = {"x-amz-copy-source": "data/key"}
+    actions = ["s3:PutObject", "s3:PutObjectTagging"]
+    for allowed, expected in ((actions[:1], 403), (actions, 200)):
+        allow = {"Effect": "Allow", "Principal": "*", "Action": allowed}
+        statement = [allow | {"Resource": "arn:aws:s3:::theirs/*"}]
+        policy = json.dumps({"Version": "2012-10-17", "Statement": statement})
+        answer = await tagged.bob.configure("/theirs?policy", policy.encode())
+        assert answer.status == 204, answer.body
+        copied = await tagged.alice("PUT", "/theirs/copy", headers=source)
+        assert copied.status == expected
+        plain = source | {"x-amz-tagging-directive": "REPLACE"}
+        assert (await tagged.alice("PUT", "/theirs/plain", headers=plain)).status == 200

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.support.events import AMQP, entries, make_topic, sns
+from tests.support.events import AMQP, configure, entries, make_topic, rule, sns
 from tests.support.served import Store
 
 WITH_SECRETS = {
@@ -125,6 +125,30 @@ async def test_topics_policy_lets_others_in(store: Store) -> None:
     arn = await make_topic(store.alice, "t", AMQP | {"Policy": json.dumps(policy)})
     assert (await sns(store.bob, "GetTopicAttributes", {"TopicArn": arn})).status == 200
     assert (await sns(store.bob, "DeleteTopic", {"TopicArn": arn})).status == 403
+
+
+@pytest.mark.parametrize("who", ["alice", "root"])
+async def test_topics_policy_may_forbid_its_owner_all_but_the_policy(
+    store: Store, who: str
+) -> None:
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "sns:*", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+    arn = await make_topic(store.alice, "t", AMQP | {"Policy": policy})
+    client = store.client(who)
+
+    async def set_attribute(name: str, value: str) -> int:
+        fields = {"TopicArn": arn, "AttributeName": name, "AttributeValue": value}
+        return (await sns(client, "SetTopicAttributes", fields)).status
+
+    assert (await sns(client, "DeleteTopic", {"TopicArn": arn})).status == 403
+    assert await set_attribute("persistent", "false") == 403
+    assert (await sns(client, "GetTopicAttributes", {"TopicArn": arn})).status == 200
+    await store.alice.made("/data")
+    refused = await configure(store.alice, rule(arn, "s3:ObjectCreated:*"))
+    assert refused.outcome == (400, "InvalidArgument")
+    assert await set_attribute("Policy", policy.replace("sns:*", "sns:Publish")) == 200
+    assert await set_attribute("persistent", "false") == 200
+    assert (await sns(client, "DeleteTopic", {"TopicArn": arn})).status == 200
 
 
 async def test_deleted_topic_is_gone_and_deleting_it_again_says_so(store: Store) -> None:
