@@ -5,6 +5,7 @@
 PYTHON ?= $(firstword $(wildcard /usr/bin/python3.11 /usr/bin/python3.12 /usr/bin/python3.13) python3)
 VENV := .venv
 CLIENTS := .venv-clients
+NODE := .node-clients
 BIN := $(VENV)/bin
 PIP := -m pip --disable-pip-version-check --quiet install
 
@@ -17,7 +18,7 @@ help: ## show this
 run: $(VENV)/installed ## serve ./s3data on 127.0.0.1:9000; keys are printed
 	@$(BIN)/s3server quickstart ./s3data --listen 127.0.0.1:9000
 
-test: $(VENV)/test-installed $(CLIENTS)/installed check ## set up, check, and run the fast tests
+test: $(VENV)/test-installed $(CLIENTS)/installed $(NODE)/installed check ## set up, check, and run the fast tests
 	@$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: $(VENV)/test-installed $(CLIENTS)/installed ## the tests that take minutes: crashes, soak
@@ -38,7 +39,7 @@ fmt: $(VENV)/test-installed ## format, and fix what can be fixed
 	@$(BIN)/ruff check --fix .
 
 clean: ## forget the virtual environments and caches; never data
-	rm -rf $(VENV) $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS) $(NODE) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@.ci/venv $(PYTHON) $(VENV)
@@ -53,4 +54,8 @@ $(VENV)/test-installed: $(VENV)/installed tests/debian-packages.txt
 $(CLIENTS)/installed: tests/clients/requirements.txt
 	@.ci/venv $(PYTHON) $(CLIENTS)
 	$(CLIENTS)/bin/python $(PIP) --requirement $<
+	@touch $@
+
+$(NODE)/installed: tests/clients/node/package.json tests/clients/node/package-lock.json
+	@.ci/node-packages tests/clients/node $(NODE)
 	@touch $@

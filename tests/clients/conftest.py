@@ -16,6 +16,7 @@ from botocore.config import Config
 from tests.support.client_tools import (
     BASE_DOMAIN,
     REGION,
+    WEBSITE_DOMAIN,
     environment_of,
     program,
     run,
@@ -32,6 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     directory = tmp_path_factory.mktemp("site-a")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("S3SERVER_SERVER__BASE_DOMAINS", f'["{BASE_DOMAIN}"]')
+        patch.setenv("S3SERVER_SERVER__WEBSITE_DOMAINS", f'["{WEBSITE_DOMAIN}"]')
         with run_server(directory / "store", "--region", REGION) as running:
             yield running
     log = (directory / "store.log").read_text()

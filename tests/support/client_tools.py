@@ -16,6 +16,7 @@ from tests.support.server_process import ROOT, RunningServer
 
 REGION = "fr-clermont-mesocentre"  # site A's
 BASE_DOMAIN = "s3.localhost"
+WEBSITE_DOMAIN = "web.localhost"
 CLIENTS_PYTHON = ROOT / ".venv-clients" / "bin" / "python"
 TOOL_S = 90
 
