@@ -6,8 +6,8 @@ import pytest
 
 from s3server.core.lifecycle_rules import DAY_MS
 from s3server.core.records import EventRecord
-from tests.ops.test_bucket_versioning import set_versioning
 from s3server.jobs.lifecycle import LifecycleJob
+from tests.ops.test_bucket_versioning import set_versioning
 from tests.support.events import AMQP, configure, make_topic, rule, sns, waiting
 from tests.support.forms import encode_form, post, signed_fields
 from tests.support.served import BACKLOG, Store
