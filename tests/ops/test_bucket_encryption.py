@@ -6,7 +6,9 @@ import base64
 import hashlib
 
 from tests.support.asgi_client import Answer
+from tests.support.forms import encode_form, post, signed_fields
 from tests.support.served import Store
+from tests.support.uploads import begin, complete, send_part
 
 RULE = """<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault>
 <SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule>
@@ -47,3 +49,19 @@ async def test_keys_of_a_service_are_not_done(data: Store) -> None:
     assert answer.outcome == (501, "NotImplemented")
     assert (await configure(data, RULE.replace("<Rule>", "<Rule/><Rule>"))).status == 400
     assert (await data.alice("GET", "/data?encryption")).status == 404
+
+
+async def test_default_holds_of_parts_copies_and_forms(data: Store) -> None:
+    await data.alice.made("/data/plain", body=b"content")
+    await configure(data)
+    upload = await begin(data.alice, "/data/parts")
+    part = await send_part(data.alice, "/data/parts", upload, 1, b"content")
+    assert (await complete(data.alice, "/data/parts", upload, [part])).status == 200
+    await data.alice.made("/data/copy", headers={"x-amz-copy-source": "/data/plain"})
+    fields = signed_fields(data.alice, [["starts-with", "$key", ""]], {"key": "form"})
+    assert (await post(data.nobody, "/data", encode_form(fields, b"content"))).status == 204
+    for key in ("parts", "copy", "form"):
+        got = await data.alice("GET", f"/data/{key}")
+        assert (got.header(HEADER), got.body) == ("AES256", b"content")
+    plain = await data.alice("GET", "/data/plain")
+    assert (plain.header(HEADER), plain.body) == (None, b"content")
