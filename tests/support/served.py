@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
+import itertools
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -109,8 +111,14 @@ async def lookup(access_key_id: str) -> Credential | None:
     return CREDENTIALS.get(access_key_id)
 
 
+# One directory per process, gone with it: most stores never make a key.
+_KEYS = tempfile.TemporaryDirectory(prefix="keys-")
+atexit.register(_KEYS.cleanup)
+_NUMBERS = itertools.count()
+
+
 def _keys_file() -> Path:
-    return Path(tempfile.mkdtemp(prefix="keys-")) / "encryption.keys"
+    return Path(_KEYS.name) / f"{next(_NUMBERS)}.keys"
 
 
 @dataclass(slots=True)
