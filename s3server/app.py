@@ -8,7 +8,6 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import structlog
@@ -57,7 +56,7 @@ from s3server.jobs.sweep import Sweep
 from s3server.jobs.throttle import Throttle
 from s3server.meta.lmdb import LmdbStore
 from s3server.meta.snapshot_format import Snapshot
-from s3server.metadata import Restored, attach_journal, follow_map, open_metadata, restore_store
+from s3server.metadata import MapFollower, Restored, attach_journal, open_metadata, restore_store
 from s3server.model import Principal
 from s3server.operation import load_handlers
 from s3server.publishing import make_buckets, make_notifications, make_outbox, make_topics, open_box
@@ -71,6 +70,7 @@ _log = structlog.get_logger("app")
 
 TIDY_INTERVAL_S = 60
 HOLD_INTERVAL_S = 1.0
+FOLLOW_INTERVAL_S = 1.0
 JOB_INTERVAL_S = 1.0
 LEASE_MS = 30_000
 
@@ -134,9 +134,7 @@ class Application:
         self._tasks += [
             loop.create_task(_repeat(self._meta.tidy, TIDY_INTERVAL_S)),
             loop.create_task(_repeat(blobs.holds.renew, HOLD_INTERVAL_S)),
-            loop.create_task(
-                _repeat(partial(follow_map, self._config, self._meta), TIDY_INTERVAL_S)
-            ),
+            loop.create_task(_follow_map(self._config, self._meta, self._watch.cluster)),
             loop.create_task(self._watch.run()),
         ]
 
@@ -286,7 +284,7 @@ async def run_jobs(config: Config) -> None:
     lease = Lease(meta, "jobs", holder=_gateway(config), clock=clock, duration_ms=LEASE_MS)
     tasks = [
         loop.create_task(_repeat(meta.tidy, TIDY_INTERVAL_S)),
-        loop.create_task(_repeat(partial(follow_map, config, meta), TIDY_INTERVAL_S)),
+        loop.create_task(_follow_map(config, meta, cluster)),
         loop.create_task(watch.run()),
     ]
     try:
@@ -464,6 +462,10 @@ def _edge(config: Config, cluster: str) -> Edge:
         proxies=TrustedProxies(server.trusted_proxies),
         host_id=cluster,
     )
+
+
+async def _follow_map(config: Config, meta: LmdbStore, cluster: Cluster) -> None:
+    await _repeat(MapFollower(config, meta, lambda: cluster.map.epoch).look, FOLLOW_INTERVAL_S)
 
 
 async def _repeat(call: Callable[[], Awaitable[object]], interval_s: float) -> None:

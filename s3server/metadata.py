@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
@@ -41,6 +42,8 @@ class Restored:
     snapshot: int  # commit sequence of the snapshot that it was built on
     aside: str  # where the metadata are that were there before; "" where none were
 
+
+FOLLOW_EVERY_S = 60.0  # an OSD that is back takes journals again, without a change of the map
 
 _log = structlog.get_logger("metadata")
 
@@ -83,6 +86,23 @@ async def follow_map(config: Config, meta: LmdbStore) -> None:
     """Let the journal use the OSDs that are in the map now, and here."""
     if meta.journal is not None and (found := await mapped_candidates(meta, config.pools[0].name)):
         meta.journal.use(found)
+
+
+class MapFollower:
+    """Lets the journal use the OSDs of the map: a look after a change, and now and then."""
+
+    def __init__(self, config: Config, meta: LmdbStore, epoch: Callable[[], int]) -> None:
+        """Prepare. `epoch` is that of the map that this process goes by."""
+        self._config, self._meta, self._epoch = config, meta, epoch
+        self._followed = epoch()
+        self._again_s = time.monotonic() + FOLLOW_EVERY_S
+
+    async def look(self) -> None:
+        """Follow the map if it is another one, or if an OSD may have come back. Costs little."""
+        epoch, now_s = self._epoch(), time.monotonic()
+        if epoch != self._followed or now_s >= self._again_s:
+            await follow_map(self._config, self._meta)
+            self._followed, self._again_s = epoch, now_s + FOLLOW_EVERY_S
 
 
 async def mapped_candidates(meta: MetadataStore, default_pool: str) -> list[Candidate]:
