@@ -92,6 +92,7 @@ class Empty:
 
 Check = Unchanged | Empty
 Row = tuple[bytes, bytes]
+Range = tuple[bytes, bytes]
 
 
 class MetadataStore(Protocol):
@@ -119,6 +120,10 @@ class MetadataStore(Protocol):
         self, start: bytes, stop: bytes, *, limit: int, reverse: bool = False
     ) -> list[Row]:
         """Return at most `limit` rows of [start, stop) in key order, or from its end backwards."""
+        ...
+
+    async def scan_many(self, ranges: Sequence[Range], *, limit: int) -> list[list[Row]]:
+        """Return at most `limit` rows of each [start, stop), all from one snapshot."""
         ...
 
     async def commit(self, writes: Sequence[Write], checks: Sequence[Check] = ()) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import lmdb
 
 from s3server.meta.ballast import Ballast
-from s3server.meta.base import Check, Row, UnavailableError, Write, check_key, check_keys
+from s3server.meta.base import Check, Range, Row, UnavailableError, Write, check_key, check_keys
 from s3server.meta.group_commit import GroupCommit
 from s3server.meta.journal import Journal
 from s3server.meta.lmdb_files import ROWS, open_environment
@@ -124,6 +124,15 @@ class LmdbStore:
             with self._env.begin(self._rows) as txn:
                 walk = _backwards if reverse else _forwards
                 return walk(txn.cursor(), start, stop, limit)
+        except lmdb.Error as error:
+            raise UnavailableError(f"metadata cannot be read: {error}") from error
+
+    async def scan_many(self, ranges: Sequence[Range], *, limit: int) -> list[list[Row]]:
+        if limit <= 0:
+            return [[] for _ in ranges]
+        try:
+            with self._env.begin(self._rows) as txn:
+                return [_forwards(txn.cursor(), start, stop, limit) for start, stop in ranges]
         except lmdb.Error as error:
             raise UnavailableError(f"metadata cannot be read: {error}") from error
 

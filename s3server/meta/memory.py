@@ -16,6 +16,7 @@ from s3server.meta.base import (
     Check,
     ConflictError,
     Put,
+    Range,
     Row,
     Unchanged,
     Write,
@@ -54,6 +55,9 @@ class MemoryStore:
         else:
             keys = self._keys[first : min(end, first + limit)]
         return [(key, self._values[key]) for key in keys]
+
+    async def scan_many(self, ranges: Sequence[Range], *, limit: int) -> list[list[Row]]:
+        return [await self.scan(start, stop, limit=limit) for start, stop in ranges]
 
     async def commit(self, writes: Sequence[Write], checks: Sequence[Check] = ()) -> int:
         check_keys(writes, checks)

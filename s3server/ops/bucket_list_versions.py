@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from s3server.core.listing import ListedVersion, VersionPage
+from s3server.core.version_listing import ListedVersion, VersionPage
 from s3server.core.versions import NULL_VERSION, format_version_id, parse_version_id
 from s3server.errors import InvalidArgument
 from s3server.operation import Ctx, handles

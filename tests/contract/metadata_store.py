@@ -209,6 +209,33 @@ class MetadataStoreContract:
             start = found[-1] + b"\0"
         assert keys == found
 
+    async def test_scan_many_returns_what_scans_of_each_range_do(
+        self, store: MetadataStore
+    ) -> None:
+        await fill(store, [b"a", b"b", b"c", b"d"])
+        ranges = [(b"b", b"d"), (b"", b"z"), (b"d", b"a"), (b"x", b"z"), (b"b", b"d")]
+        for limit in (0, 1, 10):
+            expected = [await store.scan(*bounds, limit=limit) for bounds in ranges]
+            assert expected == await store.scan_many(ranges, limit=limit)
+        assert [] == await store.scan_many([], limit=1)
+
+    async def test_scan_many_never_sees_half_a_commit(self, store: MetadataStore) -> None:
+        await store.commit([Put(b"a", b"")])
+
+        async def move() -> None:
+            for number in range(60):
+                here, there = (b"a", b"z") if number % 2 == 0 else (b"z", b"a")
+                await store.commit([Delete(here), Put(there, b"")])
+
+        mover = asyncio.create_task(move())
+        seen = set()
+        while not mover.done():
+            found = await store.scan_many([(b"a", b"b"), (b"z", b"zz")], limit=2)
+            seen.add(b"".join(key for rows in found for key, _ in rows))
+            await asyncio.sleep(0)
+        await mover
+        assert seen == {b"a", b"z"}
+
     # --- checks -------------------------------------------------------------------------------
 
     async def test_unchanged_holds_for_same_value(self, store: MetadataStore) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from s3server.data.layout import PAGE
 from s3server.data.vfs import Buffer, Vfs
-from s3server.meta.base import Check, Row, Write
+from s3server.meta.base import Check, Range, Row, Write
 from s3server.meta.lmdb import LmdbStore
 from tests.support.unsynced import Unsynced
 
@@ -160,6 +160,9 @@ class CrashMeta:
         self, start: bytes, stop: bytes, *, limit: int, reverse: bool = False
     ) -> list[Row]:
         return await self._meta.scan(start, stop, limit=limit, reverse=reverse)
+
+    async def scan_many(self, ranges: Sequence[Range], *, limit: int) -> list[list[Row]]:
+        return await self._meta.scan_many(ranges, limit=limit)
 
     async def commit(self, writes: Sequence[Write], checks: Sequence[Check] = ()) -> int:
         self._countdown.step()
