@@ -233,6 +233,10 @@ class _Linker:
         )
 
 
+# The model says that these need one; S3 takes them without, and s3cmd sends none.
+_CHECKSUM_OPTIONAL = frozenset({"PutBucketAcl", "PutObjectAcl"})
+
+
 def _operation(raw: _RawOperation, row: Row, metadata: _RawMetadata, linker: _Linker) -> Operation:
     path, _, query = raw.http.request_uri.partition("?")
     required = {pair.partition("=")[0] for pair in query.split("&") if pair}
@@ -257,7 +261,8 @@ def _operation(raw: _RawOperation, row: Row, metadata: _RawMetadata, linker: _Li
         status=raw.http.response_code,
         namespace=metadata.xml_namespace,
         needs_checksum=raw.http_checksum is not None
-        and raw.http_checksum.request_checksum_required,
+        and raw.http_checksum.request_checksum_required
+        and row.name not in _CHECKSUM_OPTIONAL,
     )
 
 

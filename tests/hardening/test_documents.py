@@ -147,7 +147,7 @@ async def test_form_without_signature_is_refused(data: Store, action: str, how: 
     assert answer.status in (400, 403)
 
 
-@pytest.mark.parametrize("action", ["ListUsers", "CreateTopic", "GetCallerIdentity"])
+@pytest.mark.parametrize("action", ["ListUsers", "Subscribe", "GetCallerIdentity"])
 async def test_services_without_handlers_say_so_to_root_and_nothing_to_others(
     data: Store, action: str
 ) -> None:

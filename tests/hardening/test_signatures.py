@@ -362,7 +362,7 @@ async def test_session_token_that_nobody_gave_is_refused(data: Store) -> None:
     [
         (b"Action=ListUsers&Version=2010-05-08", (400, "InvalidRequest")),
         (b"Action=GetCallerIdentity&Version=2011-06-15", (400, "InvalidRequest")),
-        (b"Action=ListTopics&Version=2010-03-31", (501, "NotImplemented")),
+        (b"Action=GetTopicAttributes&TopicArn=x&Version=2010-03-31", (400, "InvalidParameter")),
     ],
 )
 async def test_version_2_which_does_not_cover_the_body_opens_sns_only(

@@ -59,6 +59,7 @@ class Journal:
         self._registers: dict[tuple[str, str], Register] = {}
         self._reads: set[int] = set()  # when those that go on began
         self.acknowledged = self.unknown = 0
+        self.cut = 0  # requests whose outcome is unknown, however many keys each wrote
 
     def now(self) -> int:
         """Return a time later than all before."""
@@ -92,6 +93,7 @@ class Journal:
             yield ops[0]
         except UnknownOutcome:
             self.unknown += len(ops)
+            self.cut += 1
             raise
         except BaseException:
             for register, op in zip(registers, ops, strict=True):
