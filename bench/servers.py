@@ -73,7 +73,7 @@ def running(name: str, template: str, directory: Path) -> Iterator[Server]:
     """
     port = _free_port()
     data = directory / name
-    data.mkdir()
+    data.mkdir(exist_ok=True)  # it may be started again
     command = template.format(dir=data, port=port, access=ACCESS_KEY, secret=SECRET_KEY)
     environment = {
         **os.environ,
