@@ -65,6 +65,7 @@ class CrashServer:
             "S3SERVER_ROOT_ACCESS_KEY": KEY.id,
             "S3SERVER_ROOT_SECRET_KEY": KEY.secret,
             "S3SERVER_STORAGE__GC_GRACE_S": "1",
+            "S3SERVER_STORAGE__FULL_RATIO": "1",  # the disk is the tester's
         }
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
