@@ -31,7 +31,7 @@ def set_bucket(
 ) -> None:
     """Change settings of a bucket; they hold from the next request on."""
     from s3server import logs  # noqa: PLC0415 (slow to load)
-    from s3server.app import initialise, open_buckets  # noqa: PLC0415
+    from s3server.maintenance import initialise, open_buckets  # noqa: PLC0415
     from s3server.settings import load  # noqa: PLC0415
 
     logs.configure()

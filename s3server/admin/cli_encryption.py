@@ -17,7 +17,7 @@ def rotate(
     *, config: ConfigFile = None, directory: Directory = None, as_json: Json = False
 ) -> None:
     """Add a key that wraps the keys of new objects, at once; older ones still open theirs."""
-    from s3server.app import key_ring  # noqa: PLC0415 (slow to load)
+    from s3server.parts import key_ring  # noqa: PLC0415 (slow to load)
     from s3server.settings import load  # noqa: PLC0415
 
     key_id = key_ring(load(settings_file(config, directory))).rotate()
@@ -46,8 +46,9 @@ def rewrap(
 
 
 async def _rewrap(settings: Path) -> tuple[int, int]:
-    from s3server.app import key_ring, open_operated  # noqa: PLC0415
     from s3server.core.rewrap import Rewrap  # noqa: PLC0415
+    from s3server.maintenance import open_operated  # noqa: PLC0415
+    from s3server.parts import key_ring  # noqa: PLC0415
     from s3server.settings import load  # noqa: PLC0415
 
     loaded, keys, lost = load(settings), 0, 0

@@ -20,11 +20,11 @@ def snapshot(
     *, config: ConfigFile = None, directory: Directory = None, as_json: Json = False
 ) -> None:
     """Take a snapshot now, whether the server runs or not; journals it covers are removed."""
-    from s3server import app, logs  # noqa: PLC0415 (slow to load)
+    from s3server import logs, maintenance  # noqa: PLC0415 (slow to load)
     from s3server.settings import load  # noqa: PLC0415
 
     logs.configure()
-    taken = asyncio.run(app.take_snapshot(load(settings_file(config, directory))))
+    taken = asyncio.run(maintenance.take_snapshot(load(settings_file(config, directory))))
     emit(
         {"sequence": taken.sequence, "file": taken.name},
         as_json=as_json,
@@ -37,12 +37,13 @@ def verify_metadata(
     *, config: ConfigFile = None, directory: Directory = None, as_json: Json = False
 ) -> None:
     """Check every record, the journal and the snapshots; exit status 1 where something is wrong."""
-    from s3server import app, logs  # noqa: PLC0415
+    from s3server import logs, maintenance  # noqa: PLC0415
     from s3server.settings import load  # noqa: PLC0415
 
     logs.configure()
     _report(
-        asyncio.run(app.verify_metadata(load(settings_file(config, directory)))), as_json=as_json
+        asyncio.run(maintenance.verify_metadata(load(settings_file(config, directory)))),
+        as_json=as_json,
     )
 
 
@@ -54,12 +55,13 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Hold metadata and bytes against each other; exit status 1 where something is wrong."""
-    from s3server import app, logs  # noqa: PLC0415
+    from s3server import logs, maintenance  # noqa: PLC0415
     from s3server.settings import load  # noqa: PLC0415
 
     logs.configure()
     _report(
-        asyncio.run(app.verify(load(settings_file(config, directory)), deep=deep)), as_json=as_json
+        asyncio.run(maintenance.verify(load(settings_file(config, directory)), deep=deep)),
+        as_json=as_json,
     )
 
 
@@ -94,14 +96,14 @@ def restore(
     as_json: Json = False,
 ) -> None:
     """Rebuild lost metadata from the snapshots and journals on the OSDs. The server is stopped."""
-    from s3server import app, logs  # noqa: PLC0415
+    from s3server import logs, maintenance  # noqa: PLC0415
     from s3server.process import state  # noqa: PLC0415
     from s3server.settings import load  # noqa: PLC0415
 
     logs.configure()
     loaded = load(settings_file(config, directory))
     state.lock(loaded.storage.meta_dir)  # until this process ends
-    done = asyncio.run(app.restore(loaded, force=force, accept_missing=accept_missing))
+    done = asyncio.run(maintenance.restore(loaded, force=force, accept_missing=accept_missing))
     lines = [f"{done.rows} rows as of commit {done.sequence} restored"]
     if done.aside:
         lines.append(f"what was there before is {done.aside}")

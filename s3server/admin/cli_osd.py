@@ -24,10 +24,10 @@ from s3server.admin.on_map import (
 from s3server.admin.output import ConfigFile, Directory, Json, emit, table
 
 if TYPE_CHECKING:
-    from s3server.app import Operated
     from s3server.cluster.changes import Change
     from s3server.cluster.map_record import State
     from s3server.cluster.osds import OsdStatus
+    from s3server.maintenance import Operated
 
 osds = typer.Typer(no_args_is_help=True)
 

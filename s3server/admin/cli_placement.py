@@ -18,8 +18,8 @@ from s3server.admin.on_map import (
 from s3server.admin.output import ConfigFile, Directory, Json, emit, table
 
 if TYPE_CHECKING:
-    from s3server.app import Operated
     from s3server.cluster.changes import Change
+    from s3server.maintenance import Operated
 
 placement = typer.Typer(no_args_is_help=True)
 

@@ -155,7 +155,7 @@ def delete_key(
 def _run(work: Callable[[Users], Awaitable[T]], config: Path | None, directory: Path | None) -> T:
     """Do `work` on the users of the store that the options name."""
     from s3server import logs  # noqa: PLC0415 (slow to load)
-    from s3server.app import initialise, open_users  # noqa: PLC0415
+    from s3server.maintenance import initialise, open_users  # noqa: PLC0415
     from s3server.settings import load  # noqa: PLC0415
 
     logs.configure()

@@ -13,8 +13,8 @@ import typer
 from s3server.admin.output import emit, settings_file
 
 if TYPE_CHECKING:
-    from s3server.app import Operated
     from s3server.cluster.changes import Change
+    from s3server.maintenance import Operated
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ def on_store(
     work: Callable[[Operated], Awaitable[T]], config: Path | None, directory: Path | None
 ) -> T:
     """Do `work` on the store that the options name."""
-    from s3server.app import open_operated  # noqa: PLC0415 (slow to load)
+    from s3server.maintenance import open_operated  # noqa: PLC0415 (slow to load)
     from s3server.settings import load  # noqa: PLC0415
 
     loaded = load(settings_file(config, directory))

@@ -162,7 +162,7 @@ async def _work(
 
 
 async def _jobs(config: settings.Config, status: int) -> int:
-    from s3server.app import run_jobs  # noqa: PLC0415
+    from s3server.background import run_jobs  # noqa: PLC0415
 
     loop = asyncio.get_running_loop()
     task = loop.create_task(run_jobs(config))

@@ -7,8 +7,8 @@ import resource
 import socket
 from collections.abc import Callable
 
-from s3server.app import initialise
 from s3server.config import Config
+from s3server.maintenance import initialise
 from s3server.process import listen, state, systemd
 from s3server.process.supervisor import Supervisor
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from s3server.app import LEASE_MS
+from s3server.background import LEASE_MS
 from s3server.core.clock import SystemClock
 from tests.support.crash_check import check_everything, check_round
 from tests.support.crash_client import CrashClient

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from s3server.app import initialise
 from s3server.cluster.live import Cluster, watch_cluster
 from s3server.data.osd_directory import DirectoryOsd, IdentityError
 from s3server.data.vfs import Vfs
+from s3server.maintenance import initialise
 from s3server.meta.lmdb import LmdbStore
 from s3server.settings import quickstart_config
 from tests.support.blobs import CLUSTER, make_osds

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from s3server.app import Application, build, initialise
+from s3server.app import Application, build
 from s3server.auth.authenticate import AuthSettings
 from s3server.auth.credentials import Credential
 from s3server.auth.secrets import SecretBox
@@ -36,6 +36,7 @@ from s3server.core.topics import Topics
 from s3server.core.users import Users
 from s3server.data.memory import MemoryPool
 from s3server.events.endpoints import AllowList
+from s3server.maintenance import initialise
 from s3server.meta.base import Check, Put, Write
 from s3server.meta.memory import MemoryStore
 from s3server.model import DataRef, Principal, Source

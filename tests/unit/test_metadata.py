@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from s3server import app
+from s3server import maintenance
 from s3server.cluster.changes import Change
 from s3server.cluster.maps import ClusterMaps
 from s3server.core.clock import SystemClock
@@ -14,7 +14,7 @@ from s3server.settings import quickstart_config
 
 async def test_journal_leaves_an_osd_that_the_map_has_out(tmp_path: Path) -> None:
     config = quickstart_config(tmp_path, access_key="AKIATEST", secret_key="s" * 20, osds=4)
-    await app.initialise(config)
+    await maintenance.initialise(config)
     meta = await open_metadata(config)
     assert meta.journal is not None
     used = [each.osd.id for each in meta.journal.candidates]

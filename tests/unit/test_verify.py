@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from s3server import app
+from s3server import maintenance, parts
 from s3server.cluster.live import watch_cluster
 from s3server.config import Config
 from s3server.core import records
@@ -49,10 +49,10 @@ class Place:
     config: Config
 
     def verify(self, *, deep: bool = False) -> Findings:
-        return asyncio.run(app.verify(self.config, deep=deep))
+        return asyncio.run(maintenance.verify(self.config, deep=deep))
 
     def verify_metadata(self) -> Findings:
-        return asyncio.run(app.verify_metadata(self.config))
+        return asyncio.run(maintenance.verify_metadata(self.config))
 
     def commit(self, *writes: Write) -> None:
         async def work() -> None:
@@ -88,7 +88,7 @@ async def opened(config: Config) -> AsyncIterator[TestStore]:
 
 
 async def fill(config: Config) -> None:
-    await app.initialise(config)
+    await maintenance.initialise(config)
     async with opened(config) as store:
         bucket = await store.bucket("first")
         other = await store.bucket("second")
@@ -209,7 +209,7 @@ def test_extractor_never_gives_wrong_bytes(place: Place) -> None:
 
 async def encrypt(config: Config) -> None:
     """Store an object by the ring, small and large, and one by a client's key."""
-    ring = app.key_ring(config)
+    ring = parts.key_ring(config)
     async with opened(config) as store:
         bucket = await store.buckets.get("second")
         for key in ("small", "dir/large", "customers"):

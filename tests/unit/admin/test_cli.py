@@ -12,9 +12,9 @@ import pytest
 from s3server import __version__
 from s3server.admin import cli, quickstart
 from s3server.admin.client_config import TOOLS
-from s3server.app import open_buckets
 from s3server.config import Config
 from s3server.core.records import BucketRecord
+from s3server.maintenance import open_buckets
 from s3server.model import Principal
 
 

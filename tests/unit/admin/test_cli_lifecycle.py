@@ -13,10 +13,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from s3server.admin import cli, quickstart
-from s3server.app import open_operated
 from s3server.core.clock import SystemClock
 from s3server.core.lifecycle_rules import DAY_MS
 from s3server.expiry import make_rule_jobs
+from s3server.maintenance import open_operated
 from s3server.settings import load
 from tests.ops.test_bucket_lifecycle import ABORT, DAYS, OLD, document, rule
 from tests.ops.test_bucket_versioning import put, set_versioning

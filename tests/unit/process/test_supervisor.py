@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 FAKE_APP = '''
-"""Takes the place of s3server.app in the processes of these tests."""
+"""Takes the place of the composition roots in the processes of these tests."""
 import asyncio, os, sys, time, types
 
 class Application:
@@ -56,9 +56,9 @@ def build(config, *, slot):
 async def run_jobs(config):
     await asyncio.Event().wait()
 
-app = types.ModuleType("s3server.app")
-app.build, app.run_jobs = build, run_jobs
-sys.modules["s3server.app"] = app
+app, background = types.ModuleType("s3server.app"), types.ModuleType("s3server.background")
+app.build, background.run_jobs = build, run_jobs
+sys.modules |= {"s3server.app": app, "s3server.background": background}
 '''
 
 MAIN = """

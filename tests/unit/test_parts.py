@@ -1,4 +1,4 @@
-"""The composition root: its own small tasks."""
+"""Parts of processes: small tasks of their own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 from structlog.testing import capture_logs
 
-from s3server import app
+from s3server import parts
 from s3server.meta.base import UnavailableError
 from s3server.meta.memory import MemoryStore
 
@@ -30,7 +30,7 @@ async def test_tidying_that_fails_once_is_tried_again() -> None:
     """Else reader slots would fill up, and a disk once full would stay closed to uploads."""
     meta = Untidy()
     with capture_logs() as events:
-        tidying = asyncio.create_task(app._repeat(meta.tidy, 0))
+        tidying = asyncio.create_task(parts.repeat(meta.tidy, 0))
         async with asyncio.timeout(10):
             await meta.is_tried_again.wait()
     tidying.cancel()

@@ -1,0 +1,157 @@
+"""What operators do to a store by commands, whether its server runs or not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+
+from s3server.auth.secrets import (
+    load_or_create_key_file,
+)
+from s3server.cluster.live import Cluster
+from s3server.cluster.maps import ClusterMaps
+from s3server.cluster.osds import OsdKeeper
+from s3server.cluster.seed import seed
+from s3server.config import Config
+from s3server.core.blobs import Blobs
+from s3server.core.buckets import Buckets
+from s3server.core.clock import Ids, SystemClock
+from s3server.core.objects import Objects
+from s3server.core.users import Users
+from s3server.jobs.snapshot import Snapshots
+from s3server.meta.lmdb import LmdbStore
+from s3server.meta.snapshot_format import Snapshot
+from s3server.metadata import Restored, attach_journal, open_metadata, restore_store
+from s3server.parts import (
+    make_users,
+    open_watch,
+)
+from s3server.publishing import make_buckets, open_box
+from s3server.verify import BytesCheck, Findings, MetadataCheck, check_journal
+
+
+async def initialise(config: Config) -> None:
+    """Make the store and give new OSDs their identity. Repeating it changes nothing."""
+    config.storage.meta_dir.parent.mkdir(parents=True, exist_ok=True)
+    load_or_create_key_file(config.storage.master_key_file)
+    meta = await open_metadata(config)
+    try:
+        await seed(config, meta, SystemClock())
+        if meta.journal is None:
+            await attach_journal(config, meta)
+        snapshots = Snapshots(meta, clock=SystemClock())
+        if not snapshots.exist():
+            await snapshots.take()
+    finally:
+        await meta.close()
+
+
+@asynccontextmanager
+async def open_users(config: Config) -> AsyncIterator[Users]:
+    """Give access to users and keys, whether the server runs or not."""
+    clock, meta = SystemClock(), await open_metadata(config)
+    try:
+        yield make_users(config, meta, clock, Ids(clock), open_box(config))
+    finally:
+        await meta.close()
+
+
+@asynccontextmanager
+async def open_buckets(config: Config) -> AsyncIterator[Buckets]:
+    """Give access to the settings of buckets, whether the server runs or not."""
+    clock, meta = SystemClock(), await open_metadata(config)
+    try:
+        yield Buckets(
+            meta, clock=clock, ids=Ids(clock), region=config.server.region, pool="", pools={}
+        )
+    finally:
+        await meta.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Operated:
+    """What commands about OSDs and placement work with."""
+
+    meta: LmdbStore
+    maps: ClusterMaps
+    keeper: OsdKeeper
+    cluster: Cluster
+    blobs: Blobs
+    buckets: Buckets
+    objects: Objects
+
+
+@asynccontextmanager
+async def open_operated(config: Config) -> AsyncIterator[Operated]:
+    """Open a store for an operator, whether its server runs or not."""
+    await initialise(config)
+    clock, meta = SystemClock(), await open_metadata(config)
+    try:
+        watch = await open_watch(config, meta)
+        maps, ids = ClusterMaps(meta, clock), Ids(clock)
+        blobs = Blobs(meta, watch.cluster.pools, clock=clock, ids=ids)
+        yield Operated(
+            meta,
+            maps,
+            OsdKeeper(meta, maps, clock),
+            watch.cluster,
+            blobs,
+            make_buckets(config, meta, clock, ids, watch.cluster.pools),
+            Objects(meta, blobs, clock=clock),
+        )
+        await watch.close()
+    finally:
+        await meta.close()
+
+
+async def take_snapshot(config: Config) -> Snapshot:
+    """Take a snapshot of the metadata, whether the server runs or not."""
+    meta = await open_metadata(config)
+    try:
+        return await Snapshots(meta, clock=SystemClock()).take()
+    finally:
+        await meta.close()
+
+
+async def verify(config: Config, *, deep: bool) -> Findings:
+    """Hold metadata and bytes against each other, whether the server runs or not."""
+    findings, meta = Findings(), await open_metadata(config)
+    try:
+        with closing(meta.view()) as view:
+            await asyncio.to_thread(MetadataCheck(view, findings).run)
+        watch = await open_watch(config, meta)
+        for osd, reason in watch.cluster.missing.items():
+            findings.expect(False, f"OSD {osd}: {reason}")
+        await BytesCheck(meta, watch.cluster, findings, deep=deep).run()
+        await watch.close()
+    finally:
+        await meta.close()
+    return findings
+
+
+async def verify_metadata(config: Config) -> Findings:
+    """Hold the metadata against themselves, and against their journal and snapshots."""
+    findings, meta = Findings(), await open_metadata(config)
+    try:
+        with closing(meta.view()) as view:
+            await asyncio.to_thread(MetadataCheck(view, findings).run)
+            assert meta.journal is not None, "it was begun at the first start"
+            await asyncio.to_thread(check_journal, view, meta.journal, findings)
+    finally:
+        await meta.close()
+    return findings
+
+
+async def restore(config: Config, *, force: bool, accept_missing: bool) -> Restored:
+    """Rebuild the metadata from the OSDs, and take a snapshot; see `metadata.restore_store`."""
+    restored = restore_store(config, force=force, accept_missing=accept_missing)
+    meta = await open_metadata(config)
+    try:
+        await meta.tidy()
+        await meta.commit([])  # copies that were away now end where this history began
+        await Snapshots(meta, clock=SystemClock()).take()
+    finally:
+        await meta.close()
+    return restored

@@ -1,0 +1,94 @@
+"""Parts that the processes of a store, and commands about it, are put together of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from s3server.auth.secrets import (
+    SecretBox,
+    new_access_key_id,
+    new_secret,
+)
+from s3server.cluster.live import Cluster, ClusterWatch, watch_cluster
+from s3server.config import Config
+from s3server.core.clock import Ids, SystemClock
+from s3server.core.keys import KeyRing
+from s3server.core.users import Users
+from s3server.meta.lmdb import LmdbStore
+from s3server.metadata import MapFollower
+
+_log = structlog.get_logger("app")
+
+FOLLOW_INTERVAL_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMaker:
+    """Makes access keys and seals their secrets; what core.users asks for."""
+
+    box: SecretBox
+
+    def new_access_key_id(self) -> str:
+        return new_access_key_id()
+
+    def new_secret(self) -> str:
+        return new_secret()
+
+    def seal(self, access_key_id: str, secret: str) -> bytes:
+        return self.box.seal(secret, access_key_id)
+
+
+def key_ring(config: Config) -> KeyRing:
+    """Return the keys that data keys are wrapped by."""
+    storage = config.storage
+    beside = storage.master_key_file.with_name("encryption.keys")
+    return KeyRing(storage.encryption_keys_file or beside)
+
+
+def grace_ms(config: Config) -> int:
+    return round(config.storage.gc_grace_s * 1000)
+
+
+async def open_watch(config: Config, meta: LmdbStore) -> ClusterWatch:
+    storage = config.storage
+    return await watch_cluster(
+        meta,
+        small_limit=storage.small_limit_kib * 1024,
+        full_ratio=storage.full_ratio,
+        nearfull_ratio=storage.nearfull_ratio,
+    )
+
+
+def make_users(
+    config: Config, meta: LmdbStore, clock: SystemClock, ids: Ids, box: SecretBox
+) -> Users:
+    return Users(
+        meta,
+        clock=clock,
+        ids=ids,
+        secrets=KeyMaker(box),
+        reserved_key_ids=frozenset({config.root.access_key}),
+    )
+
+
+async def follow_map(config: Config, meta: LmdbStore, cluster: Cluster) -> None:
+    await repeat(MapFollower(config, meta, lambda: cluster.map.epoch).look, FOLLOW_INTERVAL_S)
+
+
+async def repeat(call: Callable[[], Awaitable[object]], interval_s: float) -> None:
+    while True:
+        await asyncio.sleep(interval_s)
+        try:
+            await call()
+        except Exception:  # the next time may find a free descriptor, or a disk that answers
+            _log.exception("upkeep failed")
+
+
+async def cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
