@@ -22,6 +22,7 @@ from s3server.core.listing import Listing
 from s3server.core.multipart import Multipart
 from s3server.core.objects import Objects
 from s3server.core.open_uploads import OpenUploads
+from s3server.core.projects import DEFAULT_ACCOUNT
 from s3server.core.records import store_key
 from s3server.core.services import Regions, Services
 from s3server.expiry import make_calendar
@@ -172,7 +173,7 @@ def _root(config: Config, cluster: str) -> Credential:
     """Return the operator's own credential; its canonical id belongs to this store alone."""
     user_id = hashlib.sha256(f"root of {cluster}".encode()).hexdigest()
     key = config.root.access_key
-    principal = Principal("root", user_id, "root", account="root", access_key_id=key)
+    principal = Principal("root", user_id, "root", account=DEFAULT_ACCOUNT, access_key_id=key)
     return Credential(key, config.root.secret_key.get_secret_value(), principal)
 
 

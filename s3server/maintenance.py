@@ -19,6 +19,7 @@ from s3server.core.blobs import Blobs
 from s3server.core.buckets import Buckets
 from s3server.core.clock import Ids, SystemClock
 from s3server.core.objects import Objects
+from s3server.core.projects import DEFAULT_NAME, Projects
 from s3server.core.users import Users
 from s3server.jobs.snapshot import Snapshots
 from s3server.meta.lmdb import LmdbStore
@@ -48,12 +49,28 @@ async def initialise(config: Config) -> None:
         await meta.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Tenants:
+    """What commands about projects and the people in them work with."""
+
+    projects: Projects
+    users: Users
+
+    async def account(self, project: str | None) -> str:
+        """Return the id of a project, the default one for None. Raises NoSuchEntity."""
+        return (await self.projects.get(project or DEFAULT_NAME)).id
+
+
 @asynccontextmanager
-async def open_users(config: Config) -> AsyncIterator[Users]:
-    """Give access to users and keys, whether the server runs or not."""
+async def open_tenants(config: Config) -> AsyncIterator[Tenants]:
+    """Give access to projects, users and keys, whether the server runs or not."""
     clock, meta = SystemClock(), await open_metadata(config)
+    ids = Ids(clock)
     try:
-        yield make_users(config, meta, clock, Ids(clock), open_box(config))
+        yield Tenants(
+            Projects(meta, clock=clock, ids=ids),
+            make_users(config, meta, clock, ids, open_box(config)),
+        )
     finally:
         await meta.close()
 

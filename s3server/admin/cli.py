@@ -22,6 +22,7 @@ from s3server.admin import (
     cli_meta,
     cli_osd,
     cli_placement,
+    cli_projects,
     cli_users,
 )
 from s3server.admin.cli_status import status
@@ -35,6 +36,7 @@ cli = typer.Typer(
     help="An S3-compatible object store.",
 )
 cli.add_typer(cli_config.config, name="config", help="Look at the settings.")
+cli.add_typer(cli_projects.projects, name="project", help="Manage projects.")
 cli.add_typer(cli_users.users, name="user", help="Manage users.")
 cli.add_typer(cli_buckets.buckets, name="bucket", help="Change settings of buckets.")
 cli.add_typer(cli_encryption.encryption, name="encryption", help="Manage the keys of encryption.")

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,22 +13,21 @@ from s3server.admin.output import (
     SecretFile,
     emit,
     read_secret,
-    settings_file,
+    show_time,
     table,
 )
+from s3server.admin.tenants import ProjectName, run
 
 if TYPE_CHECKING:
     from s3server.core.records import AccessKeyRecord, UserRecord
-    from s3server.core.users import Users
-
-T = TypeVar("T")
+    from s3server.maintenance import Tenants
 
 users = typer.Typer(no_args_is_help=True)
 keys = typer.Typer(no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the user.")]
 
-USER_COLUMNS = ("name", "email", "display_name", "created", "id")
+USER_COLUMNS = ("name", "project", "email", "display_name", "created", "id")
 KEY_COLUMNS = ("access_key", "active", "created", "description")
 
 
@@ -42,57 +37,86 @@ def create_user(
     *,
     email: Annotated[str, typer.Option(help="E-mail address; need not be unique.")] = "",
     display_name: Annotated[str, typer.Option(help="Name for people.")] = "",
+    project: ProjectName = None,
     config: ConfigFile = None,
     directory: Directory = None,
     as_json: Json = False,
 ) -> None:
     """Create a user. A name is free again as soon as its user was deleted."""
 
-    async def work(store: Users) -> UserRecord:
-        return await store.create_user(name, email=email, display_name=display_name)
+    async def work(tenants: Tenants) -> UserRecord:
+        return await tenants.users.create_user(
+            name,
+            email=email,
+            display_name=display_name,
+            account=await tenants.account(project),
+        )
 
-    row = _user_row(_run(work, config, directory))
+    row = _user_row(run(work, config, directory), project)
     emit(row, as_json=as_json, text=table([row], USER_COLUMNS))
 
 
 @users.command("list")
 def list_users(
-    *, config: ConfigFile = None, directory: Directory = None, as_json: Json = False
+    *,
+    project: ProjectName = None,
+    config: ConfigFile = None,
+    directory: Directory = None,
+    as_json: Json = False,
 ) -> None:
     """List all users."""
 
-    async def work(store: Users) -> list[UserRecord]:
-        return await store.list_users()
+    async def work(tenants: Tenants) -> list[dict[str, Any]]:
+        names = {each.id: each.name for each in await tenants.projects.list_projects()}
+        account = None if project is None else await tenants.account(project)
+        found = await tenants.users.list_users()
+        return [
+            _user_row(user, names.get(user.account, user.account))
+            for user in found
+            if account in (None, user.account)
+        ]
 
-    rows = [_user_row(user) for user in _run(work, config, directory)]
+    rows = run(work, config, directory)
     emit(rows, as_json=as_json, text=table(rows, USER_COLUMNS))
 
 
 @users.command("show")
 def show_user(
-    name: Name, *, config: ConfigFile = None, directory: Directory = None, as_json: Json = False
+    name: Name,
+    *,
+    project: ProjectName = None,
+    config: ConfigFile = None,
+    directory: Directory = None,
+    as_json: Json = False,
 ) -> None:
     """Show a user and their access keys."""
 
-    async def work(store: Users) -> tuple[UserRecord, list[AccessKeyRecord]]:
-        return await store.get_user(name), await store.list_keys(name)
+    async def work(tenants: Tenants) -> tuple[UserRecord, list[AccessKeyRecord]]:
+        account = await tenants.account(project)
+        user = await tenants.users.get_user(name, account=account)
+        return user, await tenants.users.list_keys(name, account=account)
 
-    user, found = _run(work, config, directory)
-    row, key_rows = _user_row(user), [_key_row(key) for key in found]
+    user, found = run(work, config, directory)
+    row, key_rows = _user_row(user, project), [_key_row(key) for key in found]
     text = table([row], USER_COLUMNS) + "\n\n" + table(key_rows, KEY_COLUMNS)
     emit({**row, "keys": key_rows}, as_json=as_json, text=text)
 
 
 @users.command("delete")
 def delete_user(
-    name: Name, *, config: ConfigFile = None, directory: Directory = None, as_json: Json = False
+    name: Name,
+    *,
+    project: ProjectName = None,
+    config: ConfigFile = None,
+    directory: Directory = None,
+    as_json: Json = False,
 ) -> None:
     """Delete a user and their access keys; buckets stay."""
 
-    async def work(store: Users) -> None:
-        await store.delete_user(name)
+    async def work(tenants: Tenants) -> None:
+        await tenants.users.delete_user(name, account=await tenants.account(project))
 
-    _run(work, config, directory)
+    run(work, config, directory)
     emit({"deleted": name}, as_json=as_json, text=f"deleted {name}")
 
 
@@ -103,6 +127,7 @@ def create_key(
     description: Annotated[str, typer.Option(help="What the key is for.")] = "",
     access_key: Annotated[str | None, typer.Option(help="Id of a key to bring along.")] = None,
     secret_key_file: SecretFile = None,
+    project: ProjectName = None,
     config: ConfigFile = None,
     directory: Directory = None,
     as_json: Json = False,
@@ -112,26 +137,35 @@ def create_key(
         raise typer.BadParameter("--access-key and --secret-key-file belong together")
     secret = read_secret(secret_key_file) if secret_key_file is not None else None
 
-    async def work(store: Users) -> tuple[AccessKeyRecord, str]:
-        return await store.create_key(
-            name, description=description, access_key_id=access_key, secret=secret
+    async def work(tenants: Tenants) -> tuple[AccessKeyRecord, str]:
+        return await tenants.users.create_key(
+            name,
+            description=description,
+            access_key_id=access_key,
+            secret=secret,
+            account=await tenants.account(project),
         )
 
-    key, shown = _run(work, config, directory)
+    key, shown = run(work, config, directory)
     text = f"access key   {key.id}\nsecret key   {shown}"
     emit({**_key_row(key), "secret_key": shown}, as_json=as_json, text=text)
 
 
 @keys.command("list")
 def list_keys(
-    name: Name, *, config: ConfigFile = None, directory: Directory = None, as_json: Json = False
+    name: Name,
+    *,
+    project: ProjectName = None,
+    config: ConfigFile = None,
+    directory: Directory = None,
+    as_json: Json = False,
 ) -> None:
     """List the access keys of a user."""
 
-    async def work(store: Users) -> list[AccessKeyRecord]:
-        return await store.list_keys(name)
+    async def work(tenants: Tenants) -> list[AccessKeyRecord]:
+        return await tenants.users.list_keys(name, account=await tenants.account(project))
 
-    rows = [_key_row(key) for key in _run(work, config, directory)]
+    rows = [_key_row(key) for key in run(work, config, directory)]
     emit(rows, as_json=as_json, text=table(rows, KEY_COLUMNS))
 
 
@@ -145,41 +179,21 @@ def delete_key(
 ) -> None:
     """Delete an access key."""
 
-    async def work(store: Users) -> None:
-        await store.delete_key(access_key)
+    async def work(tenants: Tenants) -> None:
+        await tenants.users.delete_key(access_key)
 
-    _run(work, config, directory)
+    run(work, config, directory)
     emit({"deleted": access_key}, as_json=as_json, text=f"deleted {access_key}")
 
 
-def _run(work: Callable[[Users], Awaitable[T]], config: Path | None, directory: Path | None) -> T:
-    """Do `work` on the users of the store that the options name."""
-    from s3server import logs  # noqa: PLC0415 (slow to load)
-    from s3server.maintenance import initialise, open_users  # noqa: PLC0415
-    from s3server.settings import load  # noqa: PLC0415
-
-    logs.configure()
-    loaded = load(settings_file(config, directory))
-
-    async def open_and_work() -> T:
-        await initialise(loaded)
-        async with open_users(loaded) as store:
-            return await work(store)
-
-    return asyncio.run(open_and_work())
-
-
-def _time(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")
-
-
-def _user_row(user: UserRecord) -> dict[str, Any]:
+def _user_row(user: UserRecord, project: str | None) -> dict[str, Any]:
     return {
         "name": user.name,
+        "project": project or "default",
         "id": user.id,
         "email": user.email,
         "display_name": user.display_name,
-        "created": _time(user.created_ms),
+        "created": show_time(user.created_ms),
     }
 
 
@@ -187,6 +201,6 @@ def _key_row(key: AccessKeyRecord) -> dict[str, Any]:
     return {
         "access_key": key.id,
         "active": key.is_active,
-        "created": _time(key.created_ms),
+        "created": show_time(key.created_ms),
         "description": key.description,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,6 +54,13 @@ def settings_file(config: Path | None, directory: Path | None) -> Path:
 def emit(value: Any, *, as_json: bool, text: str) -> None:
     """Print a result, for programs or for people."""
     print(json.dumps(value) if as_json else text, flush=True)
+
+
+def show_time(milliseconds: int) -> str:
+    """Return a time in UTC as people and programs read it; "" for 0, which is none."""
+    if not milliseconds:
+        return ""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")
 
 
 def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:

@@ -72,6 +72,10 @@ class Ids:
         """Return 16 hexadecimal digits."""
         return self._random(8).hex().upper()
 
+    def project_id(self) -> str:
+        """Return 12 decimal digits; creation checks that they are unused."""
+        return f"{int.from_bytes(os.urandom(8), 'big') % 10**12:012}"
+
     def canonical_user_id(self) -> str:
         """Return 64 hexadecimal digits."""
         return os.urandom(32).hex()

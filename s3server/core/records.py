@@ -25,6 +25,7 @@ Keys begin with a byte that names their table:
     K access-key-id / L user-id access-key-id    access key / keys of a user
     Q bucket-id digest              policy of a bucket
     X account                       public access block of all buckets of an account
+    Y id / Z name                   project / its id; see project_records
     S name                          what the whole store agrees on (cluster, map, OSDs, leases)
 """
 
@@ -86,7 +87,7 @@ class BucketRecord(Record, frozen=True, array_like=True, kw_only=True):
     id: bytes  # 8 bytes
     name: str
     owner: str  # canonical user id
-    account: str
+    account: str  # id of the project
     created_ms: int
     region: str
     acl: str = "private"  # canned ACL, or "custom" for `grants`
@@ -250,7 +251,7 @@ class UserRecord(Record, frozen=True, array_like=True, kw_only=True):
 
     id: str  # canonical user id: 64 hexadecimal digits
     name: str
-    account: str
+    account: str  # id of the project
     created_ms: int
     email: str = ""
     display_name: str = ""

@@ -7,6 +7,7 @@ from typing import Protocol
 from s3server.core import records
 from s3server.core.clock import Clock, Ids
 from s3server.core.commit import Commits, Plan
+from s3server.core.projects import DEFAULT_ACCOUNT, check_project
 from s3server.core.records import AccessKeyRecord, UserRecord, decode, encode
 from s3server.errors import EntityAlreadyExists, InvalidArgument, NoSuchEntity
 from s3server.meta.base import (
@@ -19,7 +20,6 @@ from s3server.meta.base import (
     after_prefix,
 )
 
-DEFAULT_ACCOUNT = "default"
 _PAGE_ROWS = 1_000
 _MAX_NAME_CHARACTERS = 64  # IAM's limit for user names
 _MAX_KEY_ID_CHARACTERS = 128  # IAM's limit for access key ids
@@ -54,9 +54,9 @@ class Users:
     async def create_user(
         self, name: str, *, email: str = "", display_name: str = "", account: str = DEFAULT_ACCOUNT
     ) -> UserRecord:
-        """Create a user. A name is free again as soon as its user is deleted.
+        """Create a user in a project. A name is free again as soon as its user is deleted.
 
-        Raises EntityAlreadyExists, InvalidArgument.
+        Raises EntityAlreadyExists, InvalidArgument, NoSuchEntity where there is no such project.
         """
         _check_name(name)
         user = UserRecord(
@@ -72,10 +72,11 @@ class Users:
         async def plan() -> Plan[UserRecord]:
             if await self._meta.get(name_key) is not None:
                 raise EntityAlreadyExists(f"A user named {name} exists already.")
+            of_project = await check_project(self._meta, account)
             return Plan(
                 result=user,
                 writes=[Put(name_key, user.id.encode()), Put(_key(user), encode(user))],
-                checks=[Unchanged(name_key, None)],
+                checks=[Unchanged(name_key, None), of_project],
             )
 
         return await self._commit(plan)

@@ -7,8 +7,10 @@ import asyncio
 import pytest
 
 from s3server.core import records
+from s3server.core.project_records import ProjectRecord, project_key
 from s3server.core.users import Users
 from s3server.errors import EntityAlreadyExists, InvalidArgument, NoSuchEntity
+from s3server.meta.base import Put
 from s3server.meta.memory import MemoryStore
 from tests.support.core_store import ManualClock, NumberedIds
 
@@ -47,7 +49,12 @@ def users(meta: MemoryStore) -> Users:
     )
 
 
-async def test_users_are_found_and_listed_by_account_and_name(users: Users) -> None:
+async def test_users_are_found_and_listed_by_account_and_name(
+    users: Users, meta: MemoryStore
+) -> None:
+    for project in "ab":
+        row = records.encode(ProjectRecord(id=project, name=project, created_ms=0))
+        await meta.commit([Put(project_key(project), row)])
     for name, account in (("zoe", "a"), ("adam", "b"), ("adam", "a")):
         await users.create_user(name, account=account, email=f"{name}@{account}")
     assert [("a", "adam"), ("a", "zoe"), ("b", "adam")] == [
@@ -139,3 +146,8 @@ async def test_no_key_outlives_its_user(users: Users, meta: MemoryStore, head_st
     assert outcomes[0] is None
     assert [] == await meta.scan(b"", b"\xff", limit=100)
     assert await meta.get(records.access_key_key("a")) is None
+
+
+async def test_user_belongs_to_a_project_that_is_there(users: Users) -> None:
+    with pytest.raises(NoSuchEntity):
+        await users.create_user("eve", account="123456789012")

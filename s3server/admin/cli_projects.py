@@ -1,0 +1,162 @@
+"""Commands for projects; they work whether the server runs or not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from msgspec.structs import replace
+
+from s3server.admin.output import ConfigFile, Directory, Json, emit, show_time, table
+from s3server.admin.tenants import run
+
+if TYPE_CHECKING:
+    from s3server.core.project_records import ProjectRecord
+    from s3server.maintenance import Tenants
+
+projects = typer.Typer(no_args_is_help=True)
+
+DAY_MS = 86_400_000
+COLUMNS = ("name", "id", "state", "owner", "start", "end", "disabled_at")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project.")]
+Owner = Annotated[str | None, typer.Option(help="Who answers for it; a name, an address.")]
+Start = Annotated[
+    datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day, UTC; from now on.")
+]
+End = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day, UTC; none.")]
+Notice = Annotated[int | None, typer.Option(min=0, help="Days before the end to announce it.")]
+Grace = Annotated[int | None, typer.Option(min=0, help="Days to read after the end.")]
+
+
+@projects.command("create")
+def create(
+    name: Name,
+    *,
+    owner: Owner = None,
+    start: Start = None,
+    end: End = None,
+    notice_days: Notice = None,
+    grace_days: Grace = None,
+    config: ConfigFile = None,
+    directory: Directory = None,
+    as_json: Json = False,
+) -> None:
+    """Create a project: users and buckets that belong together, for a limited time."""
+    given = _given(owner, start, end, notice_days, grace_days)
+
+    async def work(tenants: Tenants) -> dict[str, Any]:
+        return _row(tenants, await tenants.projects.create(name, **given))
+
+    row = run(work, config, directory)
+    emit(row, as_json=as_json, text=table([row], COLUMNS))
+
+
+@projects.command("list")
+def list_projects(
+    *, config: ConfigFile = None, directory: Directory = None, as_json: Json = False
+) -> None:
+    """List all projects."""
+
+    async def work(tenants: Tenants) -> list[dict[str, Any]]:
+        return [_row(tenants, project) for project in await tenants.projects.list_projects()]
+
+    rows = run(work, config, directory)
+    emit(rows, as_json=as_json, text=table(rows, COLUMNS))
+
+
+@projects.command("show")
+def show(
+    name: Name, *, config: ConfigFile = None, directory: Directory = None, as_json: Json = False
+) -> None:
+    """Show a project."""
+
+    async def work(tenants: Tenants) -> dict[str, Any]:
+        return _row(tenants, await tenants.projects.get(name))
+
+    row = run(work, config, directory)
+    emit(row, as_json=as_json, text=table([row], COLUMNS))
+
+
+@projects.command("renew")
+def renew(
+    name: Name,
+    *,
+    owner: Owner = None,
+    start: Start = None,
+    end: End = None,
+    no_end: Annotated[bool, typer.Option("--no-end", help="It does not end.")] = False,
+    notice_days: Notice = None,
+    grace_days: Grace = None,
+    config: ConfigFile = None,
+    directory: Directory = None,
+    as_json: Json = False,
+) -> None:
+    """Change the dates of a project, and let it work again; holds from the next request on."""
+    if no_end == (end is not None):
+        raise typer.BadParameter("give either --end or --no-end")
+    given: dict[str, Any] = {"end_ms": 0, "is_disabled": False}
+    given |= _given(owner, start, end, notice_days, grace_days)
+    _change(name, given, config, directory, as_json=as_json)
+
+
+@projects.command("disable")
+def disable(
+    name: Name, *, config: ConfigFile = None, directory: Directory = None, as_json: Json = False
+) -> None:
+    """Let nothing of a project work from the next request on, until it is renewed."""
+    _change(name, {"is_disabled": True}, config, directory, as_json=as_json)
+
+
+def _change(
+    name: str,
+    given: dict[str, Any],
+    config: ConfigFile,
+    directory: Directory,
+    *,
+    as_json: bool,
+) -> None:
+    async def work(tenants: Tenants) -> dict[str, Any]:
+        changed = await tenants.projects.update(name, lambda now: replace(now, **given))
+        return _row(tenants, changed)
+
+    row = run(work, config, directory)
+    emit(row, as_json=as_json, text=table([row], COLUMNS))
+
+
+def _given(
+    owner: str | None,
+    start: datetime | None,
+    end: datetime | None,
+    notice_days: int | None,
+    grace_days: int | None,
+) -> dict[str, Any]:
+    """Return the fields that options name. The last day belongs to the project."""
+    fields = {
+        "owner": owner,
+        "start_ms": None if start is None else _midnight_ms(start),
+        "end_ms": None if end is None else _midnight_ms(end) + DAY_MS,
+        "notice_ms": None if notice_days is None else notice_days * DAY_MS,
+        "grace_ms": None if grace_days is None else grace_days * DAY_MS,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _midnight_ms(day: datetime) -> int:
+    return round(day.replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def _row(tenants: Tenants, project: ProjectRecord) -> dict[str, Any]:
+    return {
+        "name": project.name,
+        "id": project.id,
+        "state": tenants.projects.state(project),
+        "owner": project.owner,
+        "created": show_time(project.created_ms),
+        "start": show_time(project.start_ms),
+        "end": show_time(project.end_ms),
+        "disabled_at": show_time(project.end_ms and project.end_ms + project.grace_ms),
+        "notice_days": project.notice_ms / DAY_MS,
+        "grace_days": project.grace_ms / DAY_MS,
+    }

@@ -1,0 +1,190 @@
+"""Projects: people, their keys and their buckets, together and for a limited time.
+
+What a project may do follows from its dates and the time, at each request; no job has to run for
+it to end. The default project is always there, and has a row only once something was set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from msgspec.structs import replace
+
+from s3server.core import records
+from s3server.core.clock import Clock, Ids
+from s3server.core.commit import Commits, Plan
+from s3server.core.project_records import PROJECT_NAME, ProjectRecord, project_key, project_name_key
+from s3server.core.records import decode, encode
+from s3server.errors import EntityAlreadyExists, InvalidArgument, NoSuchEntity
+from s3server.meta.base import Check, Empty, MetadataStore, Put, Unchanged, after_prefix
+
+DEFAULT_ACCOUNT = "000000000000"
+DEFAULT_NAME = "default"
+DAY_MS = 86_400_000
+NOTICE_MS = 30 * DAY_MS
+GRACE_MS = 30 * DAY_MS
+
+_DEFAULT = ProjectRecord(id=DEFAULT_ACCOUNT, name=DEFAULT_NAME, created_ms=0)
+_PAGE_ROWS = 1_000
+_CACHED_PROJECTS = 4_096
+_MAX_NAME_CHARACTERS = 64
+
+State = Literal["pending", "active", "notice", "read-only", "disabled"]
+
+
+def state_of(project: ProjectRecord, now_ms: int) -> State:
+    """Return what a project may do at a time.
+
+    "pending" before its start and "disabled" after its grace: nothing; "read-only" after its end:
+    read, and free space; "notice" shortly before the end: everything, as "active".
+    """
+    if project.is_disabled:
+        return "disabled"
+    if now_ms < project.start_ms:
+        return "pending"
+    if not project.end_ms or now_ms < project.end_ms - project.notice_ms:
+        return "active"
+    if now_ms < project.end_ms:
+        return "notice"
+    return "read-only" if now_ms < project.end_ms + project.grace_ms else "disabled"
+
+
+class Projects:
+    """Projects of one store."""
+
+    def __init__(self, meta: MetadataStore, *, clock: Clock, ids: Ids) -> None:
+        self._meta, self._clock, self._ids = meta, clock, ids
+        self._commit = Commits(meta)
+        self._decoded: dict[bytes, ProjectRecord] = {}
+
+    def state(self, project: ProjectRecord) -> State:
+        """Return what a project may do now."""
+        return state_of(project, self._clock.now_ms())
+
+    async def create(
+        self,
+        name: str,
+        *,
+        owner: str = "",
+        start_ms: int = 0,
+        end_ms: int = 0,
+        notice_ms: int = NOTICE_MS,
+        grace_ms: int = GRACE_MS,
+    ) -> ProjectRecord:
+        """Create a project. A name is free again as soon as its project is deleted.
+
+        Raises EntityAlreadyExists, InvalidArgument.
+        """
+        _check_name(name)
+        _check_dates(start_ms, end_ms)
+        name_key = project_name_key(name)
+
+        async def plan() -> Plan[ProjectRecord]:
+            if name == DEFAULT_NAME or await self._meta.get(name_key) is not None:
+                raise EntityAlreadyExists(f"A project named {name} exists already.")
+            project = ProjectRecord(
+                id=self._ids.project_id(),
+                name=name,
+                created_ms=self._clock.now_ms(),
+                owner=owner,
+                start_ms=start_ms,
+                end_ms=end_ms,
+                notice_ms=notice_ms,
+                grace_ms=grace_ms,
+            )
+            key = project_key(project.id)
+            users = records.user_name_key(project.id, "")
+            return Plan(
+                result=project,
+                writes=[Put(key, encode(project)), Put(name_key, project.id.encode())],
+                checks=[
+                    Unchanged(name_key, None),
+                    Unchanged(key, None),
+                    Empty(users, after_prefix(users)),
+                ],
+            )
+
+        return await self._commit(plan)
+
+    async def find(self, project_id: str) -> ProjectRecord | None:
+        """Return a project by its id, or None. Decoding is remembered by the row's own bytes."""
+        row = await self._meta.get(project_key(project_id))
+        if row is None:
+            return _DEFAULT if project_id == DEFAULT_ACCOUNT else None
+        project = self._decoded.get(row)
+        if project is None:
+            if len(self._decoded) >= _CACHED_PROJECTS:
+                self._decoded.clear()
+            project = self._decoded[row] = decode(ProjectRecord, row)
+        return project
+
+    async def get(self, name: str) -> ProjectRecord:
+        """Return a project by its name. Raises NoSuchEntity."""
+        return (await self._load(name))[0]
+
+    async def list_projects(self) -> list[ProjectRecord]:
+        """Return all projects, in the order of their names."""
+        found, start = [await self.get(DEFAULT_NAME)], PROJECT_NAME
+        while page := await self._meta.scan(start, after_prefix(PROJECT_NAME), limit=_PAGE_ROWS):
+            start = page[-1][0] + b"\0"
+            for _, project_id in page:
+                project = await self.find(project_id.decode())
+                if project is not None:
+                    found.append(project)
+        return sorted(found, key=lambda project: project.name)
+
+    async def update(
+        self, name: str, change: Callable[[ProjectRecord], ProjectRecord]
+    ) -> ProjectRecord:
+        """Store what `change` makes of a project; return that. It keeps its id and its name.
+
+        Raises NoSuchEntity, InvalidArgument, and what `change` raises.
+        """
+
+        async def plan() -> Plan[ProjectRecord]:
+            project, row = await self._load(name)
+            changed = replace(change(project), id=project.id, name=project.name)
+            _check_dates(changed.start_ms, changed.end_ms)
+            key = project_key(project.id)
+            return Plan(
+                result=changed, writes=[Put(key, encode(changed))], checks=[Unchanged(key, row)]
+            )
+
+        return await self._commit(plan)
+
+    async def _load(self, name: str) -> tuple[ProjectRecord, bytes | None]:
+        project_id = DEFAULT_ACCOUNT.encode()
+        if name != DEFAULT_NAME:
+            found = await self._meta.get(project_name_key(name[:_MAX_NAME_CHARACTERS]))
+            project_id = found or b""
+        row = await self._meta.get(project_key(project_id.decode())) if project_id else None
+        if row is not None:
+            return decode(ProjectRecord, row), row
+        if name == DEFAULT_NAME:
+            return _DEFAULT, None
+        raise NoSuchEntity(f"There is no project named {name}.")
+
+
+async def check_project(meta: MetadataStore, project_id: str) -> Check:
+    """Return the check that a project is there as it is now. Raises NoSuchEntity."""
+    key = project_key(project_id)
+    row = await meta.get(key)
+    if row is None and project_id != DEFAULT_ACCOUNT:
+        raise NoSuchEntity(f"There is no project with the id {project_id}.")
+    return Unchanged(key, row)
+
+
+def _check_name(name: str) -> None:
+    legal = name and all(c.isascii() and (c.isalnum() or c in "._-") for c in name)
+    if not legal or len(name) > _MAX_NAME_CHARACTERS:
+        raise InvalidArgument(
+            "A project name has 1 to 64 characters of A-Z, a-z, 0-9 and ._-",
+            ArgumentName="project",
+            ArgumentValue=name[:_MAX_NAME_CHARACTERS],
+        )
+
+
+def _check_dates(start_ms: int, end_ms: int) -> None:
+    if 0 < end_ms <= start_ms:
+        raise InvalidArgument("A project ends after it begins.", ArgumentName="end")

@@ -1,0 +1,71 @@
+"""Projects on the command line, as people and programs see them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from s3server.admin import cli, quickstart
+
+
+class Cli:
+    """The commands on a store whose server does not run."""
+
+    def __init__(self, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self._directory, self._capsys = directory, capsys
+
+    def __call__(self, *arguments: str) -> Any:
+        """Return what a command prints as JSON, or its exit status where it failed."""
+        status = cli.run([*arguments, "--json", "--dir", str(self._directory)])
+        out = self._capsys.readouterr().out
+        return status or json.loads(out)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("projects") / "store"
+    quickstart.prepare(path, osds=None, codec=None, server={})
+    return path
+
+
+@pytest.fixture
+def run(directory: Path, capsys: pytest.CaptureFixture[str]) -> Cli:
+    return Cli(directory, capsys)
+
+
+def test_last_day_belongs_to_the_project_and_grace_follows(run: Cli) -> None:
+    made = run("project", "create", "geo", "--owner", "alice", "--end", "2019-06-30",
+               "--grace-days", "7")  # fmt: skip
+    assert made["end"] == "2019-07-01T00:00:00+00:00"
+    assert made["disabled_at"] == "2019-07-08T00:00:00+00:00"
+    assert (made["owner"], made["state"], made["notice_days"]) == ("alice", "disabled", 30)
+    assert run("project", "show", "geo") == made
+
+
+def test_renewed_project_is_active_again(run: Cli) -> None:
+    run("project", "create", "renewed", "--end", "2019-06-30")
+    assert run("project", "renew", "renewed", "--end", "2999-01-01")["state"] == "active"
+    assert run("project", "disable", "renewed")["state"] == "disabled"
+    assert run("project", "renew", "renewed", "--no-end")["state"] == "active"
+    assert run("project", "renew", "renewed") == 2
+
+
+def test_projects_are_listed_with_the_default_one(run: Cli) -> None:
+    run("project", "create", "listed")
+    names = [row["name"] for row in run("project", "list")]
+    assert {"default", "listed"} <= set(names)
+    assert names == sorted(names)
+
+
+def test_users_of_projects_are_apart(run: Cli) -> None:
+    run("project", "create", "red")
+    made = [run("user", "create", "bob", *of) for of in ([], ["--project", "red"])]
+    assert [user["project"] for user in made] == ["default", "red"]
+    assert run("user", "list", "--project", "red") == [made[1]]
+    key = run("key", "create", "bob", "--project", "red")["access_key"]
+    assert [key] == [k["access_key"] for k in run("key", "list", "bob", "--project", "red")]
+    assert run("key", "list", "bob") == []
+    assert run("user", "create", "bob", "--project", "blue") == 4
