@@ -24,9 +24,11 @@ from s3server.core.objects import Objects
 from s3server.core.open_uploads import OpenUploads
 from s3server.core.projects import DEFAULT_ACCOUNT
 from s3server.core.records import store_key
+from s3server.core.roles import Roles
 from s3server.core.services import Regions, Services
 from s3server.expiry import make_calendar
 from s3server.health import health_application
+from s3server.identities import Identities
 from s3server.meta.lmdb import LmdbStore
 from s3server.metadata import open_metadata
 from s3server.model import Principal
@@ -86,6 +88,7 @@ class Application:
             router=Router([load_model(service) for service in VERSIONS]),
             handlers=load_handlers(),
             services=services,
+            identities=Identities(self._meta),
             lookup=credentials.lookup,
             clock=clock,
             ids=ids,
@@ -160,6 +163,7 @@ async def _services(
         listing=Listing(meta),
         lifecycle=Lifecycle(meta, buckets, blobs, calendar=calendar),
         users=users,
+        roles=Roles(meta),
         topics=make_topics(config, meta, clock, ids, box),
         notifications=notifications,
         regions=Regions(config.server.region, config.server.region_aliases),

@@ -14,6 +14,7 @@ import msgspec
 from s3server.auth.actions import also_needed
 from s3server.auth.authorise import Said, authorise, authorise_topic
 from s3server.auth.bucket_policy import is_public, parse_bucket_policy
+from s3server.auth.own_law import OwnLaw
 from s3server.auth.policy import Policy, Question, Verdict, evaluate
 from s3server.auth.policy_parse import parse_policy
 from s3server.auth.request_keys import RequestKeys, Seen, requester_of
@@ -23,6 +24,7 @@ from s3server.core.clock import Clock
 from s3server.core.objects import Objects
 from s3server.core.records import BucketRecord, ObjectRecord, TopicRecord
 from s3server.errors import AccessDenied, AuthorizationError
+from s3server.identities import Identities
 from s3server.model import NOTHING_BLOCKED, HttpRequest, Principal, PublicAccessBlock
 
 _CACHED_POLICIES = 4_096
@@ -52,6 +54,7 @@ class Caller(msgspec.Struct):
     query: Mapping[str, str]
     from_body: Mapping[str, tuple[str, ...]] | None = None  # condition keys that a document holds
     laws: dict[bytes, Law] = {}  # of buckets that this request has been judged in, by their id
+    own: OwnLaw | None = None  # what binds a principal that is not free, once that was read
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -66,9 +69,16 @@ class Asked(msgspec.Struct, frozen=True):
 class Door:
     """Decides for every request, and again for whatever else a handler is asked to do."""
 
-    def __init__(self, buckets: Buckets, objects: Objects, access: Access, clock: Clock) -> None:
+    def __init__(
+        self,
+        buckets: Buckets,
+        objects: Objects,
+        access: Access,
+        identities: Identities,
+        clock: Clock,
+    ) -> None:
         self._buckets, self._objects, self._access = buckets, objects, access
-        self._clock = clock
+        self._identities, self._clock = identities, clock
         self._parsed: dict[tuple[bytes, bytes], Law] = {}
 
     async def permit(
@@ -80,16 +90,21 @@ class Door:
         version: str | None = None,
         *,
         creates: bool = False,
+        resource: str = "*",
     ) -> None:
         """Raise AccessDenied unless the caller may do `action` to the bucket, or a key in it.
 
-        `version` is the version id that is asked for, None for the current one. With `creates`
-        the action is s3:PutObject, and all that is to be stored with the object by the headers of
-        the request needs its permission too.
+        Where there is no bucket, `resource` is the ARN of what else it is about. `version` is the
+        version id that is asked for, None for the current one. With `creates` the action is
+        s3:PutObject, and all that is to be stored with the object by the headers of the request
+        needs its permission too.
         """
         principal = caller.principal
+        if caller.own is None and not principal.is_free:
+            caller.own = await self._identities.law_of(principal)
         if bucket is None:
-            if not authorise(principal, action):
+            said = Said(own_policies=self._own_verdict(caller, action, resource))
+            if not authorise(principal, action, said=said):
                 raise AccessDenied
             return
         if not bucket.policy and _is_host(principal, bucket) and action.startswith("s3:"):
@@ -118,18 +133,12 @@ class Door:
         """Raise AuthorizationError unless `authorise_topic` lets the caller do it."""
         principal, said = caller.principal, Verdict.SILENT
         text = dict(topic.attributes).get("Policy")
+        keys = self._keys(caller, topic.account)
+        question = Question(requester_of(principal), action, arn, keys)
         if text is not None:
-            seen = Seen(
-                principal,
-                caller.mechanism,
-                caller.http,
-                caller.query,
-                now_ms=self._clock.now_ms(),
-                account=topic.account,
-            )
-            question = Question(requester_of(principal), action, arn, RequestKeys(seen))
             said = evaluate([_policy_of_topic(text)], question)
-        if not authorise_topic(principal, topic.owner, said, on_policy=on_policy):
+        own = None if caller.own is None else caller.own.verdict(question)
+        if not authorise_topic(principal, topic, Said(said, own_policies=own), on_policy=on_policy):
             raise AuthorizationError
 
     async def permit_by_name(
@@ -156,35 +165,60 @@ class Door:
         if not bucket.policy and _is_host(principal, bucket) and asked.action.startswith("s3:"):
             return
         law = caller.laws.get(bucket.id)
-        if law is None:
+        if law is None or (caller.own is None and not principal.is_free):
             raise AccessDenied
-        said = Said(self._verdict(caller, asked, record, law), law.is_public, block=law.block)
+        said = self._said(caller, asked, record, law)
         if not authorise(
             principal, asked.action, bucket=bucket, stored=record, said=said, creates=creates
         ):
             raise AccessDenied
 
-    def _verdict(
-        self, caller: Caller, asked: Asked, record: ObjectRecord | None, law: Law
-    ) -> Verdict:
-        if law.policy is None:
-            return Verdict.SILENT
-        seen = Seen(
-            caller.principal,
-            caller.mechanism,
-            caller.http,
-            caller.query,
-            now_ms=self._clock.now_ms(),
-            account=asked.bucket.account,
-            version=asked.version,
-            stored_tags=() if record is None else record.tags,
-            from_body=caller.from_body,
-        )
+    def _said(self, caller: Caller, asked: Asked, record: ObjectRecord | None, law: Law) -> Said:
+        """Return what all policies say that have a say."""
+        own, policy = caller.own, law.policy
+        if own is None and policy is None:
+            return Said(is_public=law.is_public, block=law.block)
         arn = f"arn:aws:s3:::{asked.bucket.name}"
         if asked.key is not None:
             arn += f"/{asked.key}"
-        who = requester_of(caller.principal)
-        return evaluate([law.policy], Question(who, asked.action, arn, RequestKeys(seen)))
+        keys = self._keys(caller, asked.bucket.account, asked.version, record)
+        question = Question(requester_of(caller.principal), asked.action, arn, keys)
+        return Said(
+            Verdict.SILENT if policy is None else evaluate([policy], question),
+            law.is_public,
+            None if own is None else own.verdict(question),
+            law.block,
+        )
+
+    def _own_verdict(self, caller: Caller, action: str, resource: str) -> Verdict | None:
+        """Return what the caller's own policies say of something that is in no bucket."""
+        if caller.own is None:
+            return None
+        keys = self._keys(caller, caller.principal.account)
+        question = Question(requester_of(caller.principal), action, resource, keys)
+        return caller.own.verdict(question)
+
+    def _keys(
+        self,
+        caller: Caller,
+        account: str,
+        version: str | None = None,
+        record: ObjectRecord | None = None,
+    ) -> RequestKeys:
+        """Return the condition keys of a request; `account` is that of what it is about."""
+        return RequestKeys(
+            Seen(
+                caller.principal,
+                caller.mechanism,
+                caller.http,
+                caller.query,
+                now_ms=self._clock.now_ms(),
+                account=account,
+                version=version,
+                stored_tags=() if record is None else record.tags,
+                from_body=caller.from_body,
+            )
+        )
 
     async def _law(self, bucket: BucketRecord) -> Law:
         """Return what holds in a bucket. Policies are parsed once, and known by their digests."""
@@ -215,4 +249,6 @@ def _policy_of_topic(text: str) -> Policy:
 
 def _is_host(principal: Principal, bucket: BucketRecord) -> bool:
     """Return whether a principal may do everything in a bucket that no policy forbids."""
-    return principal.is_root or (principal.id == bucket.owner and principal.id != "")
+    return principal.is_root or (
+        principal.id == bucket.owner and principal.id != "" and principal.is_free
+    )

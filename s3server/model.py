@@ -10,7 +10,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-PrincipalKind = Literal["anonymous", "root", "user", "role", "session"]
+PrincipalKind = Literal["anonymous", "root", "user", "session"]
+Pairs = tuple[tuple[str, str], ...]
 
 
 class HttpRequest(msgspec.Struct, frozen=True, gc=False):
@@ -25,14 +26,42 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     tls_version: str = ""  # "1.3", where a trusted proxy says so
 
 
+class Bindings(msgspec.Struct, frozen=True, array_like=True):
+    """The policies of a user, role or group."""
+
+    is_bound: bool = False  # nothing is allowed but by policies; stays, whatever is removed
+    inline: tuple[tuple[str, bytes], ...] = ()  # name and digest
+    managed: tuple[str, ...] = ()  # ARNs
+    groups: tuple[str, ...] = ()  # ids of those that a user is in
+    boundary: str = ""  # ARN of the managed policy whose leave everything needs
+
+
+FREE = Bindings()
+
+
 class Principal(msgspec.Struct, frozen=True, gc=False):
-    """Who sent a request."""
+    """Who sent a request: root, a user, a session of a user or of a role, or nobody known.
+
+    A session acts for its user or role, whose `id`, `name`, `path`, `tags` and `bindings` these
+    are; `role` tells the two apart. Who derives a session of any principal hands on
+    `session_policies`, and adds to them at most.
+    """
 
     kind: PrincipalKind
-    id: str  # canonical user id, 64 hexadecimal digits; "" for the anonymous
-    name: str
+    id: str  # canonical id of the user or role, 64 hexadecimal digits; "" for the anonymous
+    name: str  # of the user or role
     account: str = ""  # project that the principal belongs to
     access_key_id: str = ""
+    path: str = "/"  # of the user or role
+    bindings: Bindings = FREE
+    tags: Pairs = ()  # of the user or role
+    role: str = ""  # id of the role that a session is of
+    session_name: str = ""
+    session_tags: Pairs = ()  # outweigh `tags`
+    session_policies: tuple[str, ...] = ()  # documents: every one must allow what is done
+    issued_ms: int = 0  # when the session began; 0: no session
+    expires_ms: int = 0
+    provider: str = ""  # who vouched for a session: issuer of a token, authority of a certificate
 
     @property
     def is_root(self) -> bool:
@@ -41,6 +70,12 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
     @property
     def is_anonymous(self) -> bool:
         return self.kind == "anonymous"
+
+    @property
+    def is_free(self) -> bool:
+        """Whether no policies of its own have a say: the case that costs nothing."""
+        own = self.bindings
+        return not (own.is_bound or own.groups or own.boundary or self.session_policies)
 
 
 ANONYMOUS = Principal(kind="anonymous", id="", name="anonymous")

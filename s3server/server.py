@@ -30,6 +30,7 @@ from s3server.core.services import Services
 from s3server.data import base as data
 from s3server.door import Caller, Door
 from s3server.errors import AccessDenied, NoSuchBucket, S3Error, SignatureDoesNotMatch
+from s3server.identities import Identities
 from s3server.meta import base as meta
 from s3server.model import ANONYMOUS, HttpRequest, Identity, Target
 from s3server.operation import Ctx, Handler
@@ -103,6 +104,7 @@ class Server:
         router: Router,
         handlers: Mapping[str, Handler],
         services: Services,
+        identities: Identities,
         lookup: Lookup,
         clock: Clock,
         ids: Ids,
@@ -110,7 +112,7 @@ class Server:
         self._edge, self._router, self._handlers = edge, router, handlers
         self._services, self._lookup = services, lookup
         self._clock, self._ids = clock, ids
-        self._door = Door(services.buckets, services.objects, services.access, clock)
+        self._door = Door(services.buckets, services.objects, services.access, identities, clock)
         self._sharing, self._websites = Sharing(services.buckets), Websites(services.buckets)
         self._bindings: dict[str, _Binding] = {}
         self._log = structlog.get_logger("server")

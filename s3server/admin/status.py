@@ -12,6 +12,7 @@ from s3server.config import Config
 from s3server.core import records
 from s3server.core.clock import SystemClock
 from s3server.core.repairs import ASTRAY, LOST
+from s3server.core.upkeep_records import DownRecord, osd_down_key
 from s3server.jobs.board import JobRecord, job_records
 from s3server.meta.base import MetadataStore, after_prefix
 from s3server.metadata import open_to_read
@@ -55,9 +56,9 @@ def _health(repairs: dict[str, int], osds: list[dict[str, Any]]) -> str:
 
 async def _down(meta: MetadataStore) -> dict[int, str]:
     """Return the OSDs that are not used since they failed, and why."""
-    prefix = records.osd_down_key()
+    prefix = osd_down_key()
     rows = await meta.scan(prefix, after_prefix(prefix), limit=OSD_LIMIT)
-    found = [records.decode(records.DownRecord, row) for _, row in rows]
+    found = [records.decode(DownRecord, row) for _, row in rows]
     return {each.osd: each.reason for each in found}
 
 

@@ -61,6 +61,15 @@ class StoredObject(Protocol):
     def grants(self) -> Grants: ...
 
 
+class StoredTopic(Protocol):
+    """What a decision needs to know of a topic (core.records.TopicRecord)."""
+
+    @property
+    def owner(self) -> str: ...
+    @property
+    def account(self) -> str: ...
+
+
 class Said(msgspec.Struct, frozen=True):
     """What policies say to a question, and what is blocked."""
 
@@ -74,17 +83,22 @@ NOTHING_SAID = Said()
 
 
 def authorise_topic(
-    principal: Principal, owner: str, said: Verdict, *, on_policy: bool = False
+    principal: Principal, topic: StoredTopic, said: Said, *, on_policy: bool = False
 ) -> bool:
-    """Return whether `principal` may do to a topic of `owner`'s what its policy says `said` of.
+    """Return whether `principal` may do something to a topic, whose policy stands for a bucket's.
 
     As with buckets: root and the owner need no leave, and a deny holds for both unless it is the
     policy itself that is read or replaced (`on_policy`).
     """
-    is_host = principal.is_root or principal.id == owner != ""
-    if said is Verdict.DENY:
+    if said.own_policies is Verdict.DENY:
+        return False
+    is_host = principal.is_root or (principal.id == topic.owner != "" and _may(said))
+    if said.bucket_policy is Verdict.DENY:
         return is_host and on_policy
-    return is_host or said is Verdict.ALLOW
+    is_at_home = principal.account == topic.account != ""
+    if is_host or (is_at_home and said.own_policies is Verdict.ALLOW):
+        return True
+    return said.bucket_policy is Verdict.ALLOW and (is_at_home or _may(said))
 
 
 def authorise(
@@ -107,7 +121,7 @@ def authorise(
         return False
     if said.bucket_policy is Verdict.DENY:
         is_owner = bucket is not None and is_signed and principal.id == bucket.owner
-        return action in _ON_POLICY and (principal.is_root or is_owner)
+        return action in _ON_POLICY and (principal.is_root or (is_owner and _may(said)))
     if principal.is_root or (is_signed and action in _SIGNED):
         return _may(said)
     if bucket is None or not action.startswith("s3:"):

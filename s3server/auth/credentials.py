@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from s3server.auth.secrets import SecretBox
-from s3server.model import Principal
+from s3server.model import Bindings, Pairs, Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ class StoredKey(Protocol):
     def is_active(self) -> bool: ...
     @property
     def expires_ms(self) -> int: ...
+    @property
+    def scope(self) -> tuple[str, ...]: ...
 
 
 class StoredUser(Protocol):
@@ -49,6 +51,12 @@ class StoredUser(Protocol):
     def account(self) -> str: ...
     @property
     def is_suspended(self) -> bool: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def bindings(self) -> Bindings: ...
+    @property
+    def tags(self) -> Pairs: ...
 
 
 ReadKey = Callable[[str], Awaitable[tuple[StoredKey, StoredUser] | None]]
@@ -91,5 +99,15 @@ class CredentialStore:
         return Credential(
             access_key_id,
             self._unseal(key.sealed_secret, access_key_id),
-            Principal("user", user.id, user.name, user.account, access_key_id),
+            Principal(
+                "user",
+                user.id,
+                user.name,
+                user.account,
+                access_key_id,
+                path=user.path,
+                bindings=user.bindings,
+                tags=user.tags,
+                session_policies=key.scope,
+            ),
         )

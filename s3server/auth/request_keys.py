@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from s3server.arns import arns_of, user_id_of
 from s3server.auth.policy import Requester
 from s3server.model import HttpRequest, Principal
 
@@ -61,6 +62,7 @@ _KNOWN = frozenset({
     *_SENT,
 })  # fmt: skip
 _EXISTING_TAG, _REQUEST_TAG = "s3:existingobjecttag/", "s3:requestobjecttag/"
+_PRINCIPAL_TAG = "aws:principaltag/"
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -79,21 +81,8 @@ class Seen(msgspec.Struct, frozen=True):
 
 def requester_of(principal: Principal) -> Requester:
     """Return a principal as policies name it."""
-    account = principal.account
-    arns: tuple[str, ...] = ()
-    if principal.kind == "user":
-        arns = (f"arn:aws:iam::{account}:user/{principal.name}",)
-    elif principal.kind == "root":
-        arns = (f"arn:aws:iam::{account}:root",)
-    elif principal.kind == "role":
-        arns = (f"arn:aws:iam::{account}:role/{principal.name}",)
-    elif principal.kind == "session":  # its name is "role/session"
-        role = principal.name.partition("/")[0]
-        arns = (
-            f"arn:aws:sts::{account}:assumed-role/{principal.name}",
-            f"arn:aws:iam::{account}:role/{role}",
-        )
-    return Requester(arns, "" if principal.is_anonymous else account, principal.id)
+    account = "" if principal.is_anonymous else principal.account
+    return Requester(arns_of(principal), account, principal.id)
 
 
 class RequestKeys:
@@ -115,7 +104,7 @@ class RequestKeys:
             if self._sent is None:
                 self._sent = _sent_keys(self._seen)
             found = self._sent.get(key)
-        if key.startswith((_EXISTING_TAG, _REQUEST_TAG)):
+        if key.startswith((_EXISTING_TAG, _REQUEST_TAG, _PRINCIPAL_TAG)):
             # Names of keys ignore case, those of tags do not: of two that look alike none is it.
             return None if found is not None and len(found) > 1 else found or ()
         if found is None and key in _KNOWN:
@@ -133,7 +122,7 @@ def _server_keys(seen: Seen) -> Found:
         "aws:principalisawsservice": ("false",),
         "aws:viaawsservice": ("false",),
         "aws:principaltype": (_principal_type(principal),),
-        "aws:userid": (principal.id or "anonymous",),
+        "aws:userid": (user_id_of(principal),),
         "aws:resourceaccount": (seen.account,),
         "s3:resourceaccount": (seen.account,),
     }
@@ -144,9 +133,12 @@ def _server_keys(seen: Seen) -> Found:
     if seen.http.client:
         found["aws:sourceip"] = (seen.http.client,)
     if not principal.is_anonymous:
-        found["aws:principalarn"] = requester_of(principal).arns[-1:]
+        found["aws:principalarn"] = arns_of(principal)[-1:]
         found["aws:principalaccount"] = (principal.account,)
-    if principal.kind == "user":
+        tags = {name.lower(): (name, value) for name, value in principal.tags}
+        tags |= {name.lower(): (name, value) for name, value in principal.session_tags}
+        found.update(_tags(_PRINCIPAL_TAG, tags.values()))
+    if not (principal.is_root or principal.is_anonymous or principal.role):
         found["aws:username"] = (principal.name,)
     if seen.version is not None:
         found["s3:versionid"] = (seen.version,)
@@ -156,8 +148,9 @@ def _server_keys(seen: Seen) -> Found:
 
 
 def _principal_type(principal: Principal) -> str:
-    names = {"anonymous": "Anonymous", "root": "Account", "user": "User"}
-    return names.get(principal.kind, "AssumedRole")
+    if principal.role:
+        return "AssumedRole"
+    return {"anonymous": "Anonymous", "root": "Account"}.get(principal.kind, "User")
 
 
 def _signature_keys(seen: Seen) -> Found:

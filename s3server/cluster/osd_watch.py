@@ -15,7 +15,8 @@ from contextlib import suppress
 import structlog
 
 from s3server.core.clock import Clock
-from s3server.core.records import DownRecord, decode, encode, osd_down_key
+from s3server.core.records import decode, encode
+from s3server.core.upkeep_records import DownRecord, osd_down_key
 from s3server.data.osd_directory import Usage
 from s3server.data.osd_set import OsdSet
 from s3server.meta.base import ConflictError, FullError, MetadataStore, Put, Unchanged, after_prefix

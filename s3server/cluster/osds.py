@@ -13,7 +13,8 @@ from s3server.cluster.maps import OSD_LIMIT, ClusterMaps
 from s3server.cluster.seed import cluster_id, make_osd
 from s3server.core.blobs import ADOPT_WITHIN_MS
 from s3server.core.clock import Clock
-from s3server.core.records import DownRecord, decode, encode, osd_down_key
+from s3server.core.records import decode, encode
+from s3server.core.upkeep_records import DownRecord, osd_down_key
 from s3server.meta.base import ConflictError, MetadataStore, Put, Unchanged, after_prefix
 
 

@@ -17,7 +17,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from s3server.core.clock import Clock
-from s3server.core.records import BlobRecord, HoldRecord, decode, encode, hold_key
+from s3server.core.records import BlobRecord, decode, encode
+from s3server.core.upkeep_records import HoldRecord, hold_key
 from s3server.meta.base import Delete, FullError, MetadataStore, Put, after_prefix
 
 HELD_FOR_MS = 30_000  # after it was written, the row is honoured

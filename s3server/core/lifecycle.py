@@ -25,12 +25,12 @@ from s3server.core.lifecycle_rules import Calendar, Due, Rule, Schedule, look_at
 from s3server.core.records import (
     BucketRecord,
     ConfigurationRecord,
-    LifecycleReport,
     ObjectRecord,
     UploadRecord,
     decode,
     encode,
 )
+from s3server.core.upkeep_records import LifecycleReport
 from s3server.errors import NoSuchBucket
 from s3server.meta.base import Delete, MetadataStore, Put, Unchanged, Write, after_prefix
 

@@ -23,6 +23,13 @@ Keys begin with a byte that names their table:
     C bucket-id name                configuration of a bucket: a document of its own
     I user-id / J account NUL name  user / its name
     K access-key-id / L user-id access-key-id    access key / keys of a user
+    Y role-id / y account NUL name  role / its name
+    H group-id / h account NUL name group / its name
+    M account NUL name              managed policy
+    m account NUL name NUL number   text of one of its versions
+    p identity-id policy-name       text of a policy of a user, role or group
+    a account NUL name NUL use identity-id       what a managed policy is attached to
+    g group-id user-id              users of a group
     Q bucket-id digest              policy of a bucket
     X account                       public access block of all buckets of an account
     Y id / Z name                   project / its id; see project_records
@@ -38,7 +45,7 @@ import msgspec
 from awscrt.checksums import crc32c
 
 from s3server.meta.base import CorruptRecordError
-from s3server.model import DataRef, PublicAccessBlock
+from s3server.model import FREE, Bindings, DataRef, Pairs, PublicAccessBlock
 
 BUCKET, BUCKET_OF, OBJECT, VERSION = b"B", b"A", b"O", b"V"
 UPLOAD, PART, BLOB, GARBAGE, EVENT = b"U", b"P", b"D", b"G", b"E"
@@ -256,7 +263,10 @@ class UserRecord(Record, frozen=True, array_like=True, kw_only=True):
     email: str = ""
     display_name: str = ""
     is_suspended: bool = False
-    tags: tuple[tuple[str, str], ...] = ()
+    tags: Pairs = ()
+    path: str = "/"
+    bindings: Bindings = FREE
+    sessions_valid_from_ms: int = 0  # sessions issued before are void
 
 
 class AccessKeyRecord(Record, frozen=True, array_like=True, kw_only=True):
@@ -270,10 +280,11 @@ class AccessKeyRecord(Record, frozen=True, array_like=True, kw_only=True):
     description: str = ""
     expires_ms: int = 0  # 0: never
     tags: tuple[tuple[str, str], ...] = ()
+    scope: tuple[str, ...] = ()  # policies, all of which must allow what is done with the key
 
 
 class PolicyRecord(Record, frozen=True, array_like=True, kw_only=True):
-    """The policy of a bucket, as it was sent."""
+    """A policy as it was sent."""
 
     text: str
 
@@ -288,42 +299,6 @@ class ConfigurationRecord(Record, frozen=True, array_like=True, kw_only=True):
     """A document that configures a bucket, in boto3's shape."""
 
     document: dict[str, Any]
-
-
-class DownRecord(Record, frozen=True, array_like=True, kw_only=True):
-    """An OSD that takes no new shards, as some process found it failing."""
-
-    osd: int
-    since_ms: int
-    reason: str
-    is_silent: bool = False  # it does not answer: nobody calls it
-
-
-class HoldRecord(Record, frozen=True, array_like=True, kw_only=True):
-    """What long downloads of one process hold back from collection, and until when."""
-
-    blobs: tuple[bytes, ...]  # the last part of each composite blob
-    until_ms: int
-
-
-class LifecycleReport(Record, frozen=True, array_like=True, kw_only=True):
-    """What the lifecycle job did in its last run: since the last midnight of its calendar."""
-
-    since_ms: int
-    until_ms: int = 0
-    keys: int = 0  # looked at
-    expired: int = 0  # current versions
-    markers: int = 0  # delete markers under which nothing was left
-    noncurrent: int = 0
-    uploads: int = 0
-    locked: int = 0  # due, but locked
-
-
-class LeaseRecord(Record, frozen=True, array_like=True, kw_only=True):
-    """Who does some background work at present, and until when nobody else may."""
-
-    holder: bytes
-    until_ms: int
 
 
 R = TypeVar("R", bound=Record)
@@ -460,7 +435,12 @@ def user_key(user_id: str) -> bytes:
 
 
 def user_name_key(account: str, name: str) -> bytes:
-    return USER_NAME + account.encode() + b"\0" + name.encode()
+    return USER_NAME + in_account(account, name)
+
+
+def in_account(account: str, name: str) -> bytes:
+    """Return how keys end that find by name; names of identities ignore case, as in IAM."""
+    return account.encode() + b"\0" + name.lower().encode()
 
 
 def access_key_key(access_key_id: str) -> bytes:
@@ -473,13 +453,3 @@ def key_of_key(user_id: str, access_key_id: str) -> bytes:
 
 def store_key(name: str) -> bytes:
     return STORE + name.encode()
-
-
-def osd_down_key(osd: int | None = None) -> bytes:
-    """Return the key of an OSD's row while it is down; the prefix of all where none is named."""
-    return store_key("osd-down/" + ("" if osd is None else str(osd)))
-
-
-def hold_key(process: bytes) -> bytes:
-    """Return the key of what a process holds; the prefix of all for no bytes."""
-    return store_key("hold/") + process

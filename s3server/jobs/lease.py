@@ -9,7 +9,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 from s3server.core.clock import Clock
-from s3server.core.records import LeaseRecord, decode, encode, store_key
+from s3server.core.records import decode, encode, store_key
+from s3server.core.upkeep_records import LeaseRecord
 from s3server.meta.base import ConflictError, Delete, FullError, MetadataStore, Put, Unchanged
 
 

@@ -23,7 +23,8 @@ from s3server.core.lifecycle_rules import Due
 from s3server.core.multipart import Multipart, format_upload_id
 from s3server.core.notifications import Cause
 from s3server.core.objects import Objects, WriteCondition
-from s3server.core.records import BucketRecord, LifecycleReport, decode, encode
+from s3server.core.records import BucketRecord, decode, encode
+from s3server.core.upkeep_records import LifecycleReport
 from s3server.core.versions import NULL_VERSION
 from s3server.errors import (
     AccessDenied,

@@ -15,7 +15,8 @@ from s3server.cluster.changes import Change, change, shortages
 from s3server.cluster.map_record import MapRecord
 from s3server.cluster.maps import ClusterMaps
 from s3server.core.clock import Clock
-from s3server.core.records import DownRecord, decode, osd_down_key
+from s3server.core.records import decode
+from s3server.core.upkeep_records import DownRecord, osd_down_key
 from s3server.jobs.board import Progress
 from s3server.meta.base import MetadataStore, after_prefix
 

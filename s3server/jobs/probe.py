@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from s3server.core.records import DownRecord, decode, osd_down_key
+from s3server.core.records import decode
+from s3server.core.upkeep_records import DownRecord, osd_down_key
 from s3server.data.osd_directory import DirectoryOsd
 from s3server.meta.base import ConflictError, Delete, MetadataStore, Unchanged, after_prefix
 

@@ -14,6 +14,7 @@ import pytest
 from msgspec.structs import replace as changed
 
 from s3server import server as server_module
+from s3server.arns import USER_ID, unique_id
 from s3server.auth import acl, authorise
 from s3server.auth.conditions import Condition, all_of, any_of
 from s3server.auth.policy import Principals, Statement
@@ -253,7 +254,8 @@ def forwarded_addresses_are_believed(patch: pytest.MonkeyPatch) -> None:
 
 async def headers_are_no_server_keys(store: Store) -> None:
     for key, value in (
-        ("aws:username", "alice"), ("aws:userid", ALICE), ("aws:SecureTransport", "true"),
+        ("aws:username", "alice"), ("aws:userid", unique_id(USER_ID, ALICE)),
+        ("aws:SecureTransport", "true"),
         ("aws:PrincipalArn", "arn:aws:iam::alice-project:user/alice"),
         ("s3:ExistingObjectTag/public", "yes"), ("aws:PrincipalAccount", "alice-project"),
         ("s3:authType", "REST-HEADER"),

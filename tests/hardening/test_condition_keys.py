@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from s3server.arns import USER_ID, unique_id
 from tests.support.asgi_client import Client
 from tests.support.served import Store, credential
 
@@ -49,7 +50,7 @@ def equals(key: str, value: str) -> dict[str, dict[str, str]]:
 
 OF_BOB = {
     "aws:username": "bob",
-    "aws:userid": BOB.id,
+    "aws:userid": unique_id(USER_ID, BOB.id),
     "aws:PrincipalArn": "arn:aws:iam::bob-project:user/bob",
     "aws:PrincipalAccount": "bob-project",
     "aws:PrincipalType": "User",

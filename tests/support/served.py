@@ -13,9 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from s3server.app import Application, build
 from s3server.auth.authenticate import AuthSettings
-from s3server.auth.credentials import Credential
+from s3server.auth.credentials import Credential, CredentialStore
 from s3server.auth.secrets import SecretBox
 from s3server.core.access import Access
 from s3server.core.blobs import Blobs
@@ -31,16 +33,19 @@ from s3server.core.notifications import Notifications
 from s3server.core.objects import Objects
 from s3server.core.open_uploads import OpenUploads
 from s3server.core.records import UserRecord, encode, user_key, user_name_key
+from s3server.core.roles import Roles
 from s3server.core.services import Regions, Services
 from s3server.core.topics import Topics
 from s3server.core.users import Users
 from s3server.data.memory import MemoryPool
 from s3server.events.endpoints import AllowList
+from s3server.identities import Identities
 from s3server.maintenance import initialise
 from s3server.meta.base import Check, Put, Write
 from s3server.meta.memory import MemoryStore
 from s3server.model import DataRef, Principal, Source
 from s3server.operation import load_handlers
+from s3server.parts import KeyMaker
 from s3server.server import Edge, Server
 from s3server.settings import quickstart_config
 from s3server.wire.proxies import TrustedProxies
@@ -107,15 +112,11 @@ def credential(name: str) -> Credential:
 CREDENTIALS = {one.access_key_id: one for one in map(credential, ("root", "alice", "bob"))}
 
 
-async def lookup(access_key_id: str) -> Credential | None:
-    """Return what the server knows of an access key."""
-    return CREDENTIALS.get(access_key_id)
-
-
 # One directory per process, gone with it: most stores never make a key.
 _KEYS = tempfile.TemporaryDirectory(prefix="keys-")
 atexit.register(_KEYS.cleanup)
 _NUMBERS = itertools.count()
+_BOX = SecretBox(b"k" * 32)
 
 
 def _keys_file() -> Path:
@@ -138,6 +139,7 @@ class Store:
     meta: WatchedStore = field(default_factory=WatchedStore)
     pool: WatchedPool = field(init=False)
     services: Services = field(init=False)
+    credentials: CredentialStore = field(init=False)
     asgi: Server = field(init=False)
 
     def __post_init__(self) -> None:
@@ -160,10 +162,27 @@ class Store:
             router=ROUTER,
             handlers=load_handlers(),
             services=self.services,
-            lookup=lookup,
+            identities=Identities(self.meta),
+            lookup=self._lookup,
             clock=self.clock,
             ids=ids,
         )
+
+    async def _lookup(self, access_key_id: str) -> Credential | None:
+        """Return what the server knows of a key: of the table, or of the store.
+
+        Who is in the table and was enrolled has the policies of the stored user.
+        """
+        known = CREDENTIALS.get(access_key_id)
+        if known is None:
+            return await self.credentials.lookup(access_key_id)
+        user = await self.services.users.find_by_id(known.principal.id)
+        if user is None:
+            return known
+        principal = msgspec.structs.replace(
+            known.principal, bindings=user.bindings, path=user.path, tags=user.tags
+        )
+        return Credential(access_key_id, known.secret, principal)
 
     def _services(self, ids: Ids) -> Services:
         pools = {"default": self.pool}
@@ -171,7 +190,10 @@ class Store:
         blobs = Blobs(self.meta, pools, clock=self.clock, ids=ids)
         notifications = Notifications(self.meta, clock=self.clock, backlog_limit=BACKLOG)
         objects = Objects(self.meta, blobs, clock=self.clock, notifications=notifications)
-        users: Any = Users(self.meta, clock=self.clock, ids=ids, secrets=_NoSecrets())
+        users = Users(self.meta, clock=self.clock, ids=ids, secrets=KeyMaker(_BOX))
+        self.credentials = CredentialStore(
+            users.find_key, _BOX, root=None, now_ms=self.clock.now_ms
+        )
         buckets = Buckets(
             self.meta,
             clock=self.clock,
@@ -191,11 +213,12 @@ class Store:
             listing=Listing(self.meta),
             lifecycle=Lifecycle(self.meta, buckets, blobs, calendar=Calendar()),
             users=users,
+            roles=Roles(self.meta),
             topics=Topics(
                 self.meta,
                 clock=self.clock,
                 ids=ids,
-                sealer=SecretBox(b"k" * 32),
+                sealer=_BOX,
                 region=self.region,
                 allowed=AllowList(["broker.test:5672", "*.hooks.test:*"]),
                 ca_directory="/etc/ssl/certs",
@@ -257,19 +280,6 @@ class Store:
         before = self.meta.commits, self.pool.calls
         yield
         assert before == (self.meta.commits, self.pool.calls), "storage was touched"
-
-
-class _NoSecrets:
-    """Keys are made in credentials of tests, not through the API."""
-
-    def new_access_key_id(self) -> str:
-        raise AssertionError
-
-    def new_secret(self) -> str:
-        raise AssertionError
-
-    def seal(self, access_key_id: str, secret: str) -> bytes:
-        raise AssertionError
 
 
 @dataclass(frozen=True, slots=True)

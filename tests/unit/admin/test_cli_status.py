@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from s3server.admin import cli, quickstart
-from s3server.core.records import DownRecord, encode, osd_down_key
+from s3server.core.records import encode
+from s3server.core.upkeep_records import DownRecord, osd_down_key
 from s3server.meta.base import Put
 from s3server.metadata import open_metadata
 from s3server.settings import load

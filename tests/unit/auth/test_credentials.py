@@ -6,7 +6,7 @@ import pytest
 
 from s3server.auth.credentials import Credential, CredentialStore
 from s3server.auth.secrets import SecretBox, SecretError
-from s3server.model import Principal
+from s3server.model import FREE, Principal
 
 BOX = SecretBox(bytes(32))
 ROOT = Credential("ROOTKEY", "root-secret", Principal("root", "f" * 64, "root"))
@@ -15,13 +15,14 @@ ROOT = Credential("ROOTKEY", "root-secret", Principal("root", "f" * 64, "root"))
 def key_row(**changes):
     fields = {
         "id": "AKIA1", "user": "u1", "sealed_secret": BOX.seal("s3cret", "AKIA1"),
-        "is_active": True, "expires_ms": 0,
+        "is_active": True, "expires_ms": 0, "scope": (),
     }  # fmt: skip
     return SimpleNamespace(**{**fields, **changes})
 
 
 def user_row(**changes):
     fields = {"id": "u1", "name": "ada", "account": "physics", "is_suspended": False}
+    fields |= {"path": "/", "bindings": FREE, "tags": ()}
     return SimpleNamespace(**{**fields, **changes})
 
 

@@ -69,10 +69,11 @@ def test_tags_that_differ_in_case_only_are_none_of_them() -> None:
     [
         (Principal("user", "a", "ann", "red"), ("arn:aws:iam::red:user/ann",)),
         (Principal("root", "a", "root", "root"), ("arn:aws:iam::root:root",)),
-        (Principal("role", "a", "job", "red"), ("arn:aws:iam::red:role/job",)),
+        (Principal("user", "a", "ann", "red", path="/t/"), ("arn:aws:iam::red:user/t/ann",)),
+        (Principal("session", "a", "ann", "red"), ("arn:aws:iam::red:user/ann",)),
         (
-            Principal("session", "a", "job/7", "red"),
-            ("arn:aws:sts::red:assumed-role/job/7", "arn:aws:iam::red:role/job"),
+            Principal("session", "a", "job", "red", path="/t/", role="a", session_name="7"),
+            ("arn:aws:sts::red:assumed-role/job/7", "arn:aws:iam::red:role/t/job"),
         ),
         (ANONYMOUS, ()),
     ],
@@ -81,7 +82,7 @@ def test_how_policies_name_a_principal(principal: Principal, arns: tuple[str, ..
     assert requester_of(principal).arns == arns
 
 
-@pytest.mark.parametrize("key", ["aws:new", "s3:new", "", "aws:PrincipalTag/a", "s3:x-amz-meta-a"])
+@pytest.mark.parametrize("key", ["aws:new", "s3:new", "", "s3:x-amz-meta-a"])
 def test_key_that_nobody_knows(key: str) -> None:
     http = HttpRequest("GET", "/", "", {"x-amz-meta-a": "1", "new": "1"})
     assert keys(http=http).find(key.lower()) is None

@@ -11,7 +11,8 @@ from s3server.cluster.blob_table import held_by
 from s3server.cluster.changes import Change
 from s3server.cluster.osds import OsdKeeper
 from s3server.core.blobs import ADOPT_WITHIN_MS
-from s3server.core.records import BlobRecord, DownRecord, blob_key, encode, osd_down_key
+from s3server.core.records import BlobRecord, blob_key, encode
+from s3server.core.upkeep_records import DownRecord, osd_down_key
 from s3server.data.base import DataError
 from s3server.meta.base import Put
 from s3server.model import DataRef, ShardPlace

@@ -9,7 +9,8 @@ from s3server.core.blobs import begun
 from s3server.core.holds import HELD_FOR_MS
 from s3server.core.multipart import ChosenPart, format_upload_id
 from s3server.core.objects import UNCONDITIONAL
-from s3server.core.records import BucketRecord, hold_key
+from s3server.core.records import BucketRecord
+from s3server.core.upkeep_records import hold_key
 from s3server.meta.base import after_prefix
 from tests.support.blobs import pattern
 from tests.support.core_store import ATTRIBUTES, GRACE_MS, Bytes, TestStore, no_digest

@@ -13,8 +13,9 @@ from s3server.core.lifecycle import Lifecycle
 from s3server.core.lifecycle_rules import DAY_MS, Calendar
 from s3server.core.locks import Retention
 from s3server.core.objects import Attributes
-from s3server.core.records import BucketRecord, LifecycleReport, decode
+from s3server.core.records import BucketRecord, decode
 from s3server.core.tags import Tags
+from s3server.core.upkeep_records import LifecycleReport
 from s3server.data.memory import MemoryPool
 from s3server.jobs import lifecycle as lifecycle_module
 from s3server.jobs.lifecycle import LifecycleJob

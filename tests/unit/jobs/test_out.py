@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from s3server.core.records import DownRecord, encode, osd_down_key
+from s3server.core.records import encode
+from s3server.core.upkeep_records import DownRecord, osd_down_key
 from s3server.jobs.out import MarkedOut, Out
 from s3server.meta.base import Delete, Put
 from tests.support.cluster_maps import MappedStore, numbered

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from s3server.core.records import LeaseRecord, encode, store_key
+from s3server.core.records import encode, store_key
+from s3server.core.upkeep_records import LeaseRecord
 from s3server.jobs.board import Board
 from s3server.jobs.lease import Lease
 from s3server.jobs.runner import Runner
