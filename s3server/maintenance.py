@@ -23,6 +23,7 @@ from s3server.core.projects import DEFAULT_NAME, Projects
 from s3server.core.users import Users
 from s3server.jobs.snapshot import Snapshots
 from s3server.meta.lmdb import LmdbStore
+from s3server.meta.owner import act_as_owner
 from s3server.meta.snapshot_format import Snapshot
 from s3server.metadata import Restored, attach_journal, open_metadata, restore_store
 from s3server.parts import (
@@ -35,6 +36,7 @@ from s3server.verify import BytesCheck, Findings, MetadataCheck, check_journal
 
 async def initialise(config: Config) -> None:
     """Make the store and give new OSDs their identity. Repeating it changes nothing."""
+    act_as_owner(config.storage.meta_dir)
     config.storage.meta_dir.parent.mkdir(parents=True, exist_ok=True)
     load_or_create_key_file(config.storage.master_key_file)
     meta = await open_metadata(config)

@@ -25,6 +25,7 @@ from s3server.meta.journal import Journal
 from s3server.meta.journal_files import Candidate
 from s3server.meta.lmdb import LmdbStore
 from s3server.meta.lmdb_view import write_store
+from s3server.meta.owner import act_as_owner
 from s3server.meta.restore import stored_state
 
 
@@ -65,6 +66,7 @@ async def open_metadata(config: Config, on_failure: Callable[[], None] = lambda:
 
 def open_to_read(config: Config, on_failure: Callable[[], None] = lambda: None) -> LmdbStore:
     """Open the store, as open_metadata() does, without its journal: then it takes no commits."""
+    act_as_owner(config.storage.meta_dir)
     _refuse_to_forget(config)
     return LmdbStore.open(
         config.storage.meta_dir,

@@ -72,12 +72,14 @@ def load(
 def _layers(
     path: Path | None, command_line: Layer, environ: Mapping[str, str]
 ) -> Iterator[tuple[str, Layer]]:
+    directory = environ.get("CREDENTIALS_DIRECTORY")
+    passed = _credentials(Path(directory)) if directory else {}
     if path is not None:
         for file in (path, *sorted((path.parent / "conf.d").glob("*.toml"))):
-            yield str(file), _read_secrets(_anchored(_read_toml(file), file.parent), str(file))
-    if directory := environ.get("CREDENTIALS_DIRECTORY"):
-        yield "systemd credentials", _credentials(Path(directory))
-    yield "environment", _read_secrets(_from_environment(environ), "environment")
+            layer = _anchored(_read_toml(file), file.parent)
+            yield str(file), _read_secrets(layer, str(file), passed.get("root", {}))
+    yield "systemd credentials", passed
+    yield "environment", _read_secrets(_from_environment(environ), "environment", {})
     yield "command line", command_line
 
 
@@ -102,15 +104,19 @@ def _anchored(layer: Layer, base: Path) -> Layer:
     return layer
 
 
-def _read_secrets(layer: Layer, origin: str) -> Layer:
-    """Replace `root.*_file` of a layer by what the file holds."""
+def _read_secrets(layer: Layer, origin: str, passed: Layer) -> Layer:
+    """Replace `root.*_file` of a layer by what the file holds.
+
+    What systemd passed is not read: such a file may be one that root alone can read.
+    """
     root = layer.get("root")
     if isinstance(root, dict):
         for key in ("access_key", "secret_key"):
             if file := root.get(f"{key}_file"):
                 if key in root:
                     raise ConfigError(f"{origin}: root.{key} and root.{key}_file are both set")
-                root[key] = _read_private(Path(file))
+                if key not in passed:
+                    root[key] = _read_private(Path(file))
     return layer
 
 

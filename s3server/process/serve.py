@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from s3server.config import Config
 from s3server.maintenance import initialise
+from s3server.meta.owner import act_as_owner
 from s3server.process import listen, state, systemd
 from s3server.process.supervisor import Supervisor
 
@@ -22,6 +23,7 @@ def serve(load: Callable[[], Config], *, on_ready: Callable[[str], None]) -> int
     config = load()
     allow_many_files()
     listeners = systemd.inherited_sockets() or [listen.bind(*config.server.address)]
+    act_as_owner(config.storage.meta_dir)  # after ports that only root may listen on
     lock = state.lock(config.storage.meta_dir)
     return asyncio.run(_serve(config, load, listeners, lock, on_ready))
 

@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -75,8 +76,9 @@ class Supervisor:
                 return 0 if self._stop.is_set() else 1
             await self._spawn("jobs")
             self._on_ready()
-            systemd.notify("READY=1")
-            log.info("ready", url=listen.url(self._listeners[0]), workers=len(workers))
+            url = listen.url(self._listeners[0])
+            systemd.notify(f"READY=1\nSTATUS={url} with {len(workers)} workers")
+            log.info("ready", url=url, workers=len(workers))
             self._task(self._watch_beats())
             await self._stop.wait()
             return 0
@@ -155,13 +157,15 @@ class Supervisor:
                 if child.silence_s() > SILENT_S:
                     log.error("process hangs", kind=child.kind, slot=child.slot, pid=child.pid)
                     child.kill()
+            if any(child.silence_s() <= SILENT_S for child in self._active("worker")):
+                systemd.notify("WATCHDOG=1")
 
     def _on_reload(self) -> None:
         if self._reloading is None or self._reloading.done():
             self._reloading = self._task(self._reload())
 
     async def _reload(self) -> None:
-        systemd.notify("RELOADING=1")
+        systemd.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         before = self._config
         try:
             changed = self._loaded()

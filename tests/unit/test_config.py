@@ -330,3 +330,20 @@ def test_quickstart_settings_lie_in_one_directory(tmp_path: Path) -> None:
 
     assert [osd.path for osd in loaded.osds] == [tmp_path / f"osd.{n}" for n in range(3)]
     assert (loaded.storage.meta_dir, loaded.server.workers) == (tmp_path / "meta", 1)
+
+
+def test_file_of_a_secret_that_systemd_passed_is_not_read(file: Path, tmp_path: Path) -> None:
+    """It may be readable by root alone, which reads it for the server."""
+    secret = tmp_path / "for_root_alone"
+    file.write_text(
+        BASE.replace('secret_key = "abcdefghijklmnopqrst"', f'secret_key_file = "{secret}"')
+    )
+    directory = tmp_path / "credentials"
+    directory.mkdir()
+    (directory / "root_secret_key").write_text("from-systemd-012345\n")
+
+    with pytest.raises(ConfigError, match="for_root_alone: cannot be read"):
+        load(file, environ={})
+    loaded = load(file, environ={"CREDENTIALS_DIRECTORY": str(directory)})
+
+    assert loaded.root.secret_key.get_secret_value() == "from-systemd-012345"
