@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import lmdb
 import msgspec
@@ -30,6 +30,14 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, _MDB_SHORT_WRITE}
 
 _encode_end = msgspec.msgpack.Encoder().encode
 decode_end = msgspec.msgpack.Decoder(End).decode
+
+
+class Tried(NamedTuple):
+    """An entry that was written to some copies at least, while LMDB did not commit it."""
+
+    end: End  # where it was written
+    before: int  # the commit that it follows
+    after: End  # where the journal ends if it counts
 
 
 class _NoRoomError(Exception):
@@ -60,7 +68,7 @@ class LmdbWriter:
         self._ballast = ballast
         self._on_failure = on_failure
         self._lock = threading.Lock()
-        self._tried: End | None = None  # where this process wrote last, if that was not committed
+        self._tried: Tried | None = None  # what this process wrote last, if it was not committed
         self.journal: Journal | None = None
         self.failure: Exception | None = None
 
@@ -164,13 +172,19 @@ class LmdbWriter:
                 self._leave_segment(failed)
 
     def _unmoved(self, txn: lmdb.Transaction[bytes]) -> End:
-        """Return the journal's end where nothing was committed since this process wrote there.
+        """Return the journal's end, where what this process wrote last is not part of it.
 
-        Raises UnavailableError otherwise: what it wrote may have been replayed by another.
+        Another process may have gone on meanwhile: without that entry, which then never counts, or
+        from it, as it may have replayed it. Raises UnavailableError where it cannot be ruled out.
         """
-        end = self._end(txn)
-        if end is None or (self._tried is not None and end != self._tried):
-            raise UnavailableError("a commit failed, and another process went on after it")
+        end, tried = self._end(txn), self._tried
+        if end is None:
+            raise UnavailableError("a commit failed, and the journal has no end")
+        if tried is not None and end != tried.end:
+            assert self.journal is not None
+            followed = next(self.journal.tail(tried.end, tried.before), None)
+            if followed is None or followed.seal == tried.after.chain or end == tried.after:
+                raise UnavailableError("a commit failed, and another process went on after it")
         return end
 
     def _try(
@@ -216,7 +230,7 @@ class LmdbWriter:
             raise _NoRoomError(end, size)
         self._put_end(txn, after)
         self.journal.prepare(end)  # where that fails, others may go on: nothing was written
-        self._tried = end
+        self._tried = Tried(end, before, after)
         self.journal.write(end, pieces)
 
     def _begin_segment(self, end: End, need: int, *, reserve: bool = False) -> None:
@@ -243,6 +257,8 @@ class LmdbWriter:
                     txn, self.journal.begin(end, sequence, need=SMALLEST_NEED, reserve=True)
                 )
             self._try([], reserve=True, is_empty=True)
+        except CopiesError as error:  # another OSD failed: each does so once, then it is a suspect
+            self._leave_segment(error)
         except (FullError, _NoRoomError) as error:
             raise UnavailableError(f"the journal failed: {failed}; {error}") from error
 

@@ -101,15 +101,16 @@ async def test_kills_under_load_lose_nothing_and_leak_nothing(server: CrashServe
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("part", range(4))
 @pytest.mark.parametrize(("codec", "osds"), [("replica:3", 3), ("ec:2+1", 4), ("ec:4+2", 7)])
 async def test_two_hundred_kills_under_load_lose_nothing(
-    tmp_path: Path, codec: str, osds: int
+    tmp_path: Path, codec: str, osds: int, part: int
 ) -> None:
     server = CrashServer(tmp_path / "store", "--pool", codec, "--osds", str(osds))
     try:
-        load = await kill_again_and_again(server, 200, seed=200 + osds)
+        load = await kill_again_and_again(server, 50, seed=200 + 10 * osds + part)
         assert [] == load.problems
-        assert load.journal.acknowledged > 10_000
+        assert load.journal.acknowledged > 2_500
         await is_whole_and_tight(server, load)
     finally:
         await server.close()

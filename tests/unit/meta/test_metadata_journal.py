@@ -131,6 +131,54 @@ async def test_commit_of_a_process_that_finds_an_osd_gone_goes_on_beside_others(
     assert expected == site.replayed([each for each in site.osds() if each.id != 1])
 
 
+@pytest.mark.parametrize("is_replayed", [False, True], ids=["not replayed", "replayed"])
+async def test_process_goes_on_where_another_left_the_failed_segment_before_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch, *, is_replayed: bool
+) -> None:
+    """Both met the same failure; what this one had written then counts only if it was replayed."""
+    store, another = site.open(), site.journal()
+    await fill(store, 3)
+    another.prepare(begin(header(site.segments(1)[0])))
+    leave = LmdbWriter._leave_segment
+
+    def after_another(writer: LmdbWriter, failed: CopiesError) -> None:
+        monkeypatch.undo()
+        (mine, writer.journal), tried = (writer.journal, another), writer._tried
+        writer._tried = None
+        if is_replayed:
+            writer._replay()
+        else:
+            leave(writer, failed)
+        writer._try([], reserve=True, is_empty=True)
+        writer.journal, writer._tried = mine, tried
+        leave(writer, failed)
+
+    monkeypatch.setattr(LmdbWriter, "_leave_segment", after_another)
+    vfs_of(site, 1).fail("append_durably", 1, errno.EIO)
+    if is_replayed:
+        with pytest.raises(UnavailableError):  # not a refusal: nobody knows
+            await fill(store, 1, start=3)
+    else:
+        await fill(store, 1, start=3)
+    await fill(store, 3, start=4)
+    expected = dict(await rows_of(store))
+    assert 7 == int.from_bytes(expected[b"n"], "big")
+    await store.close()
+    assert expected == site.replayed([each for each in site.osds() if each.id != 1])
+
+
+async def test_commit_goes_on_where_the_new_segment_fails_at_once(site: Site) -> None:
+    store = site.open()
+    await fill(store, 3)
+    vfs_of(site, 0).fail("append_durably", 1, errno.EIO)
+    vfs_of(site, 3).fail("append_durably", 2, errno.EIO)  # the first one writes the header
+    await fill(store, 4, start=3)
+    expected = dict(await rows_of(store))
+    assert 7 == int.from_bytes(expected[b"n"], "big")
+    await store.close()
+    assert expected == site.replayed([each for each in site.osds() if each.id in (1, 2)])
+
+
 async def test_two_of_three_copies_are_enough_and_one_is_not(tmp_path: Path) -> None:
     site = Site(tmp_path, count=3, vfs={osd: FailingVfs() for osd in range(3)})
     store = site.open()
