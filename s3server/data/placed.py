@@ -209,9 +209,10 @@ class PlacedPool:
                 continue
 
     async def close(self) -> None:
-        """Finish what is being written and end the threads."""
+        """Finish what is being written, end the threads and let go of all files."""
         await self._workers.run(self._appender.close)
         self._workers.close()
+        self._reader.close()
         self._appends.close()
         self._fanout.close()
 

@@ -106,6 +106,11 @@ class VolumeReader:
         self._opens = 0  # since the last look for removed ones
         self._lock = threading.Lock()
 
+    def close(self) -> None:
+        """Let go of the volumes: they close with the last read that is under way."""
+        with self._lock:
+            self._open.clear()
+
     def read_cached(self, ref: DataRef, start: int, stop: int) -> bytes | None:
         """Return bytes of a blob if that needs no waiting for a disk, else None."""
         for index, place in enumerate(ref.shards):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import ClassVar
@@ -11,7 +12,14 @@ import pytest
 from s3server.data.base import Pool
 from s3server.data.memory import MemoryPool
 from tests.contract.pool import LARGEST, PoolContract, cancel_write
-from tests.support.blobs import files_of, make_osds, make_pool, numbered_ids
+from tests.support.blobs import (
+    BytesSource,
+    files_of,
+    make_osds,
+    make_pool,
+    numbered_ids,
+    pattern,
+)
 
 
 class TestMemoryPool(PoolContract):
@@ -44,6 +52,20 @@ class PlacedPoolContract(PoolContract):
     ) -> None:
         await cancel_write(pool, LARGEST, call)
         assert files_of(tmp_path) == []
+
+    async def test_closed_pool_has_no_file_open(self, tmp_path: Path) -> None:
+        pool = make_pool(make_osds(tmp_path, self.osd_count), self.codec)
+        ref = await pool.write(BytesSource(pattern(5_000)))
+        assert pattern(5_000) == await pool.read(ref, 0, ref.size)
+        assert open_files(tmp_path)
+        await pool.close()
+        assert [] == open_files(tmp_path)
+
+
+def open_files(root: Path) -> list[str]:
+    """Return which files below a directory this process has open."""
+    found = [os.readlink(each) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+    return [path for path in found if path.startswith(f"{root}/")]
 
 
 class TestReplicaPool(PlacedPoolContract):
