@@ -95,7 +95,7 @@ async def is_tight(server: CrashServer) -> None:
 
 
 async def test_kills_under_load_lose_nothing_and_leak_nothing(server: CrashServer) -> None:
-    load = await kill_again_and_again(server, 5, seed=1)
+    load = await kill_again_and_again(server, 3, seed=1)
     assert [] == load.problems
     await is_whole_and_tight(server, load)
 

@@ -31,7 +31,6 @@ CODECS = ("replica:3", "ec:2+1", "ec:4+2", "replica:2")
 POINTS = {
     ("put small", "replica:3"): 75,
     ("put large", "replica:3"): 109,
-    ("put large", "ec:2+1"): 136,
     ("versions", "replica:3"): 151,
     ("multipart", "replica:3"): 279,
     ("copy", "replica:3"): 114,

@@ -97,11 +97,12 @@ class Machine:
 
 @contextlib.asynccontextmanager
 async def machine(
-    directory: Path, kind: str, codec: str, osds: int, seed: int
+    directory: Path, kind: str, codec: str, osds: int, seed: int, *, workers: int = 2
 ) -> AsyncIterator[Machine]:
     """Give a machine with empty disks, and leave nothing of it."""
     with powered(directory, kind, osds) as (store, disks):
-        server = CrashServer(store, "--pool", codec, "--osds", str(osds))
+        options = ["--pool", codec, "--osds", str(osds), "--workers", str(workers)]
+        server = CrashServer(store, *options)
         load = Load(server.port, KEY, seed)
         try:
             yield Machine(server, disks, load, random.Random(seed))
@@ -110,12 +111,13 @@ async def machine(
 
 
 @pytest.mark.parametrize(
-    ("kind", "codec", "osds", "cuts"), [("ext4", "replica:3", 3, 12), ("xfs", "ec:2+1", 4, 8)]
+    ("kind", "codec", "osds", "cuts", "workers"),
+    [("ext4", "replica:3", 3, 12, 2), ("xfs", "ec:2+1", 4, 8, 1)],
 )
 async def test_power_cuts_under_load_lose_nothing(
-    tmp_path: Path, kind: str, codec: str, osds: int, cuts: int
+    tmp_path: Path, kind: str, codec: str, osds: int, cuts: int, workers: int
 ) -> None:
-    async with machine(tmp_path, kind, codec, osds, seed=cuts) as cut:
+    async with machine(tmp_path, kind, codec, osds, seed=cuts, workers=workers) as cut:
         await cut.cut_again_and_again(cuts)
         await cut.cut_and_lose_metadata()
         await cut.is_whole()
