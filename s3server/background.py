@@ -55,7 +55,7 @@ async def run_jobs(config: Config) -> None:
         Probe(meta, cluster.osds, watch.reopen),
         Collect(meta, cluster.pools, clock=clock, grace_ms=grace_ms(config)),
         Compact(meta, cluster.pools, cluster.osds, clock=clock),
-        Sweep(meta, cluster.osds, clock=clock),
+        Sweep(meta, cluster.osds, clock=clock, down=lambda: cluster.osd_set.down),
         Snapshots(meta, clock=clock),
         *make_rule_jobs(config, meta, cluster.pools, clock),
         *_keep_whole(config.jobs, meta, cluster, clock, grace_ms(config)),

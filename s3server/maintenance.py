@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
+from pathlib import Path
 
 from s3server.auth.secrets import (
     load_or_create_key_file,
@@ -163,9 +164,11 @@ async def verify_metadata(config: Config) -> Findings:
     return findings
 
 
-async def restore(config: Config, *, force: bool, accept_missing: bool) -> Restored:
+async def restore(
+    config: Config, *, force: bool, accept_missing: bool, paths: Sequence[Path] = ()
+) -> Restored:
     """Rebuild the metadata from the OSDs, and take a snapshot; see `metadata.restore_store`."""
-    restored = restore_store(config, force=force, accept_missing=accept_missing)
+    restored = restore_store(config, force=force, accept_missing=accept_missing, paths=paths)
     meta = await open_metadata(config)
     try:
         await meta.tidy()

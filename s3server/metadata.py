@@ -5,28 +5,30 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 import structlog
+from msgspec.structs import replace
 
+from s3server.cluster.map_record import MAP_KEY, OSD_PREFIX, MapRecord, OsdRecord, osd_key
 from s3server.cluster.maps import ClusterMaps
 from s3server.config import Config, OsdConfig
 from s3server.core.clock import SystemClock
-from s3server.core.records import store_key
+from s3server.core.records import decode, encode, store_key
 from s3server.data.base import DataError
 from s3server.data.codec import codec_from_name
 from s3server.data.osd_directory import DirectoryOsd, identity_of
 from s3server.data.workers import Fanout
-from s3server.meta.base import MetadataStore, UnavailableError
+from s3server.meta.base import MetadataStore, Row, UnavailableError
 from s3server.meta.journal import Journal
 from s3server.meta.journal_files import Candidate
 from s3server.meta.lmdb import LmdbStore
 from s3server.meta.lmdb_view import write_store
 from s3server.meta.owner import act_as_owner
-from s3server.meta.restore import stored_state
+from s3server.meta.restore import State, stored_state
 
 
 class MetadataExistError(Exception):
@@ -125,31 +127,34 @@ async def mapped_candidates(meta: MetadataStore, default_pool: str) -> list[Cand
     return found
 
 
-def restore_store(config: Config, *, force: bool, accept_missing: bool) -> Restored:
+def restore_store(
+    config: Config, *, force: bool, accept_missing: bool, paths: Sequence[Path] = ()
+) -> Restored:
     """Rebuild the metadata directory from the snapshots and journals on the OSDs. Blocks.
 
-    The caller holds the store's lock. `force` moves metadata aside that are there, else
-    MetadataExistError. Every segment of the journal has at least `minimum` copies, so with as many
-    OSDs missing its end may be missing too: UnavailableError unless `accept_missing`.
+    The OSDs are those of the settings, those in `paths`, and all that the map that is found on
+    them knows of; the restored metadata have them where they were found. The caller holds the
+    store's lock. `force` moves metadata aside that are there, else MetadataExistError. Every
+    segment of the journal has at least `minimum` copies, so with as many OSDs missing its end may
+    be missing too: UnavailableError unless `accept_missing`.
     """
     meta_dir = config.storage.meta_dir
     if meta_dir.exists() and not force:
         raise MetadataExistError(f"{meta_dir} exists; --force moves it aside")
-    cluster = _cluster_of(config)
-    osds = [each.osd for each in candidates(config, cluster)]
-    wanted = [osd for osd in config.osds if _may_have_journals(config, osd)]
-    if len(wanted) - len(osds) >= min(2, _copies(config)) and not accept_missing:
-        absent = {osd.id for osd in wanted} - {osd.id for osd in osds}
+    cluster, osds = _osds_here(config, paths)
+    state, absent = _reached(config, cluster, osds)
+    if len(absent) >= min(2, _copies(config)) and not accept_missing:
         raise UnavailableError(
             f"OSDs {sorted(absent)} are not here: the newest metadata may lie on them alone. "
-            "--accept-missing restores what the others have"
+            "--osd DIR says where one is that has moved; --accept-missing restores what the "
+            "others have"
         )
-    state = stored_state(osds, cluster)
     new = meta_dir.with_name(meta_dir.name + ".restored")
     if new.exists():
         shutil.rmtree(new)  # of a restore that died
+    found = _where_they_are(state.rows(), osds)
     rows = write_store(
-        new, state.rows(), state.sequence, state.end, map_size=config.storage.map_size_gib << 30
+        new, found, state.sequence, state.end, map_size=config.storage.map_size_gib << 30
     )
     aside = _move_aside(meta_dir) if meta_dir.exists() else None
     new.rename(meta_dir)
@@ -159,18 +164,71 @@ def restore_store(config: Config, *, force: bool, accept_missing: bool) -> Resto
     )
 
 
-def _cluster_of(config: Config) -> str:
-    """Return the cluster that the OSDs belong to. Raises UnavailableError."""
-    found: dict[str, str] = {}
-    for osd in config.osds:
+def _osds_here(config: Config, paths: Sequence[Path]) -> tuple[str, dict[int, DirectoryOsd]]:
+    """Return the cluster that these OSDs belong to, and those that are here.
+
+    Raises UnavailableError where there is none, or where they belong to several.
+    """
+    clusters: dict[str, str] = {}
+    found: dict[int, DirectoryOsd] = {}
+    for path in dict.fromkeys([*paths, *(osd.path for osd in config.osds)]):
         try:
-            found.setdefault(identity_of(str(osd.path)).cluster, str(osd.path))
+            identity = identity_of(str(path))
+            osd = DirectoryOsd.open(str(path), cluster=identity.cluster, osd=identity.osd)
         except (DataError, OSError) as error:
-            _log.error("osd is missing", osd=osd.id, reason=str(error))
-    if len(found) != 1:
-        several = ", ".join(f"{path} belongs to {cluster}" for cluster, path in found.items())
-        raise UnavailableError(several or "no OSD of the settings is here")
-    return next(iter(found))
+            _log.error("osd is missing", path=str(path), reason=str(error))
+        else:
+            clusters.setdefault(identity.cluster, str(path))
+            found.setdefault(osd.id, osd)
+    if len(clusters) != 1:
+        several = ", ".join(f"{path} belongs to {cluster}" for cluster, path in clusters.items())
+        raise UnavailableError(several or "no OSD of the settings is here; --osd DIR names others")
+    return next(iter(clusters)), found
+
+
+def _reached(
+    config: Config, cluster: str, osds: dict[int, DirectoryOsd]
+) -> tuple[State, frozenset[int]]:
+    """Return the newest state, and the OSDs that may have a newer one but are not here.
+
+    An OSD that was added at run time is found by the map, whose change is in the journal of the
+    OSDs that were there before it; it is added to `osds`, and what it has is looked at too.
+    """
+    while True:
+        state = stored_state(list(osds.values()), cluster)
+        wanted = _journal_paths(config, state)
+        found = {
+            osd: opened
+            for osd, path in wanted.items()
+            if osd not in osds and (opened := _opened(path, cluster, osd)) is not None
+        }
+        if not found:
+            return state, frozenset(wanted.keys() - osds.keys())
+        osds |= found
+
+
+def _where_they_are(rows: Iterator[Row], osds: Mapping[int, DirectoryOsd]) -> Iterator[Row]:
+    """Yield the rows, those of OSDs with the paths at which these were found."""
+    for key, row in rows:
+        record = decode(OsdRecord, row) if key.startswith(OSD_PREFIX) else None
+        if record is not None and record.id in osds and not record.is_removed:
+            yield key, encode(replace(record, path=osds[record.id].path))
+        else:
+            yield key, row
+
+
+def _journal_paths(config: Config, state: State) -> dict[int, str]:
+    """Return where the OSDs are that may have journals, by the map in this state."""
+    rows = {key: row for key, row in state.rows() if key == MAP_KEY or key.startswith(OSD_PREFIX)}
+    if MAP_KEY not in rows:  # as old as the store
+        return {osd.id: str(osd.path) for osd in config.osds if _may_have_journals(config, osd)}
+    record = decode(MapRecord, rows[MAP_KEY])
+    classes = {pool.device_class for pool in record.pools if pool.name == config.pools[0].name}
+    return {
+        osd.id: decode(OsdRecord, rows[osd_key(osd.id)]).path
+        for osd in record.osds
+        if classes & {"", osd.device_class}
+    }
 
 
 def _move_aside(path: Path) -> Path:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from s3server.admin.output import ConfigFile, Directory, Json, emit, settings_file
+from s3server.admin.on_map import on_store
+from s3server.admin.output import ConfigFile, Directory, Json, emit, settings_file, table
 
 if TYPE_CHECKING:
+    from s3server.maintenance import Operated
     from s3server.verify import Findings
 
 meta = typer.Typer(no_args_is_help=True)
@@ -45,6 +48,31 @@ def verify_metadata(
         asyncio.run(maintenance.verify_metadata(load(settings_file(config, directory)))),
         as_json=as_json,
     )
+
+
+@meta.command("set-aside")
+def set_aside(
+    *,
+    drop: Annotated[
+        bool, typer.Option("--drop", help="Forget them; what they gave up takes space for good.")
+    ] = False,
+    config: ConfigFile = None,
+    directory: Directory = None,
+    as_json: Json = False,
+) -> None:
+    """Show the garbage that cannot be collected, as rows are damaged; tried again every hour."""
+    from s3server.jobs import set_aside as aside  # noqa: PLC0415
+
+    async def work(store: Operated) -> list[dict[str, Any]]:
+        await aside.take_back(store.meta)
+        found = await aside.set_aside(store.meta)
+        if drop:
+            await aside.forget(store.meta, found)
+        return [aside.described(each) for each in found]
+
+    rows = on_store(work, config, directory)
+    text = table(rows, ("row", "blobs", "reason")) if rows else "nothing is set aside"
+    emit({"set_aside": rows, "dropped": drop}, as_json=as_json, text=text)
 
 
 def verify(
@@ -91,6 +119,9 @@ def restore(
     accept_missing: Annotated[
         bool, typer.Option("--accept-missing", help="Do with what the OSDs have that are here.")
     ] = False,
+    osd: Annotated[
+        list[Path], typer.Option(metavar="DIR", help="Where an OSD is that has moved.")
+    ] = [],  # noqa: B006
     config: ConfigFile = None,
     directory: Directory = None,
     as_json: Json = False,
@@ -103,7 +134,9 @@ def restore(
     logs.configure()
     loaded = load(settings_file(config, directory))
     state.lock(loaded.storage.meta_dir)  # until this process ends
-    done = asyncio.run(maintenance.restore(loaded, force=force, accept_missing=accept_missing))
+    done = asyncio.run(
+        maintenance.restore(loaded, force=force, accept_missing=accept_missing, paths=osd)
+    )
     lines = [f"{done.rows} rows as of commit {done.sequence} restored"]
     if done.aside:
         lines.append(f"what was there before is {done.aside}")

@@ -107,6 +107,8 @@ def _effect_text(row: dict[str, Any]) -> str:
     ]
     if row["homeless_shards"]:
         lines.append(f"without a place     {row['homeless_shards']} shards")
+    if row["damaged"]:
+        lines.append(f"cannot be told of   {row['damaged']} rows that are damaged")
     return "\n".join([*lines, *(f"warning: {each}" for each in row["warnings"])])
 
 

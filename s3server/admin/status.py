@@ -7,13 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 from s3server.cluster.map_record import MapRecord, OsdRecord
-from s3server.cluster.maps import OSD_LIMIT, ClusterMaps
+from s3server.cluster.maps import ClusterMaps
+from s3server.cluster.osd_watch import down_rows
 from s3server.config import Config
 from s3server.core import records
 from s3server.core.clock import SystemClock
 from s3server.core.repairs import ASTRAY, LOST
-from s3server.core.upkeep_records import DownRecord, osd_down_key
 from s3server.jobs.board import JobRecord, job_records
+from s3server.jobs.set_aside import set_aside
 from s3server.meta.base import MetadataStore, after_prefix
 from s3server.metadata import open_to_read
 
@@ -27,23 +28,25 @@ async def status_of(config: Config) -> dict[str, Any]:
     try:
         maps = ClusterMaps(meta, SystemClock())
         record, osds = await maps.current(), await maps.osds()
-        down = await _down(meta)
+        down = {each.record.osd: each.record.reason for each in await down_rows(meta)}
         repairs = await _repairs(meta)
+        aside = len(await set_aside(meta))
         jobs = [_job(job) for job in await job_records(meta)]
     finally:
         await meta.close()
     rows = [_osd(record, osds[entry.id], down) for entry in record.osds if entry.id in osds]
     return {
-        "health": _health(repairs, rows),
+        "health": _health(repairs, rows, aside),
         "epoch": record.epoch,
         "repairs": repairs,
+        "set_aside": aside,
         "osds": rows,
         "pools": [{"name": pool.name, "codec": pool.codec} for pool in record.pools],
         "jobs": jobs,
     }
 
 
-def _health(repairs: dict[str, int], osds: list[dict[str, Any]]) -> str:
+def _health(repairs: dict[str, int], osds: list[dict[str, Any]], aside: int) -> str:
     if repairs["unreadable"]:
         return f"DAMAGED: {repairs['unreadable']} blobs cannot be read"
     if repairs["degraded"]:
@@ -51,15 +54,9 @@ def _health(repairs: dict[str, int], osds: list[dict[str, Any]]) -> str:
     for state in ("missing", "down"):
         if found := [str(osd["osd"]) for osd in osds if osd["state"] == state]:
             return f"WARNING: OSDs are {state}: {', '.join(found)}"
+    if aside:
+        return f"WARNING: {aside} rows of garbage are set aside: see `s3server meta set-aside`"
     return "OK"
-
-
-async def _down(meta: MetadataStore) -> dict[int, str]:
-    """Return the OSDs that are not used since they failed, and why."""
-    prefix = osd_down_key()
-    rows = await meta.scan(prefix, after_prefix(prefix), limit=OSD_LIMIT)
-    found = [records.decode(DownRecord, row) for _, row in rows]
-    return {each.osd: each.reason for each in found}
 
 
 async def _repairs(meta: MetadataStore) -> dict[str, int]:

@@ -10,7 +10,7 @@ import structlog
 from s3server.core.clock import Clock
 from s3server.core.records import BlobRecord, blob_key, decode
 from s3server.core.repairs import repair_row
-from s3server.meta.base import ConflictError, FullError, MetadataStore, Unchanged
+from s3server.meta.base import CorruptRecordError, MetadataError, MetadataStore, Unchanged
 from s3server.model import DataRef
 
 WAITING = 1_024  # blobs; what is found beyond that is found again when it is read again
@@ -53,14 +53,20 @@ class Damage:
         with self._lock:
             waiting, self._waiting = self._waiting, {}
         for ref, shards in waiting.values():
-            key = blob_key(ref.blob)
-            row = await self._meta.get(key)
-            if row is None or decode(BlobRecord, row).ref != ref:
-                continue
-            reason = ", ".join(sorted(set(shards.values())))
-            due = repair_row(ref, shards, reason, since_ms=self._clock.now_ms())
             try:
-                await self._meta.commit([due], [Unchanged(key, row)])
-            except (ConflictError, FullError):  # the next reader finds it again
+                await self._ask_for_repair(ref, shards)
+            except CorruptRecordError as error:  # where the blob lies now, nobody knows
+                _log.error("blob row is damaged", blob=ref.blob.hex(), reason=str(error))
+            except MetadataError as error:  # the next reader finds it again
+                _log.warning("damage not recorded", blob=ref.blob.hex(), reason=str(error))
                 with self._lock:
                     self._reported.pop(ref.blob, None)
+
+    async def _ask_for_repair(self, ref: DataRef, shards: dict[int, str]) -> None:
+        key = blob_key(ref.blob)
+        row = await self._meta.get(key)
+        if row is None or decode(BlobRecord, row).ref != ref:
+            return
+        reason = ", ".join(sorted(set(shards.values())))
+        due = repair_row(ref, shards, reason, since_ms=self._clock.now_ms())
+        await self._meta.commit([due], [Unchanged(key, row)])

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import NamedTuple
 
 import structlog
 
@@ -19,11 +20,41 @@ from s3server.core.records import decode, encode
 from s3server.core.upkeep_records import DownRecord, osd_down_key
 from s3server.data.osd_directory import Usage
 from s3server.data.osd_set import OsdSet
-from s3server.meta.base import ConflictError, FullError, MetadataStore, Put, Unchanged, after_prefix
+from s3server.meta.base import (
+    ConflictError,
+    CorruptRecordError,
+    FullError,
+    MetadataStore,
+    Put,
+    Unchanged,
+    after_prefix,
+)
 
 NEARFULL_RATIO = 0.85
+NEVER_MS = 1 << 62  # since when an OSD is down of which that is not known: never long enough
 
 _log = structlog.get_logger("osds")
+
+
+class DownRow(NamedTuple):
+    """What the store says of an OSD that is down."""
+
+    key: bytes
+    row: bytes
+    record: DownRecord
+
+
+async def down_rows(meta: MetadataStore) -> list[DownRow]:
+    """Return the OSDs that are down. A row that is damaged still says which one."""
+    prefix, found = osd_down_key(), []
+    for key, row in await meta.scan(prefix, after_prefix(prefix), limit=1 << 16):
+        try:
+            record = decode(DownRecord, row)
+        except CorruptRecordError as error:
+            osd = int(key[len(prefix) :])
+            record = DownRecord(osd=osd, since_ms=NEVER_MS, reason=f"its row is damaged: {error}")
+        found.append(DownRow(key, row, record))
+    return found
 
 
 class OsdWatch:
@@ -53,9 +84,8 @@ class OsdWatch:
         self._log_changes()
 
     async def _exchange(self) -> None:
-        osds, prefix = self._osds, osd_down_key()
-        found = await self._meta.scan(prefix, after_prefix(prefix), limit=1 << 16)
-        rows = {record.osd: record for record in (decode(DownRecord, row) for _, row in found)}
+        osds = self._osds
+        rows = {each.record.osd: each.record for each in await down_rows(self._meta)}
         for record in rows.values():
             osds.mark_down(record.osd, record.reason, is_silent=record.is_silent)
             self._told.add(record.osd)

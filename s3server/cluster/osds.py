@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from placement.cluster_map import ONE, MapError
-from s3server.cluster.blob_table import held_by
+from s3server.cluster.blob_table import Held, held
 from s3server.cluster.changes import Change, change
 from s3server.cluster.live import Cluster
 from s3server.cluster.map_record import MapRecord, OsdEntry, osd_key
 from s3server.cluster.maps import OSD_LIMIT, ClusterMaps
+from s3server.cluster.osd_watch import down_rows
 from s3server.cluster.seed import cluster_id, make_osd
 from s3server.core.blobs import ADOPT_WITHIN_MS
 from s3server.core.clock import Clock
-from s3server.core.records import decode, encode
-from s3server.core.upkeep_records import DownRecord, osd_down_key
-from s3server.meta.base import ConflictError, MetadataStore, Put, Unchanged, after_prefix
+from s3server.core.records import encode
+from s3server.meta.base import ConflictError, MetadataStore, Put, Unchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +99,21 @@ class OsdKeeper:
                 f"uploads that began before osd.{osd_id} went {entry.state} may still end on it; "
                 f"try again in {left_s} s"
             )
-        shards, size = (await held_by(self._meta)).get(osd_id, (0, 0))
+        found = await held(self._meta)
+        shards, size = found.on(osd_id)
         if shards:
             raise MapError(f"osd.{osd_id} holds {shards} shards of {size} bytes")
+        if found.damaged:
+            raise MapError(
+                f"osd.{osd_id} may hold shards of {found.damaged} blobs whose rows are damaged; "
+                "`s3server meta verify` names them"
+            )
 
     async def status(self, cluster: Cluster, *, count_data: bool) -> list[OsdStatus]:
         """Return how all OSDs of the map are; what they hold by a walk over the blob table."""
         record, known = await self._maps.current(), await self._maps.osds()
-        held = await held_by(self._meta) if count_data else {}
-        prefix, tree = osd_down_key(), record.tree()
-        rows = await self._meta.scan(prefix, after_prefix(prefix), limit=OSD_LIMIT)
-        down = {each.osd: each.reason for each in (decode(DownRecord, row) for _, row in rows)}
+        found, tree = await held(self._meta) if count_data else Held({}, 0), record.tree()
+        down = {each.record.osd: each.record.reason for each in await down_rows(self._meta)}
         down |= cluster.missing
         return [
             _status(
@@ -118,7 +122,7 @@ class OsdKeeper:
                 known[entry.id].path,
                 cluster,
                 reason=down.get(entry.id, ""),
-                held=held.get(entry.id, (0, 0)),
+                held=found.on(entry.id),
             )
             for entry in record.osds
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,7 @@ from placement.placer import Placer
 from s3server.cluster.blob_table import blobs, rows, shard_bytes
 from s3server.cluster.map_record import MapRecord
 from s3server.core import records
-from s3server.core.records import BlobRecord, ObjectRecord, decode
+from s3server.core.records import BlobRecord, ObjectRecord
 from s3server.data.codec import codec_from_name
 from s3server.data.repair import shards_to_write
 from s3server.meta.base import MetadataStore
@@ -30,6 +30,7 @@ class Effect:
     move_shards: int = 0  # to be written until all is where the map says
     move_bytes: int = 0
     homeless_shards: int = 0  # for which the rule finds no OSD
+    damaged: int = 0  # rows of blobs and versions of which nothing can be said
 
 
 def devices_named(record: MapRecord, name: str) -> frozenset[int]:
@@ -50,21 +51,31 @@ async def what_if(meta: MetadataStore, after: MapRecord, failed: Collection[int]
     targets = _Targets(after, frozenset(failed))
     worse: dict[bytes, State] = {}  # blobs that are not safe
     async for blob, record in blobs(meta):
-        if record.ref is not None:
+        if record is None:
+            effect.damaged += 1
+            worse[blob] = "unreadable"
+        elif record.ref is not None:
             state = _state(record.ref, usable)
             if state != "safe":
                 worse[blob] = state
             _add_moves(effect, record.ref, usable, targets)
     async for blob, record in blobs(meta):
-        if record.parts and (state := _worst(record, worse)) != "safe":
+        if record and record.parts and (state := _worst(record, worse)) != "safe":
             worse[blob] = state
+    await _count_versions(meta, worse, effect)
+    return effect
+
+
+async def _count_versions(
+    meta: MetadataStore, worse: Mapping[bytes, State], effect: Effect
+) -> None:
     for table in (records.OBJECT, records.VERSION):
-        async for _, row in rows(meta, table):
-            version = decode(ObjectRecord, row)
-            if not version.is_delete_marker:
+        async for _, version in rows(meta, table, ObjectRecord):
+            if version is None:
+                effect.damaged += 1
+            elif not version.is_delete_marker:
                 state = worse.get(version.blob, "safe")
                 setattr(effect, state, getattr(effect, state) + 1)
-    return effect
 
 
 class _Targets:

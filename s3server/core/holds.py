@@ -16,14 +16,28 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import structlog
+
 from s3server.core.clock import Clock
 from s3server.core.records import BlobRecord, decode, encode
 from s3server.core.upkeep_records import HoldRecord, hold_key
-from s3server.meta.base import Delete, FullError, MetadataStore, Put, after_prefix
+from s3server.meta.base import (
+    ConflictError,
+    CorruptRecordError,
+    Delete,
+    FullError,
+    MetadataStore,
+    Put,
+    Unchanged,
+    after_prefix,
+)
 
 HELD_FOR_MS = 30_000  # after it was written, the row is honoured
 RENEW_MS = 10_000
 MAX_HELD = 4_096  # downloads named per process: the row stays below 128 KiB
+ANY = b"*"  # stands for every composite blob
+
+_log = structlog.get_logger("holds")
 
 
 def held_by(record: BlobRecord) -> bytes:
@@ -80,12 +94,28 @@ class Holds:
                 self._written, self._written_ms = long, now_ms
 
 
+def is_held(record: BlobRecord, held: frozenset[bytes]) -> bool:
+    """Tell whether a blob is among those that held_blobs() returned."""
+    name = held_by(record)
+    return bool(name) and (name in held or ANY in held)
+
+
 async def held_blobs(meta: MetadataStore, now_ms: int) -> frozenset[bytes]:
-    """Return what downloads hold back; rows that ran out are removed on the way."""
+    """Return what downloads hold back; rows that ran out are removed on the way.
+
+    A row that is damaged may have named any composite blob: all of them are held back until its
+    process wrote it anew, or would have run out.
+    """
     prefix = hold_key(b"")
     held: set[bytes] = set()
     for key, row in await meta.scan(prefix, after_prefix(prefix), limit=1 << 16):
-        record = decode(HoldRecord, row)
+        try:
+            record = decode(HoldRecord, row)
+        except CorruptRecordError as error:
+            _log.error("hold row is damaged", key=key.hex(), reason=str(error))
+            record = HoldRecord(blobs=(ANY,), until_ms=now_ms + HELD_FOR_MS)
+            with suppress(ConflictError, FullError):
+                await meta.commit([Put(key, encode(record))], [Unchanged(key, row)])
         if 0 <= record.until_ms - now_ms <= 2 * HELD_FOR_MS:  # more: by a clock far ahead
             held.update(record.blobs)
         else:

@@ -17,13 +17,13 @@ from msgspec.structs import replace
 
 from s3server.core import records
 from s3server.core.clock import Clock
-from s3server.core.holds import held_blobs, held_by
-from s3server.core.records import BlobRecord, GarbageRecord, Record, decode, encode
+from s3server.core.holds import held_blobs, is_held
+from s3server.core.records import BlobRecord, GarbageRecord, decode, encode
 from s3server.data.base import DataError, Pool
+from s3server.jobs.set_aside import is_sound, take_back, write_aside, write_references_aside
 from s3server.meta.base import (
     Check,
     ConflictError,
-    CorruptRecordError,
     Delete,
     MetadataStore,
     Put,
@@ -38,6 +38,7 @@ _log = structlog.get_logger("jobs")
 
 ROWS_PER_STEP = 256
 BLOBS_PER_STEP = 1_024
+TAKE_BACK_MS = 3_600_000  # between looks at what was set aside
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +71,14 @@ class Collect:
         self, meta: MetadataStore, pools: Mapping[str, Pool], *, clock: Clock, grace_ms: int
     ) -> None:
         self._meta, self._pools, self._clock, self._grace_ms = meta, pools, clock, grace_ms
+        self._took_back_ms = -TAKE_BACK_MS
 
     async def step(self) -> Collected:
         """Work off the oldest garbage that is past its grace: requests may still be reading it."""
+        await self._take_back()
         garbage = records.GARBAGE
         rows = await self._meta.scan(garbage, after_prefix(garbage), limit=ROWS_PER_STEP)
-        if damaged := [row for row in rows if not _is_sound(GarbageRecord, row[1])]:
+        if damaged := [row for row in rows if not is_sound(GarbageRecord, row[1])]:
             await self._set_aside(damaged)
             return Collected(has_more=True)
         due = self._due(rows)
@@ -91,12 +94,19 @@ class Collect:
                     blobs, freed = blobs + done.blobs, freed + done.bytes
             return Collected(blobs, freed, has_more=True)
 
+    async def _take_back(self) -> None:
+        """See now and then whether what was set aside can be worked off."""
+        now_ms = self._clock.now_ms()
+        if not 0 <= now_ms - self._took_back_ms < TAKE_BACK_MS:
+            self._took_back_ms = now_ms
+            if taken := await take_back(self._meta):
+                _log.info("garbage that was set aside is collected", rows=taken)
+
     async def _set_aside(self, rows: Sequence[Row]) -> None:
         """Keep rows that cannot be read where they hold nobody up; their blobs are never freed."""
         for key, row in rows:
             _log.error("garbage row is damaged and set aside", key=key.hex(), row=row.hex())
-            aside = records.store_key("set-aside/") + key
-            await self._meta.commit([Put(aside, row), Delete(key)], [Unchanged(key, row)])
+            await self._meta.commit([write_aside(key, row), Delete(key)], [Unchanged(key, row)])
 
     async def _leave_out(self, due: Sequence[_Due], damaged: Set[bytes]) -> Collected:
         """Set aside the references to blobs whose rows cannot be read; the others go on."""
@@ -105,10 +115,9 @@ class Collect:
             if not bad:
                 continue
             _log.error("blob row is damaged", blobs=[blob.hex() for blob in bad])
-            kept = GarbageRecord(blobs=tuple(bad), since_ms=each.since_ms)
-            aside = records.store_key("set-aside/") + each.key + bad[0]  # of each step another
+            aside = write_references_aside(each.key, bad, each.since_ms)
             later = [blob for blob in (*each.now, *each.later) if blob not in bad]
-            writes = [Put(aside, encode(kept)), _rest(each, later)]
+            writes = [aside, _rest(each, later)]
             await self._meta.commit(writes, [Unchanged(each.key, each.row)])
         return Collected(has_more=True)
 
@@ -130,7 +139,7 @@ class Collect:
         keys = list(dict.fromkeys(records.blob_key(blob) for each in due for blob in each.now))
         found = await self._meta.get_many(keys)
         rows = {key: row for key, row in zip(keys, found, strict=True) if row is not None}
-        if damaged := {key for key, row in rows.items() if not _is_sound(BlobRecord, row)}:
+        if damaged := {key for key, row in rows.items() if not is_sound(BlobRecord, row)}:
             return await self._leave_out(due, damaged)
         blobs = {key: decode(BlobRecord, row) for key, row in rows.items()}
         due = await self._not_held(due, blobs)
@@ -172,7 +181,7 @@ class Collect:
     ) -> Sequence[_Due]:
         """Leave out the rows with a composite blob that a long download is still reading."""
         held = await held_blobs(self._meta, self._clock.now_ms())
-        keys = {key for key, record in blobs.items() if held_by(record) in held}
+        keys = {key for key, record in blobs.items() if is_held(record, held)}
         return [each for each in due if keys.isdisjoint(map(records.blob_key, each.now))]
 
     async def _free(self, ref: DataRef) -> None:
@@ -180,14 +189,6 @@ class Collect:
         if pool is not None:
             with suppress(DataError):
                 await pool.delete(ref)
-
-
-def _is_sound(kind: type[Record], row: bytes) -> bool:
-    try:
-        decode(kind, row)
-    except CorruptRecordError:
-        return False
-    return True
 
 
 def _rest(due: _Due, later: Sequence[bytes]) -> Write:

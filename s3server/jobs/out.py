@@ -14,11 +14,10 @@ import structlog
 from s3server.cluster.changes import Change, change, shortages
 from s3server.cluster.map_record import MapRecord
 from s3server.cluster.maps import ClusterMaps
+from s3server.cluster.osd_watch import down_rows
 from s3server.core.clock import Clock
-from s3server.core.records import decode
-from s3server.core.upkeep_records import DownRecord, osd_down_key
 from s3server.jobs.board import Progress
-from s3server.meta.base import MetadataStore, after_prefix
+from s3server.meta.base import MetadataStore
 
 _log = structlog.get_logger("jobs")
 
@@ -44,10 +43,9 @@ class Out:
 
     async def step(self) -> MarkedOut:
         """Mark those out whose time has come, each with an epoch of its own."""
-        prefix, now, done = osd_down_key(), self._clock.now_ms(), 0
+        now, done = self._clock.now_ms(), 0
         kept: list[str] = []
-        for _, row in await self._meta.scan(prefix, after_prefix(prefix), limit=1 << 16):
-            down = decode(DownRecord, row)
+        for _, _, down in await down_rows(self._meta):
             record = await self._maps.current()
             if now - down.since_ms < self._down_out_ms or not _is_in(record, down.osd):
                 continue

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from s3server.core.records import decode
-from s3server.core.upkeep_records import DownRecord, osd_down_key
+from s3server.cluster.osd_watch import down_rows
 from s3server.data.osd_directory import DirectoryOsd
-from s3server.meta.base import ConflictError, Delete, MetadataStore, Unchanged, after_prefix
+from s3server.meta.base import ConflictError, Delete, MetadataStore, Unchanged
 
 PROBE_S = 5.0  # after which a probe is left to itself; no second one is begun meanwhile
 
@@ -44,16 +43,15 @@ class Probe:
 
     async def step(self) -> Probed:
         """Probe every OSD that is down; remove the rows of those that are well."""
-        prefix, back = osd_down_key(), 0
-        for key, row in await self._meta.scan(prefix, after_prefix(prefix), limit=1 << 16):
-            osd = decode(DownRecord, row).osd
-            if not await self._is_well(osd):
+        back = 0
+        for each in await down_rows(self._meta):
+            if not await self._is_well(each.record.osd):
                 continue
             try:
-                await self._meta.commit([Delete(key)], [Unchanged(key, row)])
+                await self._meta.commit([Delete(each.key)], [Unchanged(each.key, each.row)])
             except ConflictError:
                 continue
-            _log.info("osd is back", osd=osd)
+            _log.info("osd is back", osd=each.record.osd)
             back += 1
         return Probed(back)
 

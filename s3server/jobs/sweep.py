@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -39,7 +39,8 @@ class Swept:
 class Sweep:
     """The sweep of one machine's OSDs: round after round, with `rest_ms` between their beginnings.
 
-    The place in a round is kept in memory only; a new process begins a new round. Unfinished files
+    The place in a round is kept in memory only; a new process begins a new round. An OSD that was
+    away does not wait for the next one: what was deleted meanwhile is still on it. Unfinished files
     are looked at between rounds too: nobody holds the lock of those that a crash left.
     """
 
@@ -55,13 +56,16 @@ class Sweep:
         lease_ms: int = 3_600_000,
         incoming_lease_ms: int = 900_000,
         rest_ms: int = 24 * 3_600_000,
+        down: Callable[[], Container[int]] = tuple,
     ) -> None:
+        """Prepare. `down` returns those of `osds` that are not used at present."""
         if lease_ms < 2 * ADOPT_WITHIN_MS:
             raise ValueError(f"a commit may be under way for longer than {lease_ms} ms")
-        self._meta, self._osds, self._clock = meta, osds, clock
+        self._meta, self._osds, self._clock, self._down = meta, osds, clock, down
         self._lease_ms, self._incoming_lease_ms = lease_ms, incoming_lease_ms
         self._rest_ms, self._next_round_ms = rest_ms, 0
         self._waiting: deque[DirectoryOsd] = deque()
+        self._here: Set[int] = frozenset()  # OSDs, at the last look
         self._osd: DirectoryOsd | None = None
         self._walk: Iterator[ShardFile] = iter(())
 
@@ -83,6 +87,10 @@ class Sweep:
     async def _next_osd(self) -> Swept:
         """Begin with the next OSD, or a new round when it is time."""
         now = self._clock.now_ms()
+        here = {number: osd for number, osd in self._osds.items() if number not in self._down()}
+        if self._next_round_ms:  # else a round begins with all of them
+            self._waiting.extend(here[number] for number in here.keys() - self._here)
+        self._here = here.keys()
         if not self._waiting:
             if 0 < self._next_round_ms - now <= self._rest_ms:  # more: the clock was set back
                 return Swept(unfinished=await asyncio.to_thread(self._sweep_incoming, now))

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.test_journal_follows_map import newest_on
 from tests.crash.test_kill import CLIENTS, is_whole_and_tight, working
 from tests.support.crash_check import check_everything
 from tests.support.crash_load import Load
-from tests.support.crash_server import KEY, CrashServer
+from tests.support.crash_server import KEY, CrashServer, until
 
 
 @pytest.fixture
@@ -141,3 +142,34 @@ async def test_restore_refuses_where_the_newest_metadata_may_be_on_absent_osds(
     status, _, errors = await command("meta", "restore", "--dir", str(server.directory))
     assert (7, True) == (status, "[1, 2]" in errors)
     assert not (server.directory / "meta").exists()
+
+
+async def test_restore_finds_osds_that_were_added_at_run_time(server: CrashServer) -> None:
+    """The journal has moved to them; the settings know none of them."""
+    await server.start()
+    for osd in (3, 4, 5):
+        last = ["--now"] if osd == 5 else []
+        await done("osd", "add", str(server.directory / f"osd.{osd}"), *last, on=server)
+    for osd in (0, 1, 2):
+        last = ["--now"] if osd == 2 else []
+        await done("osd", "out", str(osd), *last, on=server)
+    load = Load(server.port, KEY, seed=5)
+    await load.create_buckets()
+    async with working(load):
+        await until(lambda: newest_on(server.directory) == {3, 4, 5})
+        before = load.journal.acknowledged
+        await until(lambda: load.journal.acknowledged > before + 50)
+        await server.kill()
+    shutil.rmtree(server.directory / "meta")
+    for osd in (4, 5):
+        os.rename(server.directory / f"osd.{osd}", server.directory / f"moved.{osd}")
+    status, _, errors = await command("meta", "restore", "--dir", str(server.directory))
+    assert (7, True) == (status, "[4, 5]" in errors)
+    moved = [f"--osd={server.directory}/moved.{osd}" for osd in (4, 5)]
+    await restored(server, *moved)
+    await is_all_there(server, load)
+
+
+async def done(*arguments: str, on: CrashServer) -> None:
+    status, _, errors = await command(*arguments, "--dir", str(on.directory))
+    assert status == 0, errors

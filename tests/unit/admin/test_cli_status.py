@@ -10,6 +10,7 @@ import pytest
 from s3server.admin import cli, quickstart
 from s3server.core.records import encode
 from s3server.core.upkeep_records import DownRecord, osd_down_key
+from s3server.jobs.set_aside import PREFIX
 from s3server.meta.base import Put
 from s3server.metadata import open_metadata
 from s3server.settings import load
@@ -24,14 +25,17 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "store"
 
 
-def mark_down(store: Path, osd: int, reason: str) -> None:
+def put_row(store: Path, key: bytes, row: bytes) -> None:
     async def commit() -> None:
         meta = await open_metadata(load(store / "s3server.toml"))
-        row = DownRecord(osd=osd, since_ms=1, reason=reason)
-        await meta.commit([Put(osd_down_key(osd), encode(row))])
+        await meta.commit([Put(key, row)])
         await meta.close()
 
     asyncio.run(commit())
+
+
+def mark_down(store: Path, osd: int, reason: str) -> None:
+    put_row(store, osd_down_key(osd), encode(DownRecord(osd=osd, since_ms=1, reason=reason)))
 
 
 def status(store: Path, capfd: pytest.CaptureFixture[str]) -> list[str]:
@@ -68,3 +72,15 @@ def test_osd_that_failed_is_down_and_one_that_is_not_mounted_missing(
     lines = status(store, capfd)
     assert "WARNING: OSDs are missing: 2" == lines[0]
     assert ["2", "missing", "None"] == words_of(lines, 2)[:3]
+
+
+def test_garbage_that_is_set_aside_is_shown_and_can_be_forgotten(
+    store: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    put_row(store, PREFIX + b"garbage", b"damaged")
+    expected = "WARNING: 1 rows of garbage are set aside: see `s3server meta set-aside`"
+    assert expected == status(store, capfd)[0]
+    for options in ([], ["--drop"]):
+        assert 0 == cli.run(["meta", "set-aside", "--dir", str(store), *options])
+        assert b"garbage".hex() in capfd.readouterr().out
+    assert "OK" == status(store, capfd)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -12,16 +13,29 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config as ClientConfig
+from msgspec.structs import replace
 
+from s3server.cluster.map_record import MAP_KEY, MapRecord
+from s3server.core.blobs import ADOPT_WITHIN_MS
+from s3server.core.records import decode, encode
+from s3server.meta.base import Put
+from s3server.metadata import open_metadata
+from s3server.settings import load
+from tests.support.blobs import pattern
 from tests.support.server_process import ROOT, RunningServer, run_server
 
 FOLLOWED_S = 20  # far beyond the second that it takes
 
 
-def command(server: RunningServer, *arguments: str) -> Any:
-    """Run a command of its own process on the store, and return what it prints."""
+def run(server: RunningServer, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of its own process on the store."""
     line = [sys.executable, "-m", "s3server", *arguments, "--dir", str(server.directory), "--json"]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def command(server: RunningServer, *arguments: str) -> Any:
+    """Run a command, and return what it prints."""
+    done = run(server, *arguments)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -81,3 +95,69 @@ def test_osd_that_is_added_comes_into_use_while_the_server_runs(directory: Path)
         rows = command(server, "osd", "status")
         assert ["up", "up", "up", "up"] == [row["health"].replace("nearfull", "up") for row in rows]
         assert bytes(100_000) == s3.get_object(Bucket="data", Key="old")["Body"].read()
+
+
+SIZES = (0, 700, 60_000, 300_000, 2_500_000)
+DRAINED_S = 60
+
+
+def assert_all_is_there(s3: Any, stored: dict[str, bytes]) -> None:
+    for key, data in stored.items():
+        assert data == s3.get_object(Bucket="data", Key=key)["Body"].read(), key
+
+
+def pretend_drained_long_ago(server: RunningServer, osd: int) -> None:
+    """Set back since when an OSD is away from placement: nobody wants to wait for 15 minutes."""
+
+    async def change() -> None:
+        meta = await open_metadata(load(server.directory / "s3server.toml"))
+        row = await meta.get(MAP_KEY)
+        assert row is not None
+        record = decode(MapRecord, row)
+        osds = tuple(
+            replace(each, since_ms=each.since_ms - ADOPT_WITHIN_MS) if each.id == osd else each
+            for each in record.osds
+        )
+        await meta.commit([Put(MAP_KEY, encode(replace(record, osds=osds)))])
+        await meta.close()
+
+    asyncio.run(change())
+
+
+def held_by(server: RunningServer, osd: int) -> int:
+    (shards,) = [row["shards"] for row in command(server, "osd", "status") if row["osd"] == osd]
+    return int(shards)
+
+
+def test_osd_is_drained_removed_and_taken_away_and_every_byte_stays(tmp_path: Path) -> None:
+    directory = tmp_path / "store"
+    with run_server(directory, "--osds", "4") as server:
+        s3 = client(server)
+        s3.create_bucket(Bucket="data")
+        stored = {f"k{n}": pattern(SIZES[n % len(SIZES)], n) for n in range(20)}
+        for key, data in stored.items():
+            s3.put_object(Bucket="data", Key=key, Body=data)
+        assert held_by(server, 3)
+        assert "is in use: drain it first" in run(server, "osd", "remove", "3").stderr
+        command(server, "osd", "drain", "3", "--now")
+        deadline = time.monotonic() + DRAINED_S
+        while held_by(server, 3):
+            assert time.monotonic() < deadline, "it is not emptied"
+        assert "try again in" in run(server, "osd", "remove", "3", "--now").stderr
+        pretend_drained_long_ago(server, 3)
+        command(server, "osd", "remove", "3", "--now")
+        assert [0, 1, 2] == [row["osd"] for row in command(server, "osd", "list")]
+        (directory / "osd.3").rename(tmp_path / "taken")
+        assert_all_is_there(s3, stored)
+        stored["new"] = pattern(300_000, 99)
+        s3.put_object(Bucket="data", Key="new", Body=stored["new"])
+    with run_server(directory) as server:
+        s3 = client(server)
+        assert_all_is_there(s3, stored)
+        assert {0, 1, 2} == osds_of(server, "new")
+        assert not (directory / "osd.3").exists()
+        assert 0 == command(server, "verify", "--deep")["problem_count"]
+        added = command(server, "osd", "add", str(directory / "other"), "--now")
+        assert 4 == added["osd"], "a number that an OSD had was used again"
+        assert 4 == len(command(server, "osd", "list"))
+        assert_all_is_there(s3, stored)

@@ -8,8 +8,8 @@ import pytest
 
 from s3server.cluster.damage import FORGET_MS, WAITING, Damage
 from s3server.core import records
-from s3server.core.records import RepairRecord, decode
-from s3server.meta.base import Delete
+from s3server.core.records import BlobRecord, RepairRecord, blob_key, decode, encode
+from s3server.meta.base import Delete, Put
 from s3server.meta.memory import MemoryStore
 from s3server.model import DataRef, ShardPlace
 from tests.support.blobs import make_osds, make_pool, pattern
@@ -55,3 +55,20 @@ async def test_what_moved_or_went_is_not_asked_for_and_the_queue_is_bounded() ->
     assert WAITING == len(damage._waiting)
     await damage.flush()
     assert [] == await store.rows(records.REPAIR)
+
+
+async def test_damaged_row_keeps_no_other_blob_from_being_repaired() -> None:
+    store = TestStore(MemoryStore(), {})
+    damage = Damage(store.meta, clock=store.clock)
+    refs = [
+        DataRef("main", "replica:3", bytes((number,)) * 16, 9, 0, (ShardPlace(0),) * 3)
+        for number in range(3)
+    ]
+    rows = [encode(BlobRecord(size=9, ref=ref)) for ref in refs]
+    rows[0] = b"damaged"
+    for ref, row in zip(refs, rows, strict=True):
+        await store.meta.commit([Put(blob_key(ref.blob), row)])
+        damage.report(ref, 1, "missing")
+    await damage.flush()
+    found = [decode(RepairRecord, row).blob for _, row in await store.rows(records.REPAIR)]
+    assert [ref.blob for ref in refs[1:]] == found

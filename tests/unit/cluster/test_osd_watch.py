@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from s3server.cluster.live import ClusterWatch
+from s3server.core.upkeep_records import osd_down_key
 from s3server.jobs.probe import Probe
+from s3server.meta.base import Put
 from tests.support.blobs import BytesSource, pattern
 from tests.support.cluster_maps import MappedStore, numbered
 
@@ -134,3 +136,15 @@ async def test_full_osd_takes_nothing_and_is_read_and_freed(
         await pool.delete(ref)
     osds.note_usage(usage | {1: full.__class__(total=1000, free=60, used=940)})
     assert frozenset() == osds.full
+
+
+async def test_damaged_row_of_an_osd_still_says_that_it_is_down(
+    processes: list[ClusterWatch],
+) -> None:
+    one, other, jobs = processes
+    await one._meta.commit([Put(osd_down_key(2), b"damaged")])
+    await look(*processes)
+    assert {2} == set(other.cluster.osd_set.down)
+    await prober(jobs).step()
+    await look(*processes)
+    assert {} == one.cluster.osd_set.down

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from placement.cluster_map import ONE, MapError
-from s3server.cluster.blob_table import held_by
+from s3server.cluster.blob_table import held
 from s3server.cluster.changes import Change
 from s3server.cluster.osds import OsdKeeper
 from s3server.core.blobs import ADOPT_WITHIN_MS
-from s3server.core.records import BlobRecord, blob_key, encode
+from s3server.core.records import BLOB, BlobRecord, blob_key, encode
 from s3server.core.upkeep_records import DownRecord, osd_down_key
 from s3server.data.base import DataError
-from s3server.meta.base import Put
+from s3server.meta.base import Put, after_prefix
 from s3server.model import DataRef, ShardPlace
 from tests.support.cluster_maps import MappedStore, numbered
 
@@ -115,9 +115,22 @@ async def test_osd_is_removed_when_nothing_is_on_it_any_more(store: MappedStore)
     assert [1, 2] == [osd.id for osd in (await keeper_of(store).apply(3)).osds]
 
 
+async def test_osd_is_not_removed_while_a_damaged_row_may_speak_of_it(store: MappedStore) -> None:
+    await put_blob(store, 0, 1)
+    ((key, row),) = await store.meta.scan(BLOB, after_prefix(BLOB), limit=10)
+    await store.meta.commit([Put(key, row[:-1] + bytes((row[-1] ^ 1,)))])
+    await store.maps.change(Change("drain", 2))
+    store.clock.now += ADOPT_WITHIN_MS
+    with pytest.raises(MapError, match="1 blobs whose rows are damaged"):
+        await keeper_of(store).check_removable(2)
+    assert (0, 0) == (await held(store.meta)).on(2)
+    await store.meta.commit([Put(key, row)])
+    await keeper_of(store).check_removable(2)
+
+
 async def test_what_osds_hold_is_counted_by_the_blob_table(store: MappedStore) -> None:
     await put_blob(store, 0, 1)
-    assert {0: (1, 100), 1: (1, 100)} == await held_by(store.meta)
+    assert {0: (1, 100), 1: (1, 100)} == (await held(store.meta)).by_osd
 
 
 async def test_status_tells_what_is_not_here_and_what_is_held(

@@ -81,6 +81,20 @@ async def test_nothing_happens_without_a_change(store: MappedStore, watch: Clust
     assert Effect(safe=15) == await what_if(store.meta, await store.maps.current())
 
 
+async def test_damaged_rows_are_counted_and_the_others_told_of(
+    store: MappedStore, watch: ClusterWatch
+) -> None:
+    refs = await put(store, watch, LARGE, 3)
+    await store.meta.commit(
+        [
+            Put(blob_key(refs[0].blob), b"damaged"),
+            Put(object_key(b"bucketid", refs[1].blob.hex()), b"damaged"),
+        ]
+    )
+    effect = await what_if(store.meta, await store.maps.current())
+    assert Effect(safe=1, unreadable=1, damaged=2) == effect
+
+
 @pytest.mark.parametrize(("pool", "size"), [("default", LARGE), ("default", 10), ("wide", 10)])
 async def test_loss_of_an_osd_degrades_what_is_on_it(
     store: MappedStore, watch: ClusterWatch, pool: str, size: int

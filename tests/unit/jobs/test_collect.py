@@ -9,17 +9,21 @@ import pytest
 
 from s3server.core import records
 from s3server.core.copying import CopySource
+from s3server.core.holds import HELD_FOR_MS
+from s3server.core.multipart import ChosenPart, format_upload_id
 from s3server.core.objects import UNCONDITIONAL, NewVersion
 from s3server.core.records import BlobPart, BlobRecord, GarbageRecord, decode, encode
+from s3server.core.upkeep_records import hold_key
 from s3server.data.base import UnavailableError
 from s3server.data.memory import MemoryPool
 from s3server.jobs import collect as module
-from s3server.jobs.collect import Collect, Collected
+from s3server.jobs.collect import TAKE_BACK_MS, Collect, Collected
+from s3server.jobs.set_aside import SetAside, described, forget, set_aside
 from s3server.meta.base import Append, Check, ConflictError, Put, Write
 from s3server.meta.memory import MemoryStore
 from s3server.model import DataRef
 from tests.support.blobs import numbered_ids
-from tests.support.core_store import ATTRIBUTES, GRACE_MS, Bytes, TestStore
+from tests.support.core_store import ATTRIBUTES, GRACE_MS, Bytes, TestStore, no_digest
 
 
 class CountingStore(MemoryStore):
@@ -256,6 +260,10 @@ async def test_object_without_bytes_makes_no_garbage(store: TestStore) -> None:
     assert [] == await store.rows(records.GARBAGE)
 
 
+async def aside(store: TestStore) -> list[SetAside]:
+    return await set_aside(store.meta)
+
+
 async def test_damaged_row_is_set_aside_and_does_not_stop_collection(
     store: TestStore, pool: MemoryPool
 ) -> None:
@@ -289,3 +297,63 @@ async def test_damaged_blob_row_keeps_its_bytes_and_does_not_stop_collection(
     assert pool.blob_count == 1
     ((_, aside),) = await store.rows(records.store_key("set-aside/"))
     assert (blob,) == decode(GarbageRecord, aside).blobs
+
+
+async def test_what_was_set_aside_is_collected_once_the_row_is_whole_again(
+    store: TestStore, pool: MemoryPool
+) -> None:
+    bucket = await store.bucket()
+    await store.put(bucket, "a", b"x")
+    ((key, row),) = await store.rows(records.BLOB)
+    await store.meta.commit([Put(key, row[:-1] + bytes((row[-1] ^ 1,)))])
+    await store.objects.delete(bucket, "a")
+    await store.collect_all()
+    assert [(key[1:],)] == [each.garbage and each.garbage.blobs for each in await aside(store)]
+    store.clock.now += TAKE_BACK_MS
+    await store.collect_all()
+    assert 1 == len(await aside(store)), "it is damaged still"
+    await store.meta.commit([Put(key, row)])
+    store.clock.now += TAKE_BACK_MS
+    await store.collect_all()
+    assert [] == await aside(store)
+    assert pool.blob_count == 0
+    await store.verify()
+
+
+async def test_what_was_set_aside_can_be_forgotten(store: TestStore, pool: MemoryPool) -> None:
+    bucket = await store.bucket()
+    await store.put(bucket, "a", b"x")
+    await store.objects.delete(bucket, "a")
+    ((key, row),) = await store.rows(records.GARBAGE)
+    await store.meta.commit([Put(key, row[:-1] + b"?")])
+    await store.collect_all()
+    (found,) = await aside(store)
+    assert {"row": key.hex(), "blobs": [], "reason": "it cannot be read"} == described(found)
+    await forget(store.meta, [found])
+    assert [] == await aside(store)
+
+
+async def test_damaged_hold_row_holds_every_composite_blob_until_it_would_have_run_out(
+    store: TestStore, pool: MemoryPool
+) -> None:
+    bucket = await store.bucket()
+    upload = await store.multipart.create(bucket, "key", ATTRIBUTES)
+    part = await store.multipart.put_part(
+        bucket, "key", format_upload_id(upload.id), 1, Bytes(b"x")
+    )
+    await store.multipart.complete(
+        bucket,
+        "key",
+        format_upload_id(upload.id),
+        [ChosenPart(1, part.etag)],
+        summarise=no_digest,
+        condition=UNCONDITIONAL,
+    )
+    await store.objects.delete(bucket, "key")
+    await store.meta.commit([Put(hold_key(b"process"), b"damaged")])
+    await store.collect_all()
+    assert pool.blob_count == 1
+    store.clock.now += HELD_FOR_MS + 1
+    await store.collect_all()
+    assert pool.blob_count == 0
+    assert [] == await store.rows(hold_key(b""))

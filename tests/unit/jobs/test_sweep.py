@@ -108,6 +108,18 @@ async def test_shards_of_a_blob_whose_row_is_damaged_stay(site: Site) -> None:
     assert data == await site.store.body(bucket, "key")
 
 
+async def test_osd_that_was_away_is_swept_when_it_is_back(site: Site) -> None:
+    down = {1}
+    site.sweep = Sweep(site.meta, site.osds, clock=site.clock, lease_ms=LEASE_MS, down=lambda: down)
+    await site.run()
+    orphan = await site.pool.write(BytesSource(pattern(LARGE)))
+    site.age(LEASE_MS)
+    down.clear()
+    assert Swept(shards=1) == await site.run()
+    assert ["osd0", "osd2"] == [path.parts[-4] for path in site.files()]
+    assert orphan.blob.hex() in site.files()[0].name
+
+
 async def test_young_shards_stay(site: Site) -> None:
     await site.pool.write(BytesSource(pattern(LARGE)))
     site.age(LEASE_MS - 1)
