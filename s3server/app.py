@@ -79,6 +79,7 @@ class Application:
             clock=clock,
             ids=ids,
             grace_ms=grace_ms(self._config),
+            classes={p.storage_class: p.name for p in self._config.pools if p.storage_class},
         )
         services, credentials = await _services(
             self._config, self._meta, self._watch.cluster, blobs, ids

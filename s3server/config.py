@@ -176,6 +176,17 @@ class OsdConfig(Section):
     device_class: str = Field("hdd", description="kind of device, which pools can ask for")
 
 
+# Those of S3 whose objects are read like others; for archives a client asks to restore them first.
+StorageClass = Literal[
+    "REDUCED_REDUNDANCY",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER_IR",
+    "EXPRESS_ONEZONE",
+]
+
+
 class PoolConfig(Section):
     """How blobs are spread over devices."""
 
@@ -186,6 +197,9 @@ class PoolConfig(Section):
     )
     device_class: str = Field("", description="kind of device to use; empty for any")
     pg_count: int = Field(256, ge=1, le=65536, description="placement groups")
+    storage_class: StorageClass | None = Field(
+        None, description="class of objects that go here, whatever the pool of their bucket"
+    )
 
     @field_validator("codec")
     @classmethod
@@ -234,6 +248,10 @@ class Config(BaseSettings):
             ("osds", [str(osd.id) for osd in self.osds]),
             ("osds", [str(osd.path) for osd in self.osds]),
             ("pools", [pool.name for pool in self.pools]),
+            (
+                "storage_class",
+                [str(pool.storage_class) for pool in self.pools if pool.storage_class],
+            ),
         ):
             twice = {name for name in names if names.count(name) > 1}
             if twice:

@@ -18,12 +18,12 @@ from s3server.core import records
 from s3server.core.clock import Clock, Ids
 from s3server.core.commit import Commits, Plan
 from s3server.core.holds import Holds
-from s3server.core.records import BlobPart, BlobRecord, GarbageRecord, decode, encode
+from s3server.core.records import BlobPart, BlobRecord, BucketRecord, GarbageRecord, decode, encode
 from s3server.core.repairs import repair_row
 from s3server.core.sealing import SealingSource, read_sealed
 from s3server.data.base import DataError, Pool
 from s3server.data.base import UnavailableError as PoolUnavailableError
-from s3server.errors import SlowDown
+from s3server.errors import InvalidStorageClass, SlowDown
 from s3server.meta.base import (
     Append,
     Check,
@@ -42,6 +42,7 @@ T = TypeVar("T")
 # was held up for long must not begin to refer to them any more. Their leases are longer.
 ADOPT_WITHIN_MS = 15 * 60_000
 
+STANDARD = "STANDARD"  # storage class of what goes to the pool of its bucket
 GRACE_MS = 60_000  # from giving up bytes to freeing them
 
 _SEALED_PIECE = 1 << 20  # what is read and decrypted in one piece of a stream
@@ -59,14 +60,29 @@ class Blobs:
         clock: Clock,
         ids: Ids,
         grace_ms: int = GRACE_MS,
+        classes: Mapping[str, str] | None = None,
     ) -> None:
-        """Prepare; `grace_ms` is how long the collector waits."""
+        """Prepare; `grace_ms` is how long the collector waits.
+
+        `classes` are the storage classes beside STANDARD, each with the pool of its objects.
+        """
+        self._classes = classes or {}
         self._meta, self._pools, self._clock, self.ids = meta, pools, clock, ids
         process = ids.request_id().encode()
         self.holds = Holds(meta, clock=clock, process=process, grace_ms=grace_ms)
         self._commit = Commits(meta)
         self._composites: dict[bytes, BlobRecord] = {}
         self._cached_parts = 0
+
+    def pool_of(self, bucket: BucketRecord, storage_class: str) -> str:
+        """Return the pool of new objects of this class. Raises InvalidStorageClass."""
+        if storage_class != STANDARD and storage_class not in self._classes:
+            raise InvalidStorageClass(StorageClassRequested=storage_class)
+        return self.pool_that_has(bucket, storage_class)
+
+    def pool_that_has(self, bucket: BucketRecord, storage_class: str) -> str:
+        """Return the pool of objects there are, be it of a class that is no longer offered."""
+        return self._classes.get(storage_class, bucket.pool)
 
     async def write(self, pool: str, source: Source, key: bytes = b"") -> DataRef | None:
         """Store the bytes durably; None where there are none. Nothing refers to them yet.

@@ -47,7 +47,7 @@ class Digests(Protocol):
 
 
 class _UnlikeError(Exception):
-    """One of source and copy is encrypted and the other is not: they cannot share bytes."""
+    """Source and copy cannot share bytes: one is encrypted, or they belong in two pools."""
 
 
 class Copying:
@@ -67,17 +67,18 @@ class Copying:
         """Copy a version; return the record of the copy.
 
         Within a pool no bytes move: the copy refers to the blob of its source, in a commit that
-        starts again if the source has changed meanwhile. Raises what Objects.locate() raises, and
-        PreconditionFailed.
+        starts again if the source has changed meanwhile. Raises what Objects.locate() raises,
+        PreconditionFailed and InvalidStorageClass.
         """
-        if source.bucket.pool != target[0].pool:
-            return await self._copy_bytes(source, target, describe, condition)
 
         async def plan() -> Plan[ObjectRecord]:
             found = await self._objects.locate(source.bucket, source.key, source.version_id)
             record = found.record
             new = _version_like(record, describe(record), condition)
             if bool(record.encryption) != bool(new.attributes.encryption):
+                raise _UnlikeError
+            lies_in = self._blobs.pool_that_has(source.bucket, record.storage_class)
+            if lies_in != self._blobs.pool_of(target[0], new.attributes.storage_class):
                 raise _UnlikeError
             shared = await self._blobs.share(record.blob)
             if shared is None:  # the source was replaced and collected since it was read
@@ -103,7 +104,8 @@ class Copying:
         new = _version_like(record, describe(record), condition)
         new.part_count = 0  # the copy is one blob, its parts are no longer known
         keys = new.attributes.source_key, new.attributes.data_key
-        ref = await self.copy_bytes(record, 0, record.size, target[0].pool, keys=keys)
+        pool = self._blobs.pool_of(target[0], new.attributes.storage_class)
+        ref = await self.copy_bytes(record, 0, record.size, pool, keys=keys)
         return await self._objects.commit_bytes(*target, ref, new)
 
     async def copy_bytes(

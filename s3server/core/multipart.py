@@ -93,7 +93,8 @@ class Multipart:
         checksum_algorithm: str = "",
         checksum_type: str = "",
     ) -> UploadRecord:
-        """Begin an upload. Raises NoSuchBucket."""
+        """Begin an upload. Raises NoSuchBucket, InvalidStorageClass."""
+        self._blobs.pool_of(bucket, attributes.storage_class)
         upload = UploadRecord(
             id=self._blobs.ids.upload_id(),
             key=key,
@@ -156,10 +157,14 @@ class Multipart:
         """
         upload = await self.get(bucket, key, upload_id)
         key_of_bytes = data_key(upload.encryption)
-        ref = await self._blobs.write(bucket.pool, body, key_of_bytes)
+        ref = await self._blobs.write(self.pool_of(bucket, upload), body, key_of_bytes)
         etag = etag_of(body.etag, upload.encryption, key_of_bytes)
         part = self.part(number, body.size, etag, body.checksums)
         return await self.commit_part(bucket, key, upload_id, ref, part)
+
+    def pool_of(self, bucket: BucketRecord, upload: UploadRecord) -> str:
+        """Return the pool that the parts of an upload go to."""
+        return self._blobs.pool_of(bucket, upload.storage_class)
 
     def part(self, number: int, size: int, etag: str, checksums: Pairs = ()) -> PartRecord:
         """Return the record of a part uploaded now."""

@@ -138,11 +138,13 @@ class Objects:
     ) -> ObjectRecord:
         """Store an object. On return its bytes and its record are on stable storage.
 
-        Raises what `body` raises, PreconditionFailed, NoSuchBucket; then nothing has changed.
+        Raises what `body` raises, PreconditionFailed, NoSuchBucket, InvalidStorageClass; then
+        nothing has changed.
         """
         if condition is not UNCONDITIONAL:  # refused before the body is read where possible
             condition.verify(await self.find(bucket, key), key)
-        ref = await self._blobs.write(bucket.pool, body, attributes.data_key)
+        pool = self._blobs.pool_of(bucket, attributes.storage_class)
+        ref = await self._blobs.write(pool, body, attributes.data_key)
         return await self.commit_bytes(
             bucket,
             key,

@@ -23,15 +23,16 @@ class OpenUploads:
     ) -> ObjectRecord:
         """Store an object. On return its bytes and its record are on stable storage.
 
-        Raises what `body` raises, NoSuchBucket; then nothing has changed.
+        Raises what `body` raises, NoSuchBucket, InvalidStorageClass; then nothing has changed.
         """
+        pool = self._blobs.pool_of(bucket, attributes.storage_class)
         key_of_bytes, head, head_size = attributes.data_key, None, 0
         if body.head is not None:
             head_size = body.head.size
-            head = await self._blobs.write(bucket.pool, body.head, key_of_bytes)
+            head = await self._blobs.write(pool, body.head, key_of_bytes)
         try:
             content = await body.rest()
-            rest = await self._blobs.write(bucket.pool, _Bytes(content), key_of_bytes)
+            rest = await self._blobs.write(pool, _Bytes(content), key_of_bytes)
         except Exception:
             await self._blobs.discard(head)
             raise

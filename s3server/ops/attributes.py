@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from s3server import errors
+from s3server.core.blobs import STANDARD
 from s3server.core.notifications import Cause
 from s3server.core.objects import Attributes, Pairs, WriteCondition
 from s3server.core.records import ObjectRecord
 from s3server.core.tags import MAX_OBJECT_TAGS, check_tags
 from s3server.operation import Ctx
 from s3server.ops.lock_headers import lock_of
-from s3server.ops.refusals import ON_NEW_OBJECTS, check_storage_class, refuse
+from s3server.ops.refusals import ON_NEW_OBJECTS, refuse
 from s3server.wire.checksums import ADLER32
 from s3server.wire.tagging import parse_tagging
 from s3server.wire.website import check_redirect_location
@@ -43,7 +44,7 @@ def attributes_of(ctx: Ctx, request: Mapping[str, Any], cause: Cause | None = No
         owner=ctx.principal.id,
         headers=_stored_headers(request),
         metadata=tuple((request.get("Metadata") or {}).items()),
-        storage_class=check_storage_class(request),
+        storage_class=request.get("StorageClass") or STANDARD,
         cause=cause,
         tags=check_tags(tags, most=MAX_OBJECT_TAGS) if tags else (),
         retention=retention,
@@ -100,6 +101,8 @@ def describe(record: ObjectRecord) -> dict[str, Any]:
         "Metadata": dict(record.metadata),
     }
     result.update(record.headers)
+    if record.storage_class != STANDARD:  # as S3 has it
+        result["StorageClass"] = record.storage_class
     if record.tags:
         result["TagCount"] = len(record.tags)
     if record.retention_mode:

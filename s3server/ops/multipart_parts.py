@@ -66,7 +66,8 @@ async def upload_part_copy(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         data_key_of(ctx, request, record.encryption, OF_SOURCE),
         data_key_of(ctx, request, upload.encryption),
     )
-    ref = await services.copying.copy_bytes(record, start, stop, target[0].pool, digests, keys=keys)
+    pool = services.multipart.pool_of(target[0], upload)
+    ref = await services.copying.copy_bytes(record, start, stop, pool, digests, keys=keys)
     etag = etag_of(digests.etag, upload.encryption, keys[1])
     part = services.multipart.part(number, stop - start, etag, digests.checksums)
     part = await services.multipart.commit_part(*target, ref, part)

@@ -30,6 +30,7 @@ from s3server.ops.refusals import check_owner, refuse
 from s3server.wire.conditions import check_copy_source_conditions
 
 MAX_COPY_BYTES = 5 * 1024**3
+WRITE_ANEW = ("StorageClass", "ServerSideEncryption", "SSECustomerKey")  # why to copy onto itself
 
 
 @handles("CopyObject")
@@ -45,9 +46,9 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         raise InvalidRequest("x-amz-tagging goes with x-amz-tagging-directive: REPLACE only.")
     target = (ctx.require_bucket(), request["Key"])
     source = await open_source(ctx, request)
-    reencrypts = any(request.get(name) for name in ("ServerSideEncryption", "SSECustomerKey"))
+    rewrites = any(request.get(name) for name in WRITE_ANEW)
     is_itself = (source.bucket, source.key) == target and source.version_id is None
-    if not replaced and is_itself and not reencrypts:
+    if not replaced and is_itself and not rewrites:
         raise InvalidRequest(
             "This copy request is illegal because it is trying to copy an object to itself "
             "without changing the object's metadata, storage class, website redirect location "

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from s3server import errors
-from s3server.errors import AccessDenied, InvalidStorageClass
+from s3server.errors import AccessDenied
 from s3server.operation import Ctx
 
 ENCRYPTION = (
@@ -25,14 +25,6 @@ def refuse(request: Mapping[str, Any], *members: str) -> None:
             raise errors.NotImplemented(
                 f"{member} asks for something that this server does not do yet.", Header=member
             )
-
-
-def check_storage_class(request: Mapping[str, Any]) -> str:
-    """Return the storage class asked for. Raises InvalidStorageClass for any but STANDARD."""
-    wanted = request.get("StorageClass") or "STANDARD"
-    if wanted != "STANDARD":
-        raise InvalidStorageClass(StorageClassRequested=str(wanted))
-    return "STANDARD"
 
 
 def check_owner(ctx: Ctx, request: Mapping[str, Any], member: str = "ExpectedBucketOwner") -> None:
