@@ -65,7 +65,7 @@ class Countdown:
             self._left -= 1
             if self._left == 0:
                 if self.unsynced is not None:
-                    self.unsynced.lose(fill=self._steps % 2 == 0)
+                    self.unsynced.lose(fill=self._steps % 2 == 0, unlinked=self._steps % 4 < 2)
                 os._exit(DIED)
 
 

@@ -85,8 +85,12 @@ class Unsynced:
         if not self._forget(path) and (grave := self._bury(path)):
             self._names.append(_Name(os.path.dirname(path), "", lambda: os.rename(grave, path)))
 
-    def lose(self, *, fill: bool) -> None:
-        """Leave what is durable; with `fill` files keep their lengths, and zeros come for bytes."""
+    def lose(self, *, fill: bool, unlinked: bool) -> None:
+        """Leave what is durable, and of the rest what a file system may have written by itself.
+
+        With `fill` files keep their lengths, and zeros come for bytes. With `unlinked` what was
+        unlinked is gone, while what was renamed before, into the same directory, is not there yet.
+        """
         for file in self._files.values():
             with open(f"/proc/self/fd/{file.handle}", "r+b") as content:
                 size = os.fstat(content.fileno()).st_size
@@ -94,7 +98,8 @@ class Unsynced:
                 content.write(file.durable)
                 content.truncate(max(size, len(file.durable)) if fill else len(file.durable))
         for name in reversed(self._names):
-            name.undo()
+            if name.path or not unlinked:
+                name.undo()
 
     def _forget(self, path: str) -> bool:
         """Drop what made this name, if that is not durable; tell whether it was not."""
