@@ -200,6 +200,12 @@ BUGS = {
         "        if late:\n            self.journal.write(*late)\n",
         f"{_POINTS}[put small-replica:3]",
     ),
+    "a commit that another process replayed is tried again": Bug(
+        "s3server.meta.lmdb_writer",
+        " or followed.seal == tried.after.chain or end == tried.after:",
+        ":",
+        "tests/unit/meta/test_metadata_journal.py",
+    ),
     "the directory of the journal is not synced": Bug(
         "s3server.meta.journal",
         'sync_directory(osd.vfs, f"{osd.path}/journal")',
