@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import itemgetter
+
+import msgspec
 
 from s3server.core import records
 from s3server.core.folding import FIRST_SCAN_ROWS, MAX_SCAN_ROWS, Fold
@@ -18,8 +21,7 @@ _SUFFIX_BYTES = 9  # NUL and sequence, at the end of an older version's name
 _AFTER_KEY = b"\x01"  # no key has a NUL in it
 
 
-@dataclass(frozen=True, slots=True)
-class ListedVersion:
+class ListedVersion(msgspec.Struct, frozen=True, gc=False):
     """One version or delete marker in a listing."""
 
     key: str
@@ -45,9 +47,9 @@ class Place:
     name: bytes
     sequence: int = 0  # of the version that was the last one; 0: before all of the key
 
-    def has_passed(self, name: bytes, record: ObjectRecord) -> bool:
-        """Return whether a version lies before this place."""
-        return name == self.name and 0 < self.sequence <= record.sequence
+    def has_passed(self, record: ObjectRecord) -> bool:
+        """Return whether a version of the key of this name lies before this place."""
+        return 0 < self.sequence <= record.sequence
 
 
 class VersionWalk:
@@ -59,7 +61,7 @@ class VersionWalk:
         self._meta, self._bucket, self._fold, self._limit = meta, bucket, fold, limit
         self._place = place
         self._page = VersionPage()
-        self._latest_of = place.name.decode() if place.sequence else None
+        self._latest_of = place.name if place.sequence else None
 
     async def page(self) -> VersionPage:
         """Return at most `limit` versions and common prefixes from the place on."""
@@ -99,26 +101,27 @@ class VersionWalk:
 
     def _take(self, merged: Iterable[tuple[bytes, Row]]) -> bool:
         """Add to the page; return whether a common prefix was added, which is to be skipped."""
-        page = self._page
+        page, place, room, latest_of = self._page, self._place, self._room(), self._latest_of
         for name, (row_key, row) in merged:
             common = self._fold.common_prefix(name)
-            record = None if common is not None else decode(ObjectRecord, row)
-            if record is not None and self._place.has_passed(name, record):
-                continue
-            if not self._room():
+            if common is None:
+                record = decode(ObjectRecord, row)
+                if name == place.name and place.has_passed(record):
+                    continue
+            if not room:
                 page.is_truncated = True
                 return False
+            room -= 1
             if common is not None:
                 page.prefixes.append(common.decode())
                 page.last_key, page.last_sequence = page.prefixes[-1], 0
                 self._place = Place(after_prefix(common))
                 return True
-            assert record is not None
             key = name.decode()
-            is_latest = key != self._latest_of or row_key.startswith(records.OBJECT)
+            is_latest = name != latest_of or row_key.startswith(records.OBJECT)
             page.versions.append(ListedVersion(key, record, is_latest))
             page.last_key, page.last_sequence = key, record.sequence
-            self._latest_of = key
+            self._latest_of = latest_of = name
         return False
 
 
@@ -132,7 +135,7 @@ def _merge(
     ends = [
         (rows[-1][0], index) for index, rows in enumerate((current, older)) if len(rows) == wanted
     ]
-    merged = sorted(current + older, key=lambda each: each[0])
+    merged = sorted(current + older, key=itemgetter(0))
     if not ends:
         return merged, None
     last, index = min(ends)

@@ -13,8 +13,10 @@ from s3server.errors import InvalidArgument
 from s3server.operation import Ctx, handles
 from s3server.ops.attributes import at, quote_etag
 from s3server.ops.refusals import check_owner
+from s3server.wire.checksums import ALGORITHMS
 
 MAX_KEYS = 1_000
+_ALGORITHMS = {algorithm.member: algorithm.name for algorithm in ALGORITHMS.values()}
 
 
 @handles("ListObjects")
@@ -113,8 +115,8 @@ def describe_entry(key: str, record: ObjectRecord, spell: Any, *, owner: bool) -
         "Size": record.size,
         "StorageClass": record.storage_class,
     }
-    if record.checksums:
-        entry["ChecksumAlgorithm"] = [name.removeprefix("Checksum") for name, _ in record.checksums]
+    if algorithms := [_ALGORITHMS[name] for name, _ in record.checksums if name in _ALGORITHMS]:
+        entry["ChecksumAlgorithm"] = algorithms
         entry["ChecksumType"] = record.checksum_type
     if owner:
         entry["Owner"] = {"ID": record.owner}

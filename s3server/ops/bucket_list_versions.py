@@ -85,11 +85,10 @@ def _is_marker(version: ListedVersion) -> bool:
 
 
 def _version(version: ListedVersion, spell: Any) -> dict[str, Any]:
-    return {
-        **describe_entry(version.key, version.record, spell, owner=True),
-        "VersionId": version.record.version_id or NULL_VERSION,
-        "IsLatest": version.is_latest,
-    }
+    entry = describe_entry(version.key, version.record, spell, owner=True)
+    entry["VersionId"] = version.record.version_id or NULL_VERSION
+    entry["IsLatest"] = version.is_latest
+    return entry
 
 
 def _marker(version: ListedVersion, spell: Any) -> dict[str, Any]:

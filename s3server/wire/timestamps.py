@@ -6,6 +6,8 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_tz
 
+import msgspec
+
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _TWO = tuple(f"{number:02}" for number in range(60))
@@ -54,10 +56,8 @@ def iso_seconds(moment: datetime) -> str:
 
 
 def _seconds(moment: datetime) -> str:
-    """ISO 8601 without zone; twice as fast as isoformat(), and a listing has a thousand of them."""
-    moment = _utc(moment)
-    date = f"{moment.year:04}-{_TWO[moment.month]}-{_TWO[moment.day]}"
-    return f"{date}T{_TWO[moment.hour]}:{_TWO[moment.minute]}:{_TWO[moment.second]}"
+    """ISO 8601 without zone; far faster than isoformat(): a listing has a thousand of them."""
+    return str(msgspec.to_builtins(_utc(moment)))[:19]
 
 
 def _utc(moment: datetime) -> datetime:

@@ -38,7 +38,7 @@ async def test_all_keys_in_the_order_of_their_bytes(filled: Store, version: int)
     assert answer.text("IsTruncated") == "false"
     assert (answer.text("Name"), answer.text("MaxKeys")) == ("data", "1000")
     assert answer.text("Contents/StorageClass") == "STANDARD"
-    assert answer.text("Contents/ChecksumAlgorithm") == "CRC64NVME"
+    assert set(answer.texts("Contents/ChecksumAlgorithm")) == {"CRC64NVME"}
 
 
 async def test_entry_tells_what_head_tells(filled: Store) -> None:
