@@ -104,10 +104,9 @@ class VersionWalk:
         page, place, room, latest_of = self._page, self._place, self._room(), self._latest_of
         for name, (row_key, row) in merged:
             common = self._fold.common_prefix(name)
-            if common is None:
-                record = decode(ObjectRecord, row)
-                if name == place.name and place.has_passed(record):
-                    continue
+            record = decode(ObjectRecord, row) if common is None else None
+            if record is not None and name == place.name and place.has_passed(record):
+                continue
             if not room:
                 page.is_truncated = True
                 return False
@@ -117,6 +116,7 @@ class VersionWalk:
                 page.last_key, page.last_sequence = page.prefixes[-1], 0
                 self._place = Place(after_prefix(common))
                 return True
+            assert record is not None
             key = name.decode()
             is_latest = name != latest_of or row_key.startswith(records.OBJECT)
             page.versions.append(ListedVersion(key, record, is_latest))

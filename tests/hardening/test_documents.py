@@ -10,10 +10,13 @@ import hashlib
 
 import pytest
 
+from s3server.operation import load_handlers
 from tests.support.asgi_client import Answer
 from tests.support.served import Store
+from tests.support.signing import Key, presign
 from tests.support.uploads import begin, send_part
 
+ALICE = Key("AKIAALICE", "secret-of-alice")
 DOCTYPE = b'<!DOCTYPE d [<!ENTITY e SYSTEM "file:///etc/passwd">]>'
 LAUGHS = (
     b'<!DOCTYPE d [<!ENTITY a "aaaaaaaaaa">'
@@ -145,6 +148,28 @@ async def test_form_without_signature_is_refused(data: Store, action: str, how: 
     with data.untouched():
         answer = await data.nobody.send("POST", "/", headers, body)
     assert answer.status in (400, 403)
+
+
+@pytest.mark.parametrize("action", ["GetSessionToken", "AssumeRole", "CreateAccessKey"])
+async def test_signature_is_never_exchanged_for_credentials(data: Store, action: str) -> None:
+    """OSSA-2025-002: what signed a read of an object opens no other service."""
+    signed = presign("GET", "http://s3.test/data/key", {}, key=ALICE, at=data.clock.now())
+    body = f"Action={action}&UserName=alice".encode()
+    headers = {"content-type": "application/x-www-form-urlencoded", "host": "s3.test"}
+    headers["content-length"] = str(len(body))
+    query = signed.target.partition("?")[2]
+    with data.untouched():
+        in_url = await data.nobody.send("POST", f"/?{query}", headers, body)
+        in_form = body + b"&" + query.encode()
+        headers["content-length"] = str(len(in_form))
+        in_body = await data.nobody.send("POST", "/", headers, in_form)
+    assert (in_url.status, in_body.status) == (403, 403)
+    assert b"SecretAccessKey" not in in_url.body + in_body.body
+
+
+def test_nothing_imports_identities() -> None:
+    """CVE-2024-55949: there is no operation that brings policies or parents of keys along."""
+    assert not {name for name in load_handlers() if "Import" in name}
 
 
 @pytest.mark.parametrize("action", ["ListUsers", "Subscribe", "GetCallerIdentity"])

@@ -209,3 +209,43 @@ async def test_headers_give_nobody_a_name(data: Store, name: str) -> None:
     with data.untouched():
         answer = await data.nobody("GET", "/data", headers={name: "127.0.0.1", "userid": "root"})
     assert answer.outcome == (403, "AccessDenied")
+
+
+# What gateways and replication of other servers tell each other in headers.
+INTERNAL = {
+    "x-amz-meta-x-internal-encryption": "none",
+    "x-amz-meta-x-internal-storage-class": "GLACIER",
+    "x-amz-meta-x_internal_owner": "root",
+    "x-amz-meta-x-amz-object-lock-mode": "COMPLIANCE",
+    "x-amz-replication-status": "REPLICA",
+    "x-amz-version-id": "null",
+    "x-amz-delete-marker": "true",
+    "x-amz-mp-parts-count": "9",
+    "x-minio-source-etag": "0" * 32,
+    "x-minio-replication-server-side-encryption-sealed-key": "key",
+    "x-backend-owner": "root",
+    "x-object-sysmeta-crypto-body-meta": "{}",
+    "x-container-read": ".r:*",
+    "x-rgw-auth": "root",
+    "x-s3server-principal": "root",
+    "x-principal": "root",
+}
+
+
+async def test_no_name_of_a_header_reaches_what_the_server_keeps(data: Store) -> None:
+    """CVE-2026-71192, CVE-2026-34204: headers of other doors set what clients must not."""
+    bucket = (await data.services.buckets.find("data") or [None])[0]
+    assert bucket is not None
+    await data.alice.made("/data/plain", body=b"x")
+    plain = await data.services.objects.find(bucket, "plain")
+    assert plain is not None
+    for name, value in INTERNAL.items():
+        for sent in (name, name.upper(), name.replace("-", "_")):
+            await data.alice.made("/data/key", body=b"x", headers={sent: value})
+            found = await data.services.objects.find(bucket, "key")
+            assert found is not None
+            kept = {"sequence", "modified_ms", "blob", "metadata"}
+            told = {field: getattr(found, field) for field in plain.__struct_fields__}
+            assert {
+                field for field, value in told.items() if value != getattr(plain, field)
+            } <= kept, sent

@@ -1,4 +1,4 @@
-"""The tests find bugs: each of those in planted.py makes the test fail that is named with it."""
+"""The tests find bugs: each of those in planted*.py makes the test fail that is named with it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.planted import BUGS, Bug
+from tests.mutants.planted import BUGS as OF_STORAGE
+from tests.mutants.planted import Bug
+from tests.mutants.planted_attacks import WEAKNESSES
 from tests.support.power_cut import why_not
 
+BUGS = OF_STORAGE | WEAKNESSES
 ROOT = Path(__file__).parents[2]
 SITE = Path(__file__).parent / "site"
 LIMIT_S = 300
@@ -38,8 +41,10 @@ def cases(*, quick: bool) -> list[str]:
     return [name for name, bug in BUGS.items() if bug.is_quick == quick]
 
 
-def test_there_are_more_than_fifteen_bugs() -> None:
-    assert len(BUGS) > 15
+def test_there_are_enough_bugs() -> None:
+    assert len(OF_STORAGE) > 15
+    assert len(WEAKNESSES) >= 30
+    assert not OF_STORAGE.keys() & WEAKNESSES.keys()
 
 
 @pytest.mark.parametrize("name", BUGS)

@@ -1,9 +1,10 @@
-"""Plants one bug in every Python process of a test: `PLANTED_BUG` names it, planted.py holds it.
+"""Plants one bug in every Python process of a test: `PLANTED_BUG` names it, planted*.py hold it.
 
 Python imports this module when it starts, where PYTHONPATH names this directory. The bug is in the
 module as it is loaded; no file is changed.
 """
 
+import importlib
 import importlib.util
 import os
 import sys
@@ -12,12 +13,16 @@ from pathlib import Path
 
 
 def _planted():  # type: ignore[no-untyped-def]
-    path = Path(__file__).parents[1] / "planted.py"
-    spec = importlib.util.spec_from_file_location("planted", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["planted"] = module
-    spec.loader.exec_module(module)
-    return module.BUGS[os.environ["PLANTED_BUG"]]
+    sys.path.insert(0, str(Path(__file__).parents[3]))
+    try:
+        kinds = (("planted", "BUGS"), ("planted_attacks", "WEAKNESSES"))
+        found = [
+            getattr(importlib.import_module(f"tests.mutants.{module}"), name)
+            for module, name in kinds
+        ]
+    finally:
+        del sys.path[0]
+    return {**found[0], **found[1]}[os.environ["PLANTED_BUG"]]
 
 
 class _Loader(SourceFileLoader):
