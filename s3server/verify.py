@@ -12,6 +12,7 @@ from awscrt.checksums import crc32c
 
 from s3server.cluster.live import Cluster
 from s3server.core import records
+from s3server.core.project_records import PROJECT, QUOTA, TALLY, ProjectRecord, QuotaRecord
 from s3server.core.records import (
     BlobRecord,
     BucketRecord,
@@ -22,6 +23,7 @@ from s3server.core.records import (
     UploadRecord,
     decode,
 )
+from s3server.core.recount import Recount
 from s3server.data.base import DataError
 from s3server.data.codec import codec_from_name, shard_size
 from s3server.data.layout import RECORD_HEADER, Shard, parse_record_header
@@ -44,6 +46,8 @@ NO_PART = b"\0\0"  # the number under which an upload's revision is counted
 
 _KINDS: Mapping[bytes, type[Record]] = {
     records.BUCKET: BucketRecord,
+    PROJECT: ProjectRecord,
+    QUOTA: QuotaRecord,
     records.OBJECT: ObjectRecord,
     records.VERSION: ObjectRecord,
     records.UPLOAD: UploadRecord,
@@ -80,7 +84,7 @@ class MetadataCheck:
         self._view, self._found = view, findings
         self._uses: Counter[bytes] = Counter()
         self._counted: dict[bytes, int] = {}  # uses, as the blobs' rows have them
-        self._totals: Counter[tuple[bytes, str]] = Counter()
+        self._recount = Recount()
         self._uploads: set[bytes] = set()
         self._repairs: set[bytes] = set()
         self._degraded: set[bytes] = set()
@@ -96,24 +100,29 @@ class MetadataCheck:
         self._check_parts()
         self._check_uses()
         self._check_buckets()
+        self._check_counters()
         lost = self._degraded - self._repairs
         self._found.expect(not lost, f"{len(lost)} blobs lack shards and no repair is due")
 
     def _row(self, key: bytes, value: bytes) -> None:
         table = key[:1]
         if table == records.PART and key[17:] != NO_PART:
-            self._uses[decode(PartRecord, value).blob] += 1
+            part = decode(PartRecord, value)
+            self._uses[part.blob] += 1
+            self._recount.see(key, part)
         elif table in _KINDS:
             self._record(table, key, decode(_KINDS[table], value))
-        elif table == records.COUNTER:
+        elif table in (records.COUNTER, TALLY):
             self._found.expect(len(value) == 8, f"row {key!r} is no counter")
         elif table in _SEALED or (table == records.STORE and key != records.store_key("cluster")):
             sealed = crc32c(value[:-4]) == int.from_bytes(value[-4:], "big")
             self._found.expect(sealed, f"row {key!r}: its checksum does not match")
 
     def _record(self, table: bytes, key: bytes, record: Record) -> None:
+        self._recount.see(key, record)
         if isinstance(record, ObjectRecord):
-            self._version(key[1:9], record, is_current=table == records.OBJECT)
+            self._uses[record.blob] += 1
+            self._found.counts["objects" if table == records.OBJECT else "older versions"] += 1
         elif isinstance(record, BlobRecord):
             self._counted[key[1:]] = record.uses
             self._uses.update(part.blob for part in record.parts)
@@ -125,16 +134,6 @@ class MetadataCheck:
             self._uploads.add(record.id)
         elif table == records.REPAIR:
             self._repairs.add(key[2:])
-
-    def _version(self, bucket: bytes, record: ObjectRecord, *, is_current: bool) -> None:
-        self._uses[record.blob] += 1
-        self._found.counts["objects" if is_current else "older versions"] += 1
-        if record.is_delete_marker:
-            self._totals[bucket, "markers"] += 1
-        else:
-            count, size = ("objects", "bytes") if is_current else ("old", "old-bytes")
-            self._totals[bucket, count] += 1
-            self._totals[bucket, size] += record.size
 
     def _check_parts(self) -> None:
         for key, _ in self._view.rows(records.PART, after_prefix(records.PART)):
@@ -153,27 +152,28 @@ class MetadataCheck:
                 )
 
     def _check_buckets(self) -> None:
-        known: set[bytes] = set()
         for _, value in self._view.rows(records.BUCKET, after_prefix(records.BUCKET)):
             try:
                 bucket = decode(BucketRecord, value)
             except CorruptRecordError:
                 continue  # told of already
-            known.add(bucket.id)
             self._found.counts["buckets"] += 1
             owned = self._view.get(records.bucket_of_key(bucket.owner, bucket.name))
             self._found.expect(
                 owned is not None, f"bucket {bucket.name} is not in its owner's list"
             )
-            for name in records.BUCKET_COUNTERS:
-                row = self._view.get(records.counter_key(bucket.id, name))
-                counted = decode_counter(row if row is not None and len(row) == 8 else None)
-                actual = self._totals[bucket.id, name]
-                self._found.expect(
-                    actual == counted, f"bucket {bucket.name}: {actual} {name}, counted {counted}"
-                )
-        strays = {bucket for bucket, _ in self._totals} - known
-        self._found.expect(not strays, f"{len(strays)} buckets have objects, but no row")
+
+    def _check_counters(self) -> None:
+        stored = {
+            key: decode_counter(value)
+            for table in (records.COUNTER, TALLY)
+            for key, value in self._view.rows(table, after_prefix(table))
+            if len(value) == 8
+        }
+        for difference in self._recount.differences(stored):
+            self._found.expect(False, difference)
+        strays = self._recount.strays
+        self._found.expect(not strays, f"{strays} buckets have objects, but no row")
 
 
 # --- bytes ----------------------------------------------------------------------------------

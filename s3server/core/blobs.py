@@ -18,6 +18,7 @@ from s3server.core import records
 from s3server.core.clock import Clock, Ids
 from s3server.core.commit import Commits, Plan
 from s3server.core.holds import Holds
+from s3server.core.project_records import WAITING, project_scope
 from s3server.core.records import BlobPart, BlobRecord, BucketRecord, GarbageRecord, decode, encode
 from s3server.core.repairs import repair_row
 from s3server.core.sealing import SealingSource, read_sealed
@@ -25,6 +26,7 @@ from s3server.data.base import DataError, Pool
 from s3server.data.base import UnavailableError as PoolUnavailableError
 from s3server.errors import InvalidStorageClass, SlowDown
 from s3server.meta.base import (
+    Add,
     Append,
     Check,
     FullError,
@@ -144,13 +146,21 @@ class Blobs:
             writes.append(repair_row(ref, absent, "degraded write", since_ms=now_ms))
         return writes
 
-    def give_up(self, *blobs: bytes) -> list[Write]:
-        """Return the writes that give up one reference to each blob."""
+    def give_up(self, *blobs: bytes, project: str, size: int) -> list[Write]:
+        """Return the writes that give up one reference to each blob.
+
+        `size` is what they stand for: bytes of a project's that wait for collection from now on.
+        """
         given = tuple(blob for blob in blobs if blob)
         if not given:
             return []
-        garbage = GarbageRecord(blobs=given, since_ms=self._clock.now_ms())
-        return [Append(records.GARBAGE, encode(garbage))]
+        garbage = GarbageRecord(
+            blobs=given, since_ms=self._clock.now_ms(), project=project, size=size
+        )
+        return [
+            Append(records.GARBAGE, encode(garbage)),
+            Add(project_scope(project) + WAITING.encode(), size),
+        ]
 
     async def share(self, blob: bytes) -> tuple[list[Write], list[Check]] | None:
         """Return what adds one reference to a blob; None where the blob is gone."""

@@ -10,6 +10,8 @@ from typing import Any
 from s3server.core import records
 from s3server.core.clock import Clock, Ids
 from s3server.core.commit import Commits, Plan
+from s3server.core.project_records import bucket_scope, quota_key
+from s3server.core.quotas import Quotas, counted_buckets
 from s3server.core.records import BucketRecord, ConfigurationRecord, decode, encode
 from s3server.errors import (
     BucketAlreadyExists,
@@ -46,6 +48,7 @@ class Buckets:
         """Buckets are made in `region`, and in `pool` unless another one of `pools` is named."""
         self._meta, self._clock, self._ids = meta, clock, ids
         self._commit = Commits(meta)
+        self._quotas = Quotas(meta)
         self._region, self._pool, self._pools = region, pool, pools
         self._decoded: dict[bytes, BucketRecord] = {}
 
@@ -91,7 +94,7 @@ class Buckets:
 
         The bytes of its objects go to `pool`, "" being the default one, for as long as it exists.
         Raises InvalidBucketName, InvalidLocationConstraint where there is no such pool,
-        BucketAlreadyOwnedByYou, BucketAlreadyExists.
+        BucketAlreadyOwnedByYou, BucketAlreadyExists, QuotaExceeded.
         """
         check_name(name)
         if pool and pool != self._pool and pool not in self._pools:
@@ -121,13 +124,15 @@ class Buckets:
                 raise taken(BucketName=name)
             key = records.bucket_key(name)
             objects = records.OBJECT + bucket.id
+            quotas = await self._quotas.checks_of_bucket(owner)
             return Plan(
                 result=bucket,
                 writes=[
                     Put(key, encode(bucket)),
                     Put(records.bucket_of_key(bucket.owner, name), b""),
+                    *counted_buckets(bucket.owner, bucket.account, 1),
                 ],
-                checks=[Unchanged(key, None), Empty(objects, after_prefix(objects))],
+                checks=[Unchanged(key, None), Empty(objects, after_prefix(objects)), *quotas],
             )
 
         return await self._commit(plan)
@@ -155,6 +160,8 @@ class Buckets:
                     Delete(key),
                     Delete(records.bucket_of_key(bucket.owner, bucket.name)),
                     Delete(records.policy_key(bucket.id, found[0].policy)),
+                    Delete(quota_key(bucket_scope(bucket.id))),
+                    *counted_buckets(bucket.owner, bucket.account, -1),
                     *(
                         Delete(records.counter_key(bucket.id, name))
                         for name in records.BUCKET_COUNTERS

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
-from s3server.errors import OperationAborted
-from s3server.meta.base import Check, ConflictError, MetadataStore, Unchanged, Write
+from s3server.errors import OperationAborted, QuotaExceeded
+from s3server.meta.base import AtMost, Check, ConflictError, Empty, MetadataStore, Unchanged, Write
 
 T = TypeVar("T")
 
@@ -45,7 +45,8 @@ class Commits:
 
         `make_plan` must read everything it decides on, and name it in its checks; it may raise
         ConflictError itself where what it read does not fit together. A plan without writes is
-        not committed. Raises OperationAborted when others were always faster.
+        not committed. Raises OperationAborted when others were always faster, QuotaExceeded where
+        a limit does not hold.
         """
         plan, sequence = await self._attempt(make_plan)
         for follow in plan.after:
@@ -62,7 +63,10 @@ class Commits:
                     if plan.writes:
                         sequence = await self._meta.commit(plan.writes, plan.checks)
                 except ConflictError as conflict:
-                    line = self._line(conflict.args[0])
+                    check = conflict.args[0]
+                    if isinstance(check, AtMost):  # nothing to wait for
+                        raise quota_exceeded(check) from None
+                    line = self._line(check)
                     if line is not turn:
                         if turn is not None:  # never two at a time: nobody waits in a circle
                             turn.release()
@@ -76,9 +80,14 @@ class Commits:
                 turn.release()
         raise OperationAborted
 
-    def _line(self, check: Check) -> asyncio.Lock:
+    def _line(self, check: Unchanged | Empty) -> asyncio.Lock:
         key = check.key if isinstance(check, Unchanged) else check.start
         line = self._lines.get(key)
         if line is None:
             line = self._lines[key] = asyncio.Lock()
         return line
+
+
+def quota_exceeded(limit: AtMost) -> QuotaExceeded:
+    """Return the error of a limit that does not hold."""
+    return QuotaExceeded(f"The quota of the {limit.whose} is used up.")

@@ -103,6 +103,7 @@ class Copying:
         record = await self._objects.get(source.bucket, source.key, source.version_id)
         new = _version_like(record, describe(record), condition)
         new.part_count = 0  # the copy is one blob, its parts are no longer known
+        await self._objects.foresee(*target, record.size, new.attributes)
         keys = new.attributes.source_key, new.attributes.data_key
         pool = self._blobs.pool_of(target[0], new.attributes.storage_class)
         ref = await self.copy_bytes(record, 0, record.size, pool, keys=keys)

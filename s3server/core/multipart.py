@@ -27,6 +27,7 @@ from s3server.core.objects import (
     Pairs,
     WriteCondition,
 )
+from s3server.core.quotas import Quotas
 from s3server.core.records import (
     BlobPart,
     BlobRecord,
@@ -37,6 +38,7 @@ from s3server.core.records import (
     decode,
     encode,
 )
+from s3server.core.tally import Tally
 from s3server.core.versions import same_bucket
 from s3server.errors import EntityTooSmall, InvalidPart, InvalidPartOrder, NoSuchUpload
 from s3server.meta.base import Add, Delete, MetadataStore, Put, Unchanged, Write, after_prefix
@@ -82,6 +84,7 @@ class Multipart:
         self, meta: MetadataStore, blobs: Blobs, objects: Objects, *, clock: Clock
     ) -> None:
         self._meta, self._blobs, self._objects, self._clock = meta, blobs, objects, clock
+        self._quotas = Quotas(meta)
         self._commit = Commits(meta)
 
     async def create(
@@ -93,7 +96,7 @@ class Multipart:
         checksum_algorithm: str = "",
         checksum_type: str = "",
     ) -> UploadRecord:
-        """Begin an upload. Raises NoSuchBucket, InvalidStorageClass."""
+        """Begin an upload. Raises NoSuchBucket, InvalidStorageClass, QuotaExceeded."""
         self._blobs.pool_of(bucket, attributes.storage_class)
         upload = UploadRecord(
             id=self._blobs.ids.upload_id(),
@@ -119,10 +122,12 @@ class Multipart:
             bucket_row = await self._meta.get(bucket_key)
             touch = self._objects.versions.touch(same_bucket(bucket, bucket_row), key)
             row_key = records.upload_key(bucket.id, key, upload.id)
+            tally = Tally(bucket)
+            tally.add(upload.owner, uploads=1)
             return Plan(
                 result=upload,
-                writes=[Put(row_key, encode(upload)), *touch],
-                checks=[Unchanged(bucket_key, bucket_row)],
+                writes=[Put(row_key, encode(upload)), *tally.writes, *touch],
+                checks=[Unchanged(bucket_key, bucket_row), *await self._quotas.checks(tally)],
             )
 
         return await self._commit(plan)
@@ -151,11 +156,14 @@ class Multipart:
         *,
         data_key: Callable[[bytes], bytes] = plain_only,
     ) -> PartRecord:
-        """Store a part, in place of an earlier one of its number. Raises NoSuchUpload.
+        """Store a part, in place of an earlier one of its number.
+
+        Raises NoSuchUpload, QuotaExceeded.
 
         `data_key` returns the key that goes with an upload's encryption, or raises.
         """
         upload = await self.get(bucket, key, upload_id)
+        await self.foresee_part(bucket, key, upload_id, number, body.size)
         key_of_bytes = data_key(upload.encryption)
         ref = await self._blobs.write(self.pool_of(bucket, upload), body, key_of_bytes)
         etag = etag_of(body.etag, upload.encryption, key_of_bytes)
@@ -183,22 +191,48 @@ class Multipart:
         part = replace(part, blob=b"" if ref is None else ref.blob)
 
         async def plan() -> Plan[PartRecord]:
-            upload, row_key, row = await self._load(bucket, key, upload_id)
-            part_key = records.part_key(upload.id, part.number)
-            old_row = await self._meta.get(part_key)
-            old = b"" if old_row is None else decode(PartRecord, old_row).blob
-            return Plan(
-                result=part,
-                writes=[
-                    Put(part_key, encode(part)),
-                    *self._blobs.adopt(ref),
-                    *self._blobs.give_up(old),
-                    Add(_revision_key(upload.id), 1),
-                ],
-                checks=[Unchanged(row_key, row), Unchanged(part_key, old_row)],
-            )
+            return await self._plan_part(bucket, key, upload_id, ref, part)
 
         return await self._blobs.commit_or_discard([] if ref is None else [ref], plan)
+
+    async def foresee_part(
+        self, bucket: BucketRecord, key: str, upload_id: str, number: int, size: int
+    ) -> None:
+        """Raise QuotaExceeded where a part of this size would exceed a quota now."""
+        plan = await self._plan_part(bucket, key, upload_id, None, self.part(number, size, ""))
+        await self._quotas.verify(plan.checks, plan.writes)
+
+    async def _plan_part(
+        self,
+        bucket: BucketRecord,
+        key: str,
+        upload_id: str,
+        ref: DataRef | None,
+        part: PartRecord,
+    ) -> Plan[PartRecord]:
+        upload, row_key, row = await self._load(bucket, key, upload_id)
+        part_key = records.part_key(upload.id, part.number)
+        old_row = await self._meta.get(part_key)
+        old = None if old_row is None else decode(PartRecord, old_row)
+        tally, given_up = Tally(bucket), list[Write]()
+        tally.add(upload.owner, part_bytes=part.size - (0 if old is None else old.size))
+        if old is not None:
+            given_up = self._blobs.give_up(old.blob, project=bucket.account, size=old.size)
+        return Plan(
+            result=part,
+            writes=[
+                Put(part_key, encode(part)),
+                *self._blobs.adopt(ref),
+                *given_up,
+                *tally.writes,
+                Add(_revision_key(upload.id), 1),
+            ],
+            checks=[
+                Unchanged(row_key, row),
+                Unchanged(part_key, old_row),
+                *await self._quotas.checks(tally),
+            ],
+        )
 
     async def parts(
         self, upload_id: bytes, *, after: int = 0, limit: int = MAX_PARTS
@@ -215,12 +249,15 @@ class Multipart:
             upload, row_key, row = await self._load(bucket, key, upload_id)
             revision = await self._meta.get(_revision_key(upload.id))
             parts = await self.parts(upload.id)
+            tally = Tally(bucket)
+            tally.add(upload.owner, uploads=-1, part_bytes=-_size(parts))
             return Plan(
                 result=None,
                 writes=[
                     Delete(row_key),
                     *_forget(upload.id, parts),
-                    *self._blobs.give_up(*(part.blob for part in parts)),
+                    *self._give_up(bucket, parts),
+                    *tally.writes,
                 ],
                 checks=[
                     Unchanged(row_key, row),
@@ -262,11 +299,12 @@ class Multipart:
             version = self._version(upload, used, summarise(upload, used), condition)
             version.attributes = dataclasses.replace(version.attributes, cause=cause)
             kept = {part.number for part in used}
-            left = [part.blob for part in parts if part.number not in kept]
+            left = [part for part in parts if part.number not in kept]
+            version.uploads, version.part_bytes = -1, -_size(parts)
             version.writes += [
                 Delete(row_key),
                 *_forget(upload.id, parts),
-                *self._blobs.give_up(*left),
+                *self._give_up(bucket, left),
             ]
             version.checks += [
                 Unchanged(row_key, row),
@@ -276,6 +314,10 @@ class Multipart:
 
         return await self._commit(plan)
 
+    def _give_up(self, bucket: BucketRecord, parts: Sequence[PartRecord]) -> list[Write]:
+        blobs = (part.blob for part in parts)
+        return self._blobs.give_up(*blobs, project=bucket.account, size=_size(parts))
+
     def _version(
         self,
         upload: UploadRecord,
@@ -283,7 +325,7 @@ class Multipart:
         digest: Digest,
         condition: WriteCondition,
     ) -> NewVersion:
-        size = sum(part.size for part in parts)
+        size = _size(parts)
         composite = BlobRecord(
             size=size,
             parts=tuple(
@@ -357,6 +399,10 @@ def parse_upload_id(upload_id: str) -> bytes:
     if len(parsed) != 16 or parsed.hex() != upload_id:
         raise NoSuchUpload(UploadId=upload_id)
     return parsed
+
+
+def _size(parts: Sequence[PartRecord]) -> int:
+    return sum(part.size for part in parts)
 
 
 def _revision_key(upload_id: bytes) -> bytes:

@@ -17,6 +17,7 @@ from s3server.core.etags import etag_of
 from s3server.core.lifecycle_rules import Calendar
 from s3server.core.locks import NOT_RETAINED, Retention, default_retention
 from s3server.core.notifications import Cause, Caused, Notifications
+from s3server.core.quotas import Quotas
 from s3server.core.records import BlobRecord, BucketRecord, Grants, ObjectRecord, decode, encode
 from s3server.core.versions import (
     NULL_VERSION,
@@ -99,6 +100,8 @@ class NewVersion:
     checksum_type: str = ""
     part_count: int = 0
     condition: WriteCondition = UNCONDITIONAL
+    uploads: int = 0  # in progress, by how many more with it
+    part_bytes: int = 0  # and of their parts
     writes: list[Write] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
 
@@ -127,6 +130,7 @@ class Objects:
         self._notifications = notifications or Notifications(meta, clock=clock)
         self.versions = Versions(meta, blobs, clock=clock, calendar=calendar)
         self._commit = Commits(meta)
+        self._quotas = Quotas(meta)
 
     async def put(
         self,
@@ -138,12 +142,13 @@ class Objects:
     ) -> ObjectRecord:
         """Store an object. On return its bytes and its record are on stable storage.
 
-        Raises what `body` raises, PreconditionFailed, NoSuchBucket, InvalidStorageClass; then
-        nothing has changed.
+        Raises what `body` raises, PreconditionFailed, NoSuchBucket, InvalidStorageClass,
+        QuotaExceeded; then nothing has changed.
         """
         if condition is not UNCONDITIONAL:  # refused before the body is read where possible
             condition.verify(await self.find(bucket, key), key)
         pool = self._blobs.pool_of(bucket, attributes.storage_class)
+        await self.foresee(bucket, key, body.size, attributes)
         ref = await self._blobs.write(pool, body, attributes.data_key)
         return await self.commit_bytes(
             bucket,
@@ -158,6 +163,15 @@ class Objects:
                 condition=condition,
             ),
         )
+
+    async def foresee(
+        self, bucket: BucketRecord, key: str, size: int, attributes: Attributes
+    ) -> None:
+        """Raise QuotaExceeded where a version of this size would exceed a quota now."""
+        if await self._quotas.may_limit(bucket, attributes.owner):
+            draft = NewVersion(size=size, etag="", attributes=attributes)
+            plan = await self.plan_version(bucket, key, draft)
+            await self._quotas.verify(plan.checks, plan.writes)
 
     async def commit_bytes(
         self, bucket: BucketRecord, key: str, ref: DataRef | None, version: NewVersion
@@ -206,11 +220,13 @@ class Objects:
             encryption=attributes.encryption,
         )
         await self.versions.push(stack, record)
+        stack.tally.add(record.owner, uploads=version.uploads, part_bytes=version.part_bytes)
+        quotas = await self._quotas.checks(stack.tally)
         caused = await self._notifications.of(stack.bucket, attributes.cause, key, record)
         return Plan(
             result=record,
             writes=[*version.writes, *stack.writes, *caused.writes],
-            checks=[*stack.checks, *version.checks],
+            checks=[*stack.checks, *version.checks, *quotas],
             after=caused.after,
         )
 

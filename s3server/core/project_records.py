@@ -1,14 +1,27 @@
 """Records of projects and their keys; `records.py` says how they become bytes.
 
-Y id            project
-Z name          its id
+    Y id                project
+    Z name              its id
+    M P id NUL name     counters of a project
+    M U id NUL name     counters of what a user owns
+    H scope             quota
+
+A *scope* is what things are counted in: a bucket, a project, a user. It is written as the prefix of
+its counters' keys.
 """
 
 from __future__ import annotations
 
-from s3server.core.records import Record
+from s3server.core.records import Record, counter_key
 
 PROJECT, PROJECT_NAME = b"Y", b"Z"
+TALLY, QUOTA = b"M", b"H"
+
+# What a quota of bytes, and one of objects, is on. An upload in progress counts as one object, so
+# that completing it needs no more than it has.
+COUNTED_BYTES = ("bytes", "old-bytes", "part-bytes")
+COUNTED_OBJECTS = ("objects", "old", "markers", "uploads")
+BUCKETS, WAITING = "buckets", "waiting"  # counted of projects; buckets of users too
 
 
 class ProjectRecord(Record, frozen=True, array_like=True, kw_only=True):
@@ -25,9 +38,33 @@ class ProjectRecord(Record, frozen=True, array_like=True, kw_only=True):
     is_disabled: bool = False  # by an operator, whatever the dates say
 
 
+class QuotaRecord(Record, frozen=True, array_like=True, kw_only=True):
+    """How much a bucket, a project or a user may hold; None: no limit."""
+
+    bytes: int | None = None  # of all versions, and of parts of uploads in progress
+    objects: int | None = None  # versions, delete markers, uploads in progress
+    buckets: int | None = None  # of a project or a user
+
+
 def project_key(project_id: str) -> bytes:
     return PROJECT + project_id.encode()
 
 
 def project_name_key(name: str) -> bytes:
     return PROJECT_NAME + name.encode()
+
+
+def bucket_scope(bucket_id: bytes) -> bytes:
+    return counter_key(bucket_id, "")
+
+
+def project_scope(project_id: str) -> bytes:
+    return TALLY + b"P" + project_id.encode() + b"\0"
+
+
+def user_scope(user_id: str) -> bytes:
+    return TALLY + b"U" + user_id.encode() + b"\0"
+
+
+def quota_key(scope: bytes) -> bytes:
+    return QUOTA + scope

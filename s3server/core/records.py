@@ -19,6 +19,8 @@ Keys begin with a byte that names their table:
     E topic-id sequence             events to publish, per topic in commit order
     T account NUL name              topic
     N bucket-id name                counters of a bucket
+    M kind id NUL name              counters of a project (P) or user (U); see project_records
+    H counter-prefix                quota of a bucket, project or user
     F time bucket-id key            what lifecycle rules have to look at, and when
     C bucket-id name                configuration of a bucket: a document of its own
     I user-id / J account NUL name  user / its name
@@ -59,8 +61,9 @@ LIFECYCLE = b"F"
 # All that is counted per topic: events that wait, were published, and were given up.
 TOPIC_COUNTERS = ("backlog", "published", "dropped")
 
-# All that is counted per bucket: current versions, older ones, delete markers.
-BUCKET_COUNTERS = ("objects", "bytes", "old", "old-bytes", "markers")
+# All that is counted of what lies in a bucket, also per project and user: current versions, older
+# ones, delete markers, uploads in progress.
+BUCKET_COUNTERS = ("objects", "bytes", "old", "old-bytes", "markers", "uploads", "part-bytes")
 CONFIGURATIONS = ("cors", "website", "lifecycle")  # documents that a bucket may have
 
 
@@ -200,6 +203,8 @@ class GarbageRecord(Record, frozen=True, array_like=True, kw_only=True):
 
     blobs: tuple[bytes, ...]
     since_ms: int
+    project: str = ""  # id of the one where they were
+    size: int = 0  # bytes that they stood for, counted as waiting until this row is gone
 
 
 class RepairRecord(Record, frozen=True, array_like=True, kw_only=True):

@@ -11,7 +11,6 @@ that versions are in the order of their commits, and removing one never strands 
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 
 import msgspec
@@ -22,9 +21,9 @@ from s3server.core.clock import Clock
 from s3server.core.lifecycle_rules import Calendar, look_at
 from s3server.core.locks import check_removable
 from s3server.core.records import BucketRecord, ObjectRecord, decode, encode
+from s3server.core.tally import Tally
 from s3server.errors import InvalidArgument, NoSuchBucket
 from s3server.meta.base import (
-    Add,
     Check,
     ConflictError,
     Delete,
@@ -62,17 +61,15 @@ class Stack:
     changes: list[Write] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     touch: list[Write] = field(default_factory=list)  # goes with any change
-    counts: Counter[str] = field(default_factory=Counter)  # of the bucket, by how much they change
+    tally: Tally = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tally = Tally(self.bucket)
 
     @property
     def writes(self) -> list[Write]:
         """All that the plan writes."""
-        counted = (
-            Add(records.counter_key(self.bucket.id, name), delta)
-            for name, delta in self.counts.items()
-            if delta
-        )
-        return [*self.changes, *counted, *self.touch] if self.changes else []
+        return [*self.changes, *self.tally.writes, *self.touch] if self.changes else []
 
     @property
     def current(self) -> ObjectRecord | None:
@@ -129,7 +126,7 @@ class Versions:
             self._put_below(stack, record)
         else:
             stack.changes.append(Put(records.object_key(bucket.id, key), encode(record)))
-            _count(stack, records.OBJECT, record, 1)
+            stack.tally.version(record, 1, is_current=True)
 
     async def remove(self, stack: Stack, version: Located, *, bypass: bool = False) -> None:
         """Remove a version for good; where it was the newest, the one below it comes up.
@@ -222,7 +219,9 @@ class Versions:
         """Remove a version: every version that goes for good goes here, past its lock."""
         check_removable(version.record, self._clock.now_ms(), bypass=bypass)
         self._take_out(stack, version)
-        stack.changes += self._blobs.give_up(version.record.blob)
+        stack.changes += self._blobs.give_up(
+            version.record.blob, project=stack.bucket.account, size=version.record.size
+        )
 
     def _bury(self, stack: Stack, version: Located) -> None:
         self._take_out(stack, version)
@@ -231,12 +230,12 @@ class Versions:
     def _raise(self, stack: Stack, version: Located) -> None:
         self._take_out(stack, version)
         stack.changes.append(Put(records.object_key(stack.bucket.id, stack.key), version.row))
-        _count(stack, records.OBJECT, version.record, 1)
+        stack.tally.version(version.record, 1, is_current=True)
 
     def _take_out(self, stack: Stack, version: Located) -> None:
         table = version.key[:1]
         stack.changes.append(Delete(version.key))
-        _count(stack, table, version.record, -1)
+        stack.tally.version(version.record, -1, is_current=table == records.OBJECT)
         if table == records.VERSION and not version.record.version_id:
             stack.changes.append(Delete(records.null_version_key(stack.bucket.id, stack.key)))
 
@@ -244,20 +243,10 @@ class Versions:
         bucket, key = stack.bucket, stack.key
         version_key = records.version_key(bucket.id, key, record.sequence)
         stack.changes.append(Put(version_key, encode(record)))
-        _count(stack, records.VERSION, record, 1)
+        stack.tally.version(record, 1, is_current=False)
         if not record.version_id:
             pointer = record.sequence.to_bytes(_ID_BYTES, "big")
             stack.changes.append(Put(records.null_version_key(bucket.id, key), pointer))
-
-
-def _count(stack: Stack, table: bytes, record: ObjectRecord, sign: int) -> None:
-    """Count a version that comes to a table (1) or leaves it (-1)."""
-    if record.is_delete_marker:
-        stack.counts["markers"] += sign
-        return
-    versions, size = ("objects", "bytes") if table == records.OBJECT else ("old", "old-bytes")
-    stack.counts[versions] += sign
-    stack.counts[size] += sign * record.size
 
 
 def same_bucket(bucket: BucketRecord, row: bytes | None) -> BucketRecord:

@@ -18,10 +18,12 @@ from msgspec.structs import replace
 from s3server.core import records
 from s3server.core.clock import Clock
 from s3server.core.holds import held_blobs, is_held
+from s3server.core.project_records import WAITING, project_scope
 from s3server.core.records import BlobRecord, GarbageRecord, decode, encode
 from s3server.data.base import DataError, Pool
 from s3server.jobs.set_aside import is_sound, take_back, write_aside, write_references_aside
 from s3server.meta.base import (
+    Add,
     Check,
     ConflictError,
     Delete,
@@ -58,7 +60,7 @@ class _Due:
     row: bytes
     now: tuple[bytes, ...]
     later: tuple[bytes, ...]
-    since_ms: int
+    record: GarbageRecord
 
 
 class Collect:
@@ -115,9 +117,9 @@ class Collect:
             if not bad:
                 continue
             _log.error("blob row is damaged", blobs=[blob.hex() for blob in bad])
-            aside = write_references_aside(each.key, bad, each.since_ms)
+            aside = write_references_aside(each.key, bad, each.record.since_ms)
             later = [blob for blob in (*each.now, *each.later) if blob not in bad]
-            writes = [aside, _rest(each, later)]
+            writes = [aside, *_rest(each, later)]
             await self._meta.commit(writes, [Unchanged(each.key, each.row)])
         return Collected(has_more=True)
 
@@ -130,7 +132,7 @@ class Collect:
             if abs(now_ms - record.since_ms) < self._grace_ms or not room:
                 break
             now, later = record.blobs[:room], record.blobs[room:]
-            due.append(_Due(key, row, now, later, record.since_ms))
+            due.append(_Due(key, row, now, later, record))
             room -= len(now)
         return due
 
@@ -164,7 +166,7 @@ class Collect:
                 later += [part.blob for part in record.parts if part.blob]
                 if record.ref is not None:
                     gone.append(record.ref)
-            writes.append(_rest(each, later))
+            writes += _rest(each, later)
         writes += [
             Put(key, encode(record))
             for key, record in blobs.items()
@@ -191,7 +193,11 @@ class Collect:
                 await pool.delete(ref)
 
 
-def _rest(due: _Due, later: Sequence[bytes]) -> Write:
-    if not later:
-        return Delete(due.key)
-    return Put(due.key, encode(GarbageRecord(blobs=tuple(later), since_ms=due.since_ms)))
+def _rest(due: _Due, later: Sequence[bytes]) -> list[Write]:
+    if later:
+        return [Put(due.key, encode(replace(due.record, blobs=tuple(later))))]
+    writes: list[Write] = [Delete(due.key)]
+    if due.record.size:
+        waiting = project_scope(due.record.project) + WAITING.encode()
+        writes.append(Add(waiting, -due.record.size))
+    return writes

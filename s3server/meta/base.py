@@ -7,7 +7,7 @@ All S3 semantics are written once, in `core`, on these calls. Every engine passe
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -90,7 +90,16 @@ class Empty:
     stop: bytes
 
 
-Check = Unchanged | Empty
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """Holds where the counters add up to `limit` at most once the commit's own writes are done."""
+
+    keys: tuple[bytes, ...]
+    limit: int
+    whose: str = ""  # for people: whose limit it is, and of what
+
+
+Check = Unchanged | Empty | AtMost
 Row = tuple[bytes, bytes]
 Range = tuple[bytes, bytes]
 
@@ -132,7 +141,7 @@ class MetadataStore(Protocol):
         Returns the commit's sequence number, which rises strictly. A caller that is cancelled
         does not learn whether the commit took place.
         Raises ConflictError with the check that did not hold, FullError, UnavailableError, or
-        CorruptRecordError where an Add meets a value that is no counter.
+        CorruptRecordError where an Add or an AtMost meets a value that is no counter.
         """
         ...
 
@@ -171,6 +180,9 @@ def check_keys(writes: Sequence[Write], checks: Sequence[Check]) -> None:
     for check in checks:
         if isinstance(check, Unchanged):
             check_key(check.key)
+        elif isinstance(check, AtMost):
+            for key in check.keys:
+                check_key(key)
 
 
 def add_to_counter(stored: bytes | None, delta: int) -> bytes:
@@ -182,6 +194,14 @@ def add_to_counter(stored: bytes | None, delta: int) -> bytes:
         return encode_counter(decode_counter(stored) + delta)
     except struct.error as error:
         raise CorruptRecordError(f"cannot add {delta} to {stored!r}") from error
+
+
+def add_up(stored: Iterable[bytes | None]) -> int:
+    """Return what counters hold together. Raises CorruptRecordError where one is no counter."""
+    try:
+        return sum(map(decode_counter, stored))
+    except struct.error as error:
+        raise CorruptRecordError("a counter with a limit is no counter") from error
 
 
 def after_prefix(prefix: bytes) -> bytes:

@@ -12,12 +12,15 @@ from typing import Protocol
 from s3server.meta.base import (
     Add,
     Append,
+    AtMost,
     Check,
     ConflictError,
+    Empty,
     Put,
     Unchanged,
     Write,
     add_to_counter,
+    add_up,
     sequence_suffix,
 )
 
@@ -48,8 +51,11 @@ class Fold:
 
         Raises ConflictError or CorruptRecordError, and then nothing was folded in.
         """
+        limits: list[AtMost] = []
         for check in checks:
-            if not self._holds(check):
+            if isinstance(check, AtMost):
+                limits.append(check)
+            elif not self._holds(check):
                 raise ConflictError(check)
         sequence = self.sequence + 1
         changes: dict[bytes, bytes | None] = {}
@@ -66,6 +72,10 @@ class Fold:
                 appended += 1
             else:
                 changes[write.key] = None
+        for limit in limits:
+            held = (changes[key] if key in changes else self._get(key) for key in limit.keys)
+            if add_up(held) > limit.limit:
+                raise ConflictError(limit)
         self.changes.update(changes)
         self.sequence = sequence
         return sequence
@@ -75,7 +85,7 @@ class Fold:
             return self.changes[key]
         return self._snapshot.get(key)
 
-    def _holds(self, check: Check) -> bool:
+    def _holds(self, check: Unchanged | Empty) -> bool:
         if isinstance(check, Unchanged):
             return self._get(check.key) == check.value
         for key, value in self.changes.items():

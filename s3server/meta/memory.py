@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from s3server.meta.base import (
     Add,
     Append,
+    AtMost,
     Check,
     ConflictError,
     Put,
@@ -21,6 +22,7 @@ from s3server.meta.base import (
     Unchanged,
     Write,
     add_to_counter,
+    add_up,
     check_key,
     check_keys,
     sequence_suffix,
@@ -67,6 +69,9 @@ class MemoryStore:
                 raise ConflictError(check)
         sequence = self._sequence + 1
         changes = self._changes(writes, sequence)
+        for check in checks:
+            if isinstance(check, AtMost) and self._sum(check, changes) > check.limit:
+                raise ConflictError(check)
         self._sequence = sequence
         for key, value in changes.items():
             self._set(key, value)
@@ -77,10 +82,15 @@ class MemoryStore:
         pass
 
     def _holds(self, check: Check) -> bool:
+        if isinstance(check, AtMost):
+            return True  # looked at once the writes are known
         if isinstance(check, Unchanged):
             return self._values.get(check.key) == check.value
         at = bisect_left(self._keys, check.start)
         return at == len(self._keys) or self._keys[at] >= check.stop
+
+    def _sum(self, check: AtMost, changes: dict[bytes, bytes | None]) -> int:
+        return add_up(changes.get(key, self._values.get(key)) for key in check.keys)
 
     def _changes(self, writes: Sequence[Write], sequence: int) -> dict[bytes, bytes | None]:
         changes: dict[bytes, bytes | None] = {}

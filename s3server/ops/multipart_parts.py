@@ -66,6 +66,7 @@ async def upload_part_copy(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         data_key_of(ctx, request, record.encryption, OF_SOURCE),
         data_key_of(ctx, request, upload.encryption),
     )
+    await services.multipart.foresee_part(*target, number, stop - start)
     pool = services.multipart.pool_of(target[0], upload)
     ref = await services.copying.copy_bytes(record, start, stop, pool, digests, keys=keys)
     etag = etag_of(digests.etag, upload.encryption, keys[1])

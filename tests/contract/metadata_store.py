@@ -11,6 +11,7 @@ from s3server.meta.base import (
     SEQUENCE_BYTES,
     Add,
     Append,
+    AtMost,
     ConflictError,
     CorruptRecordError,
     Delete,
@@ -410,3 +411,45 @@ class MetadataStoreContract:
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         assert 8 == len({outcome for outcome in outcomes if isinstance(outcome, int)})
         assert decode_counter(await store.get(b"n")) in {8, 9}
+
+    # --- limits -----------------------------------------------------------------------------
+
+    async def test_counter_is_filled_to_its_limit_and_no_further(
+        self, store: MetadataStore
+    ) -> None:
+        limit = AtMost((b"n",), 10)
+        await store.commit([Add(b"n", 4)], [limit])
+        await store.commit([Add(b"n", 6)], [limit])
+        with pytest.raises(ConflictError) as refused:
+            await store.commit([Add(b"n", 1), Put(b"k", b"")], [limit])
+        assert limit == refused.value.args[0]
+        assert [10, None] == [decode_counter(await store.get(b"n")), await store.get(b"k")]
+
+    async def test_limit_is_on_the_sum_after_all_writes(self, store: MetadataStore) -> None:
+        limit = AtMost((b"a", b"b", b"absent"), 10)
+        await store.commit([Add(b"a", 9)], [limit])
+        await store.commit([Add(b"b", 9), Add(b"a", -8)], [limit])
+        with pytest.raises(ConflictError):
+            await store.commit([Add(b"a", 1)], [limit])
+        await store.commit([Add(b"a", 1), Delete(b"b")], [limit])
+        assert 2 == decode_counter(await store.get(b"a"))
+
+    async def test_what_changed_is_told_before_a_limit(self, store: MetadataStore) -> None:
+        changed = Unchanged(b"k", b"other")
+        with pytest.raises(ConflictError) as refused:
+            await store.commit([Add(b"n", 2)], [AtMost((b"n",), 1), changed])
+        assert changed == refused.value.args[0]
+
+    async def test_limit_holds_for_commits_that_wait_together(self, store: MetadataStore) -> None:
+        limit = AtMost((b"n",), 100)
+        outcomes = await asyncio.gather(
+            *(store.commit([Add(b"n", 7)], [limit]) for _ in range(64)), return_exceptions=True
+        )
+        refused = [outcome for outcome in outcomes if isinstance(outcome, ConflictError)]
+        assert [98, 50] == [decode_counter(await store.get(b"n")), len(refused)]
+
+    async def test_limit_on_what_is_no_counter_is_corruption(self, store: MetadataStore) -> None:
+        await store.commit([Put(b"n", b"no counter")])
+        with pytest.raises(CorruptRecordError):
+            await store.commit([Put(b"k", b"")], [AtMost((b"n",), 1)])
+        assert await store.get(b"k") is None

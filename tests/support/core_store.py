@@ -20,6 +20,7 @@ from s3server.core.copying import Copying
 from s3server.core.listing import Listing
 from s3server.core.multipart import Digest, Multipart
 from s3server.core.objects import Attributes, Objects, Pairs
+from s3server.core.project_records import TALLY
 from s3server.core.records import (
     BlobRecord,
     BucketRecord,
@@ -29,6 +30,7 @@ from s3server.core.records import (
     UploadRecord,
     decode,
 )
+from s3server.core.recount import Recount
 from s3server.data.base import Pool
 from s3server.jobs.collect import Collect
 from s3server.meta.base import MetadataStore, Row, after_prefix, decode_counter
@@ -187,10 +189,29 @@ class TestStore:
         for _, row in await self.rows(records.GARBAGE):
             uses.update(decode(GarbageRecord, row).blobs)
         assert dict(uses) == {blob: record.uses for blob, record in blobs.items()}
+        await self.verify_counters()
         for _, row in await self.rows(records.BUCKET):
             bucket = decode(BucketRecord, row)
             total = totals.pop(bucket.id, Counter())
-            for name in records.BUCKET_COUNTERS:
+            for name in ("objects", "bytes", "old", "old-bytes", "markers"):
                 counter = await self.meta.get(records.counter_key(bucket.id, name))
                 assert total[name] == decode_counter(counter), name
         assert totals == {}, "objects without a bucket"
+
+    async def verify_counters(self) -> None:
+        """Assert that the counters of buckets, projects and users are what the rows say."""
+        recount = Recount()
+        for table, kind in (
+            (records.OBJECT, ObjectRecord),
+            (records.VERSION, ObjectRecord),
+            (records.UPLOAD, UploadRecord),
+            (records.GARBAGE, GarbageRecord),
+            (records.BUCKET, BucketRecord),
+        ):
+            for key, row in await self.rows(table):
+                recount.see(key, decode(kind, row))
+        for key, row in await self.rows(records.PART):
+            if key[17:] != b"\0\0":
+                recount.see(key, decode(PartRecord, row))
+        stored = [*await self.rows(records.COUNTER), *await self.rows(TALLY)]
+        assert [] == list(recount.differences({key: decode_counter(row) for key, row in stored}))

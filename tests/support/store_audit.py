@@ -171,12 +171,21 @@ async def _check_buckets(meta: MetadataStore, found: Audit) -> None:
         older = [decode(ObjectRecord, row) for _, row in below]
         old = [record for record in older if not record.is_delete_marker]
         found.objects += len(current)
+        uploads = await _table(meta, records.UPLOAD + bucket.id)
+        parts = [
+            decode(PartRecord, row)
+            for _, upload in uploads
+            for key, row in await _table(meta, records.PART + decode(UploadRecord, upload).id)
+            if key[17:] != b"\0\0"
+        ]
         for name, actual in (
             ("objects", len(current)),
             ("bytes", sum(record.size for record in current)),
             ("old", len(old)),
             ("old-bytes", sum(record.size for record in old)),
             ("markers", len(older) - len(old)),
+            ("uploads", len(uploads)),
+            ("part-bytes", sum(part.size for part in parts)),
         ):
             counter = decode_counter(counters.pop(records.counter_key(bucket.id, name), None))
             found.expect(actual == counter, f"{bucket.name}: {actual} {name}, counted {counter}")

@@ -1,0 +1,55 @@
+"""By how much a change alters what is counted: of its bucket, of the project, of the owners."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from s3server.core.project_records import bucket_scope, project_scope, user_scope
+from s3server.core.records import BucketRecord, ObjectRecord
+from s3server.meta.base import Add, Write
+
+
+class Tally:
+    """What one plan counts, up or down."""
+
+    __slots__ = ("_bucket", "_counts")
+
+    def __init__(self, bucket: BucketRecord) -> None:
+        self._bucket = bucket
+        self._counts: dict[str, Counter[str]] = {}  # by owner
+
+    def add(self, owner: str, **deltas: int) -> None:
+        """Count something of an owner's; `part_bytes` stands for the counter "part-bytes"."""
+        counts = self._counts.setdefault(owner, Counter())
+        for name, delta in deltas.items():
+            counts[name.replace("_", "-")] += delta
+
+    def version(self, record: ObjectRecord, sign: int, *, is_current: bool) -> None:
+        """Count a version that comes (1) or goes (-1): a current one, or an older one."""
+        size = sign * record.size
+        if record.is_delete_marker:
+            self.add(record.owner, markers=sign)
+        elif is_current:
+            self.add(record.owner, objects=sign, bytes=size)
+        else:
+            self.add(record.owner, old=sign, old_bytes=size)
+
+    def scopes(self) -> dict[bytes, Counter[str]]:
+        """Return what changes in each scope; anonymous owners have none of their own."""
+        total: Counter[str] = Counter()
+        for counts in self._counts.values():
+            for name, delta in counts.items():
+                total[name] += delta
+        found = {bucket_scope(self._bucket.id): total, project_scope(self._bucket.account): total}
+        found |= {user_scope(owner): counts for owner, counts in self._counts.items() if owner}
+        return found
+
+    @property
+    def writes(self) -> list[Write]:
+        """What the plan writes of it."""
+        return [
+            Add(scope + name.encode(), delta)
+            for scope, counts in self.scopes().items()
+            for name, delta in counts.items()
+            if delta
+        ]
