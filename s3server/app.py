@@ -22,7 +22,7 @@ from s3server.core.listing import Listing
 from s3server.core.multipart import Multipart
 from s3server.core.objects import Objects
 from s3server.core.open_uploads import OpenUploads
-from s3server.core.projects import DEFAULT_ACCOUNT
+from s3server.core.projects import DEFAULT_ACCOUNT, Projects
 from s3server.core.records import store_key
 from s3server.core.roles import Roles
 from s3server.core.services import Regions, Services
@@ -163,6 +163,7 @@ async def _services(
         open_uploads=OpenUploads(blobs, objects),
         listing=Listing(meta),
         lifecycle=Lifecycle(meta, buckets, blobs, calendar=calendar),
+        projects=Projects(meta, clock=clock, ids=ids),
         users=users,
         roles=Roles(meta),
         topics=make_topics(config, meta, clock, ids, box),

@@ -18,11 +18,8 @@ from s3server.auth.own_law import OwnLaw
 from s3server.auth.policy import Policy, Question, Verdict, evaluate
 from s3server.auth.policy_parse import parse_policy
 from s3server.auth.request_keys import RequestKeys, Seen, requester_of
-from s3server.core.access import Access
-from s3server.core.buckets import Buckets
-from s3server.core.clock import Clock
-from s3server.core.objects import Objects
 from s3server.core.records import BucketRecord, ObjectRecord, TopicRecord
+from s3server.core.services import Services
 from s3server.errors import AccessDenied, AuthorizationError
 from s3server.identities import Identities
 from s3server.model import NOTHING_BLOCKED, HttpRequest, Principal, PublicAccessBlock
@@ -69,16 +66,10 @@ class Asked(msgspec.Struct, frozen=True):
 class Door:
     """Decides for every request, and again for whatever else a handler is asked to do."""
 
-    def __init__(
-        self,
-        buckets: Buckets,
-        objects: Objects,
-        access: Access,
-        identities: Identities,
-        clock: Clock,
-    ) -> None:
-        self._buckets, self._objects, self._access = buckets, objects, access
-        self._identities, self._clock = identities, clock
+    def __init__(self, services: Services, identities: Identities) -> None:
+        self._buckets, self._objects = services.buckets, services.objects
+        self._access, self._projects = services.access, services.projects
+        self._identities, self._clock = identities, services.clock
         self._parsed: dict[tuple[bytes, bytes], Law] = {}
 
     async def permit(
@@ -97,9 +88,10 @@ class Door:
         Where there is no bucket, `resource` is the ARN of what else it is about. `version` is the
         version id that is asked for, None for the current one. With `creates` the action is
         s3:PutObject, and all that is to be stored with the object by the headers of the request
-        needs its permission too.
+        needs its permission too. Raises AccountProblem where the project of either has ended.
         """
         principal = caller.principal
+        await self._projects.admit(principal, action, bucket)
         if caller.own is None and not principal.is_free:
             caller.own = await self._identities.law_of(principal)
         if bucket is None:

@@ -283,6 +283,11 @@ class InvalidObjectState(S3Error):
     message = "The operation is not valid for the object's storage class."
 
 
+class AccountProblem(S3Error):
+    status = 403
+    message = "There is a problem with the project that prevents the operation."
+
+
 class QuotaExceeded(S3Error):
     status = 403
     message = "The quota of the project, user or bucket is used up."

@@ -112,7 +112,7 @@ class Server:
         self._edge, self._router, self._handlers = edge, router, handlers
         self._services, self._lookup = services, lookup
         self._clock, self._ids = clock, ids
-        self._door = Door(services.buckets, services.objects, services.access, identities, clock)
+        self._door = Door(services, identities)
         self._sharing, self._websites = Sharing(services.buckets), Websites(services.buckets)
         self._bindings: dict[str, _Binding] = {}
         self._log = structlog.get_logger("server")

@@ -1,10 +1,10 @@
 """Records of projects and their keys; `records.py` says how they become bytes.
 
-    Y id                project
-    Z name              its id
-    M P id NUL name     counters of a project
-    M U id NUL name     counters of what a user owns
-    H scope             quota
+    j id                project
+    z name              its id
+    n P id NUL name     counters of a project
+    n U id NUL name     counters of what a user owns
+    q scope             quota
 
 A *scope* is what things are counted in: a bucket, a project, a user. It is written as the prefix of
 its counters' keys.
@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from s3server.core.records import Record, counter_key
 
-PROJECT, PROJECT_NAME = b"Y", b"Z"
-TALLY, QUOTA = b"M", b"H"
+PROJECT, PROJECT_NAME = b"j", b"z"
+TALLY, QUOTA = b"n", b"q"
 
 # What a quota of bytes, and one of objects, is on. An upload in progress counts as one object, so
 # that completing it needs no more than it has.

@@ -15,9 +15,10 @@ from s3server.core import records
 from s3server.core.clock import Clock, Ids
 from s3server.core.commit import Commits, Plan
 from s3server.core.project_records import PROJECT_NAME, ProjectRecord, project_key, project_name_key
-from s3server.core.records import decode, encode
-from s3server.errors import EntityAlreadyExists, InvalidArgument, NoSuchEntity
+from s3server.core.records import BucketRecord, decode, encode
+from s3server.errors import AccountProblem, EntityAlreadyExists, InvalidArgument, NoSuchEntity
 from s3server.meta.base import Check, Empty, MetadataStore, Put, Unchanged, after_prefix
+from s3server.model import Principal
 
 DEFAULT_ACCOUNT = "000000000000"
 DEFAULT_NAME = "default"
@@ -26,6 +27,7 @@ NOTICE_MS = 30 * DAY_MS
 GRACE_MS = 30 * DAY_MS
 
 _DEFAULT = ProjectRecord(id=DEFAULT_ACCOUNT, name=DEFAULT_NAME, created_ms=0)
+_READS = ("Get", "List", "Head", "Simulate", "Generate")
 _PAGE_ROWS = 1_000
 _CACHED_PROJECTS = 4_096
 _MAX_NAME_CHARACTERS = 64
@@ -36,8 +38,8 @@ State = Literal["pending", "active", "notice", "read-only", "disabled"]
 def state_of(project: ProjectRecord, now_ms: int) -> State:
     """Return what a project may do at a time.
 
-    "pending" before its start and "disabled" after its grace: nothing; "read-only" after its end:
-    read, and free space; "notice" shortly before the end: everything, as "active".
+    "pending" before its start and "disabled" after its grace: nothing; "read-only" after its end;
+    "notice" shortly before the end: everything, as "active".
     """
     if project.is_disabled:
         return "disabled"
@@ -61,6 +63,32 @@ class Projects:
     def state(self, project: ProjectRecord) -> State:
         """Return what a project may do now."""
         return state_of(project, self._clock.now_ms())
+
+    async def admit(self, principal: Principal, action: str, bucket: BucketRecord | None) -> None:
+        """Raise AccountProblem unless the projects of both let anybody do `action` now.
+
+        Root works in every project, whatever its state. Costs a look-up for a project.
+        """
+        if principal.is_root:
+            return
+        if not principal.is_anonymous:
+            await self._admit(principal.account, action)
+        if bucket is not None and (principal.is_anonymous or bucket.account != principal.account):
+            await self._admit(bucket.account, action)
+
+    async def _admit(self, project_id: str, action: str) -> None:
+        project = await self.find(project_id)
+        if project is None:
+            raise AccountProblem("The project has been deleted.")
+        if not (project.end_ms or project.start_ms or project.is_disabled):
+            return
+        state = self.state(project)
+        if state == "pending":
+            raise AccountProblem(f"The project {project.name} has not begun yet.")
+        if state == "disabled":
+            raise AccountProblem(f"The project {project.name} has ended or is disabled.")
+        if state == "read-only" and not _is_read(action):
+            raise AccountProblem(f"The project {project.name} has ended and can only be read.")
 
     async def create(
         self,
@@ -173,6 +201,12 @@ async def check_project(meta: MetadataStore, project_id: str) -> Check:
     if row is None and project_id != DEFAULT_ACCOUNT:
         raise NoSuchEntity(f"There is no project with the id {project_id}.")
     return Unchanged(key, row)
+
+
+def _is_read(action: str) -> bool:
+    """Return whether an action of IAM's, "s3:GetObject", changes nothing."""
+    service, _, verb = action.partition(":")
+    return service == "sts" or verb.startswith(_READS)
 
 
 def _check_name(name: str) -> None:

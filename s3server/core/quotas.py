@@ -34,7 +34,7 @@ from s3server.meta.base import (
 from s3server.model import Principal
 
 NO_QUOTA = QuotaRecord()
-_KINDS = {b"N": "bucket", b"MP": "project", b"MU": "user"}
+_KINDS = {b"N": "bucket", b"nP": "project", b"nU": "user"}
 
 
 class Quotas:

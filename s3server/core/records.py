@@ -19,8 +19,8 @@ Keys begin with a byte that names their table:
     E topic-id sequence             events to publish, per topic in commit order
     T account NUL name              topic
     N bucket-id name                counters of a bucket
-    M kind id NUL name              counters of a project (P) or user (U); see project_records
-    H counter-prefix                quota of a bucket, project or user
+    n kind id NUL name              counters of a project (P) or user (U); see project_records
+    q counter-prefix                quota of a bucket, project or user
     F time bucket-id key            what lifecycle rules have to look at, and when
     C bucket-id name                configuration of a bucket: a document of its own
     I user-id / J account NUL name  user / its name
@@ -34,7 +34,7 @@ Keys begin with a byte that names their table:
     g group-id user-id              users of a group
     Q bucket-id digest              policy of a bucket
     X account                       public access block of all buckets of an account
-    Y id / Z name                   project / its id; see project_records
+    j id / z name                   project / its id; see project_records
     S name                          what the whole store agrees on (cluster, map, OSDs, leases)
 """
 

@@ -15,6 +15,7 @@ from s3server.core.multipart import Multipart
 from s3server.core.notifications import Notifications
 from s3server.core.objects import Objects
 from s3server.core.open_uploads import OpenUploads
+from s3server.core.projects import Projects
 from s3server.core.roles import Roles
 from s3server.core.topics import Topics
 from s3server.core.users import Users
@@ -44,6 +45,7 @@ class Services:
     open_uploads: OpenUploads
     listing: Listing
     lifecycle: Lifecycle
+    projects: Projects
     users: Users
     roles: Roles
     key_ring: KeyRing

@@ -6,8 +6,8 @@ import atexit
 import hashlib
 import itertools
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +32,14 @@ from s3server.core.multipart import Multipart
 from s3server.core.notifications import Notifications
 from s3server.core.objects import Objects
 from s3server.core.open_uploads import OpenUploads
+from s3server.core.project_records import (
+    PROJECT,
+    PROJECT_NAME,
+    ProjectRecord,
+    project_key,
+    project_name_key,
+)
+from s3server.core.projects import Projects
 from s3server.core.records import UserRecord, encode, user_key, user_name_key
 from s3server.core.roles import Roles
 from s3server.core.services import Regions, Services
@@ -123,6 +131,13 @@ def _keys_file() -> Path:
     return Path(_KEYS.name) / f"{next(_NUMBERS)}.keys"
 
 
+def _finish(coroutine: Coroutine[Any, Any, object]) -> None:
+    """Run to its end what waits for nobody."""
+    with suppress(StopIteration):
+        while True:
+            coroutine.send(None)
+
+
 @dataclass(slots=True)
 class Store:
     """A server on dictionaries, and who talks to it."""
@@ -144,6 +159,12 @@ class Store:
 
     def __post_init__(self) -> None:
         ids = Ids(self.clock)
+        for known in CREDENTIALS.values():
+            name = known.principal.account
+            row = encode(ProjectRecord(id=name, name=name, created_ms=0))
+            rows = [Put(project_key(name), row), Put(project_name_key(name), name.encode())]
+            _finish(self.meta.commit(rows))
+        self.meta.commits = 0
         self.pool = WatchedPool("default", ids.blob_id)
         self.services = self._services(ids)
         self.asgi = Server(
@@ -212,6 +233,7 @@ class Store:
             open_uploads=OpenUploads(blobs, objects),
             listing=Listing(self.meta),
             lifecycle=Lifecycle(self.meta, buckets, blobs, calendar=Calendar()),
+            projects=Projects(self.meta, clock=self.clock, ids=ids),
             users=users,
             roles=Roles(self.meta),
             topics=Topics(
@@ -271,8 +293,9 @@ class Store:
             )
 
     async def rows(self) -> list[tuple[bytes, bytes]]:
-        """Return all metadata."""
-        return await self.meta.scan(b"\x00", b"\xff" * 8, limit=1_000_000)
+        """Return all metadata but the projects of who talks to it."""
+        rows = await self.meta.scan(b"\x00", b"\xff" * 8, limit=1_000_000)
+        return [row for row in rows if row[0][:1] not in (PROJECT, PROJECT_NAME)]
 
     @contextmanager
     def untouched(self) -> Iterator[None]:
