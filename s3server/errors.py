@@ -203,6 +203,10 @@ class MissingSecurityHeader(S3Error):
     message = "Your request was missing a required header."
 
 
+class PackedPolicyTooLarge(S3Error):  # of STS
+    message = "The session policies and session tags together are too large."
+
+
 class RequestHeaderSectionTooLarge(S3Error):
     message = "Your request header section exceeds the maximum allowed size."
 

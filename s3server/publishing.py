@@ -28,7 +28,7 @@ from s3server.metadata import open_metadata
 
 def open_box(config: Config) -> SecretBox:
     """Return what seals the secrets of this store."""
-    return SecretBox(load_or_create_key_file(config.storage.master_key_file))
+    return SecretBox(*load_or_create_key_file(config.storage.master_key_file))
 
 
 def make_buckets(

@@ -6,6 +6,7 @@ import os
 import secrets
 import stat
 import string
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
+_MAX_FILE_CHARACTERS = 16 << 10
 _FORMAT = b"\x01"  # AES-256-GCM: nonce, ciphertext, tag
 _ID_ALPHABET = string.ascii_uppercase + string.digits
 _SECRET_ALPHABET = string.ascii_letters + string.digits
@@ -23,29 +25,32 @@ class SecretError(Exception):
 
 
 class SecretBox:
-    """Seals access keys' secrets with AES-256-GCM (NIST SP 800-38D), bound to the key's id."""
+    """Seals access keys' secrets with AES-256-GCM (NIST SP 800-38D), bound to the key's id.
 
-    def __init__(self, master_key: bytes) -> None:
-        if len(master_key) != KEY_BYTES:
-            raise SecretError(f"the master key has {len(master_key)} bytes instead of {KEY_BYTES}")
-        self._cipher = AESGCM(master_key)
+    The last master key seals, all of them open.
+    """
+
+    def __init__(self, *master_keys: bytes) -> None:
+        for key in master_keys:
+            if len(key) != KEY_BYTES:
+                raise SecretError(f"a master key has {len(key)} bytes instead of {KEY_BYTES}")
+        self._ciphers = [AESGCM(key) for key in reversed(master_keys)]
 
     def seal(self, secret: str, access_key_id: str) -> bytes:
         """Return the stored form of a secret; no two calls give the same bytes."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return _FORMAT + nonce + self._cipher.encrypt(nonce, secret.encode(), _bound(access_key_id))
+        sealed = self._ciphers[0].encrypt(nonce, secret.encode(), _bound(access_key_id))
+        return _FORMAT + nonce + sealed
 
     def open(self, sealed: bytes, access_key_id: str) -> str:
         """Return the secret. Raises SecretError for another key's bytes, or changed ones."""
         if not sealed.startswith(_FORMAT):
             raise SecretError(f"the secret of {access_key_id} is stored in an unknown format")
         nonce, text = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
-        try:
-            return self._cipher.decrypt(nonce, text, _bound(access_key_id)).decode()
-        except (InvalidTag, ValueError) as error:
-            raise SecretError(
-                f"the secret of {access_key_id} was not sealed with this master key"
-            ) from error
+        for cipher in self._ciphers:
+            with suppress(InvalidTag, ValueError):
+                return cipher.decrypt(nonce, text, _bound(access_key_id)).decode()
+        raise SecretError(f"the secret of {access_key_id} was not sealed with this master key")
 
 
 def new_access_key_id() -> str:
@@ -58,11 +63,12 @@ def new_secret() -> str:
     return "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(40))
 
 
-def load_or_create_key_file(path: Path) -> bytes:
-    """Return the 32-byte key in `path`, which is made first where it does not exist.
+def load_or_create_key_file(path: Path) -> tuple[bytes, ...]:
+    """Return the 32-byte keys in `path`, which is made first with one where it does not exist.
 
-    The file holds 64 hexadecimal digits, has mode 0600 and is on stable storage before this
-    returns; of several processes that start at once, one makes it and all read the same key.
+    The file holds 64 hexadecimal digits for each key, one per line, the newest last; it has mode
+    0600 and is on stable storage before this returns; of several processes that start at once, one
+    makes it and all read the same.
     Raises SecretError where others could read it or where it holds something else.
     """
     if not path.exists():
@@ -72,14 +78,14 @@ def load_or_create_key_file(path: Path) -> bytes:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or stat.S_IMODE(status.st_mode) & 0o077:
             raise SecretError(f"{path} must be a file that only its owner can read: chmod 600")
-        text = file.read(4 * KEY_BYTES).strip()
+        lines = file.read(_MAX_FILE_CHARACTERS).split()
     try:
-        key = bytes.fromhex(text)
+        keys = tuple(bytes.fromhex(line) for line in lines)
     except ValueError:
-        key = b""
-    if len(key) != KEY_BYTES:
-        raise SecretError(f"{path} does not hold {2 * KEY_BYTES} hexadecimal digits")
-    return key
+        keys = ()
+    if not keys or any(len(key) != KEY_BYTES for key in keys):
+        raise SecretError(f"{path} does not hold {2 * KEY_BYTES} hexadecimal digits per line")
+    return keys
 
 
 def _create(path: Path) -> None:

@@ -47,6 +47,13 @@ def test_another_master_key_does_not_open():
         SecretBox(bytes([1]) * 32).open(BOX.seal("s3cret", "AKIA1"), "AKIA1")
 
 
+def test_newest_master_key_seals_and_older_ones_still_open():
+    old, new = bytes([1]) * 32, bytes([2]) * 32
+    sealed = SecretBox(old).open(SecretBox(old).seal("s3cret", "AKIA1"), "AKIA1")
+    assert sealed == SecretBox(old, new).open(SecretBox(old).seal("s3cret", "AKIA1"), "AKIA1")
+    assert SecretBox(new).open(SecretBox(old, new).seal("s3cret", "AKIA1"), "AKIA1") == "s3cret"
+
+
 @pytest.mark.parametrize("length", [0, 16, 31, 33])
 def test_master_key_has_256_bits(length):
     with pytest.raises(SecretError):
@@ -64,9 +71,9 @@ def test_new_keys_are_of_the_stated_shape_and_differ():
 
 def test_key_file_is_made_once_private_and_alone(tmp_path):
     path = tmp_path / "master.key"
-    key = load_or_create_key_file(path)
+    (key,) = load_or_create_key_file(path)
     assert len(key) == 32
-    assert load_or_create_key_file(path) == key
+    assert load_or_create_key_file(path) == (key,)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert os.listdir(tmp_path) == ["master.key"]
 
