@@ -1,92 +1,49 @@
-"""The load: closed-loop connections as raw asyncio protocols, and the tally they fill.
+"""The load: connections as raw asyncio protocols, which fill a tally.
 
-Each connection sends its next request when the last answer is complete. Requests that lie wholly
-in the measured window count as one, those that cross its edges by the share that lies inside, so
-that a few large objects are measured as fairly as many small ones.
+In a closed loop each sends its next request when the last answer is complete; in an open loop
+`bench.pace` says when.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
+import errno
+import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from hashlib import md5
 from time import perf_counter_ns
-from typing import cast
+from typing import Any, cast
 
-from bench.histogram import Histogram
+from bench.pace import Pace
 from bench.response import Response, ResponseError
+from bench.tally import Tally
 from bench.workload import Request
 
 _PIECE = 1 << 20
-_SMALL = 1 << 16
-_VERIFY_EVERY = 64
-_ATTEMPTS = 1000
 _GRACE_S = 120
-
-
-@dataclass(slots=True)
-class Tally:
-    """What was measured between `start_ns` and `stop_ns` on the monotonic clock."""
-
-    start_ns: int
-    stop_ns: int
-    completed: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    size: float = 0.0  # bytes of object data
-    latency: dict[str, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
-    errors: Counter[str] = field(default_factory=Counter)
-    sample: str = ""  # the beginning of the first unexpected answer
-    verified: int = 0
-    last_ns: int = 0  # when the last request ended
-
-    def add(self, request: Request, started: int, now: int) -> None:
-        """Count a request that ended well."""
-        self.last_ns = now
-        if started >= self.start_ns and now <= self.stop_ns:
-            self.completed[request.kind] += 1
-            self.size += request.size
-            self.latency[request.kind].record(now - started)
-            return
-        inside = min(now, self.stop_ns) - max(started, self.start_ns)
-        if inside > 0:
-            share = inside / (now - started)
-            self.completed[request.kind] += share
-            self.size += request.size * share
-
-    def fail(self, name: str, sample: str, now: int) -> None:
-        """Count an error inside the window; the first one leaves its sample."""
-        if now >= self.start_ns:
-            self.errors[name] += 1
-        self.sample = self.sample or sample
-
-    def merge(self, other: Tally) -> None:
-        """Add what another process measured in the same window."""
-        for kind, count in other.completed.items():
-            self.completed[kind] += count
-        for kind, histogram in other.latency.items():
-            self.latency[kind].merge(histogram)
-        self.size += other.size
-        self.errors.update(other.errors)
-        self.sample = self.sample or other.sample
-        self.verified += other.verified
-        self.last_ns = max(self.last_ns, other.last_ns)
+_PAUSE_S = 0.05  # before a connection that could not be made is tried again
+_ATTEMPTS = 1000  # that fail in a row
 
 
 class Connection(asyncio.Protocol):
-    """One closed loop. `finished` is set when the requests or the window are used up."""
+    """One connection's requests, made again when lost.
 
-    def __init__(self, requests: Iterator[Request], tally: Tally) -> None:
+    `finished` is set when the requests or the window are used up.
+    """
+
+    def __init__(self, requests: Iterator[Request], tally: Tally, pace: Pace | None) -> None:
         self.finished = asyncio.Event()
         self.lost = asyncio.Event()
         self._requests = requests
         self._tally = tally
+        self._pace = pace
         self._response = Response()
         self._request: Request | None = None
-        self._started = 0
-        self._count = 0
+        self._due = 0
+        self._sent = 0
+        self._digest: Any = None
         self._paused = False
-        self._unsent: memoryview | None = None
+        self._unsent: list[memoryview] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -98,7 +55,9 @@ class Connection(asyncio.Protocol):
         if self._request is not None:
             self._tally.fail("connection", repr(exc), perf_counter_ns())
             self._request = None
-        self._unsent = None
+        self._unsent = []
+        if self._pace is not None:
+            self._pace.leave(self)
         self.lost.set()
 
     def data_received(self, data: bytes) -> None:
@@ -118,78 +77,106 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._pump()
 
-    def _next(self) -> None:
-        now = perf_counter_ns()
-        request = next(self._requests, None) if now < self._tally.stop_ns else None
+    def send(self, due: int) -> None:
+        """Send the next request, due at that time on the monotonic clock."""
+        request = next(self._requests, None)
         if request is None:
-            self.finished.set()
-            self._transport.close()
+            self.end()
             return
         self._request = request
-        digest = None
-        if request.md5 is not None and self._is_verified(request):
-            digest = md5(usedforsecurity=False)
-        self._digest = digest
-        self._count += 1
-        self._response.begin(bodiless=request.kind == "head", digest=digest)
-        self._started = now
-        if request.body is None:
-            self._transport.write(request.head)
-        elif request.size <= _SMALL:
-            self._transport.writelines((request.head, request.body))
-        else:
-            self._transport.write(request.head)
-            self._unsent = request.body
+        self._digest = None if request.md5 is None else md5(usedforsecurity=False)
+        self._response.begin(bodiless=request.kind == "head", digest=self._digest)
+        self._due = due
+        self._sent = perf_counter_ns()
+        self._transport.write(request.head)
+        if request.body:
+            self._unsent = list(reversed(request.body))
             self._pump()
 
-    def _is_verified(self, request: Request) -> bool:
-        """Verify the first GET of a connection, and of small ones a sample of the rest."""
-        return self._count == 0 or (request.size <= _SMALL and self._count % _VERIFY_EVERY == 0)
+    def end(self) -> None:
+        """Nothing more will be sent."""
+        self.finished.set()
+        self._transport.close()
+
+    def _next(self) -> None:
+        if self._pace is not None:
+            self._pace.ready(self)
+            return
+        now = perf_counter_ns()
+        if now < self._tally.stop_ns:
+            self.send(now)
+        else:
+            self.end()
 
     def _pump(self) -> None:
         """Write a large body in pieces for as long as the transport takes them."""
-        while self._unsent is not None and not self._paused:
-            piece, rest = self._unsent[:_PIECE], self._unsent[_PIECE:]
-            self._unsent = rest if len(rest) else None
-            self._transport.write(piece)
+        unsent = self._unsent
+        while unsent and not self._paused:
+            rest = unsent.pop()
+            if len(rest) > _PIECE:
+                unsent.append(rest[_PIECE:])
+            self._transport.write(rest[:_PIECE])
 
     def _complete(self, request: Request) -> None:
         now = perf_counter_ns()
         response = self._response
         self._request = None
         if response.status != request.status:
-            sample = response.start.decode("latin-1")
-            self._tally.fail(str(response.status), sample, now)
+            self._tally.fail(response.error(), response.start.decode("latin-1"), now)
+        elif request.kind == "get" and response.size != request.size:
+            self._tally.fail("wrong length", response.start.decode("latin-1"), now)
         elif self._digest is not None and self._digest.digest() != request.md5:
             self._tally.fail("wrong bytes", response.start.decode("latin-1"), now)
         else:
             self._tally.verified += self._digest is not None
-            self._tally.add(request, self._started, now)
-        if response.closes or self._unsent is not None:
-            self._unsent = None
+            self._tally.add(request, self._due, self._sent, now)
+        if response.closes or self._unsent:
+            self._unsent = []
             self._transport.close()
         else:
             self._next()
 
 
-async def drive(host: str, port: int, plans: list[Iterator[Request]], tally: Tally) -> None:
+async def drive(
+    host: str,
+    port: int,
+    plans: list[Iterator[Request]],
+    tally: Tally,
+    *,
+    tls: ssl.SSLContext | None = None,
+    pace: Pace | None = None,
+) -> None:
     """Run one connection per plan until each is used up or the window has closed.
 
-    Raises ConnectionError where a connection cannot be made or is lost 1000 times.
+    Raises TimeoutError where an answer is not complete two minutes after that, ConnectionError
+    where no connection can be made for most of a minute.
     """
     async with asyncio.TaskGroup() as group:
         for plan in plans:
-            group.create_task(_keep(host, port, plan, tally))
+            group.create_task(_keep(Connection(plan, tally, pace), host, port, tally, tls))
+    if pace is not None:
+        tally.unsent += pace.unsent()
 
 
-async def _keep(host: str, port: int, plan: Iterator[Request], tally: Tally) -> None:
-    connection = Connection(plan, tally)
-    for _ in range(_ATTEMPTS):
+async def _keep(
+    connection: Connection, host: str, port: int, tally: Tally, tls: ssl.SSLContext | None
+) -> None:
+    """Make the connection, again when it is lost, until it has finished; count what fails."""
+    loop = asyncio.get_running_loop()
+    failed = 0
+    while not connection.finished.is_set() and perf_counter_ns() < tally.stop_ns:
         connection.lost.clear()
-        await asyncio.get_running_loop().create_connection(lambda: connection, host, port)
+        try:
+            await loop.create_connection(lambda: connection, host, port, ssl=tls)
+        except OSError as error:
+            reason = errno.errorcode.get(error.errno or 0, type(error).__name__)
+            tally.fail(f"connect {reason}", str(error), perf_counter_ns())
+            failed += 1
+            if failed == _ATTEMPTS:
+                raise ConnectionError(f"no connection to {host}:{port}: {error}") from error
+            await asyncio.sleep(_PAUSE_S)
+            continue
+        failed = 0
         left_s = max(tally.stop_ns - perf_counter_ns(), 0) / 1e9
         async with asyncio.timeout(left_s + _GRACE_S):
             await connection.lost.wait()
-        if connection.finished.is_set():
-            return
-    raise ConnectionError(f"connection lost {_ATTEMPTS} times: {tally.sample}")

@@ -14,12 +14,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bench.comparison import figure_of
+from bench.errors import BenchError
 from bench.proctree import cpu_s
-from bench.run import BenchError, measure
+from bench.run import measure
 from bench.servers import ACCESS_KEY, OURS, RCLONE, SECRET_KEY, Server, print_result, running
 from bench.settings import Settings, add_load_arguments, settings
-
-_LARGE = 1 << 20  # from this size on, servers are compared by bytes
 
 
 def ratios(pairs: list[dict[str, dict[str, Any]]], figure: str) -> dict[str, float]:
@@ -46,8 +46,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
             done = {label: _one(server, arguments) for label, server in (("A", a), ("B", b))}
             pairs.append(done)
             print(f"pair {pair + 1}: {_line(done)}", file=sys.stderr, flush=True)
-    is_data = arguments.op in {"put", "get"} and arguments.size >= _LARGE
-    figure = "mb_per_s" if is_data else "ops_per_s"
+    figure = figure_of(arguments.op, arguments.size)
     return {
         "a": arguments.a,
         "b": arguments.b,

@@ -1,7 +1,7 @@
 """A server that does next to nothing, to find out what the client itself can do.
 
 `python -m bench.constant --port 9999`: keeps PUT bodies in memory, checks and syncs nothing, one
-process. Any keys are accepted.
+process. Any keys are accepted. `s3bench ceiling` runs it by itself.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from typing import cast
 import uvloop
 
 _EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+_LIST = b"<ListBucketResult/>"
+_LISTING = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(_LIST), _LIST)
+_MISSING = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 _GONE = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
@@ -57,6 +60,10 @@ class Constant(asyncio.Protocol):
             self._transport.write(_GONE)
         elif method == b"GET" and path in self._stored:
             self._transport.writelines(self._stored[path])
+        elif method == b"GET" and b"?list-type=2" in path:
+            self._transport.write(_LISTING)
+        elif method == b"HEAD" and path not in self._stored:
+            self._transport.write(_MISSING)
         else:
             self._transport.write(_EMPTY)
         self._head = b""

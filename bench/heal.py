@@ -6,7 +6,6 @@ The map is changed and the state is read by the server's own command line, as an
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
 import os
 import subprocess
@@ -14,13 +13,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from bench.run import BenchError
-from bench.servers import ACCESS_KEY, SECRET_KEY, Server
-from bench.signing import UNSIGNED, signer
+from bench.endpoint import Api, parse_endpoint, talking
+from bench.errors import BenchError
+from bench.servers import ACCOUNT, Server
 
 _FILL_THREADS = 8
 _LOOK_S = 0.5
@@ -48,42 +47,25 @@ def job(state: dict[str, Any], name: str) -> dict[str, Any]:
     return next((each for each in state["jobs"] if each["job"] == name), empty)
 
 
-def request(
-    connection: http.client.HTTPConnection,
-    server: Server,
-    method: str,
-    path: str,
-    body: bytes = b"",
-) -> bytes:
-    """Send a signed request; return the body of its answer, or raise BenchError."""
-    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    host = f"127.0.0.1:{server.port}"
-    head = signer(host, ACCESS_KEY, SECRET_KEY, now, "us-east-1").render(
-        method, path, sha256=UNSIGNED, size=len(body)
-    )
-    lines = head.decode().split("\r\n")[1:-2]
-    headers = dict(line.split(": ", 1) for line in lines)
-    connection.request(method, path, body=body or None, headers=headers)
-    answer = connection.getresponse()
-    content = answer.read()
-    if answer.status >= 300:
-        raise BenchError(f"{method} {path}: {answer.status} {content[:300]!r}")
-    return content
+def talk(server: Server) -> AbstractContextManager[Api]:
+    """Return a connection to a server, for single requests."""
+    return talking(parse_endpoint(server.endpoint), ACCOUNT)
 
 
 def fill(server: Server, sizes: list[int], bucket: str = "bench") -> None:
     """Store an object of each of these sizes, with bytes of its own."""
-    request(http.client.HTTPConnection("127.0.0.1", server.port), server, "PUT", f"/{bucket}")
+    with talk(server) as api:
+        api.request("PUT", f"/{bucket}")
     seed = os.urandom(max(sizes))
     failures: list[BaseException] = []
 
     def store(numbers: range) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
         try:
-            for number in numbers:
-                mark = hashlib.sha256(b"%d" % number).digest()
-                body = (mark + seed[: sizes[number]])[: sizes[number]]
-                request(connection, server, "PUT", f"/{bucket}/{number:07}", body)
+            with talk(server) as api:
+                for number in numbers:
+                    mark = hashlib.sha256(b"%d" % number).digest()
+                    body = (mark + seed[: sizes[number]])[: sizes[number]]
+                    api.request("PUT", f"/{bucket}/{number:07}", body=body)
         except BaseException as error:
             failures.append(error)
 

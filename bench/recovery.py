@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import http.client
 import os
 import signal
 import tempfile
@@ -20,8 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bench.heal import fill, request
-from bench.run import BenchError
+from bench.errors import BenchError
+from bench.heal import fill, talk
 from bench.servers import OURS, Server, print_result, running
 from s3server.core.records import BucketRecord, bucket_key, counter_key, decode, object_key
 from s3server.meta.base import Add, Put
@@ -52,10 +51,9 @@ def kill_under_load(server: Server) -> None:
     """Let a client overwrite objects for a while; kill all processes of the server meanwhile."""
 
     def load_it() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port)
-        with suppress(OSError, http.client.HTTPException):  # as it is killed
+        with suppress(OSError), talk(server) as api:  # as it is killed
             for number in range(1 << 30):
-                request(connection, server, "PUT", f"/bench/w{number % 100}", b"%d" % number)
+                api.request("PUT", f"/bench/w{number % 100}", body=b"%d" % number)
 
     loader = threading.Thread(target=load_it)
     loader.start()
@@ -77,8 +75,8 @@ def measure(directory: Path, objects: int, runs: int) -> dict[str, Any]:
             kill_under_load(server)
         began = time.monotonic()
         with running("store", OURS, directory) as server:
-            connection = http.client.HTTPConnection("127.0.0.1", server.port)
-            request(connection, server, "GET", f"/bench/row{objects - 1:08}")
+            with talk(server) as api:
+                api.request("GET", f"/bench/row{objects - 1:08}")
             seconds.append(round(time.monotonic() - began, 2))
     return {"objects": objects, "seconds": seconds}
 

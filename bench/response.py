@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 _SAMPLE = 400
+_ERROR = 2000  # of an error's body are kept, to find its code
+_CODE = re.compile(rb"<Code>(\w{1,64})</Code>")
 
 
 class ResponseError(Exception):
@@ -16,7 +19,7 @@ class Response:
 
     After feed() returned True: `status`, `size` (bytes of the body), `closes` (the server ends the
     connection), `start` (the first bytes, for error messages). `digest` (hashlib style) sees the
-    body if one was given to begin().
+    body if one was given to begin(). error() names an unexpected answer.
     """
 
     def __init__(self) -> None:
@@ -28,6 +31,7 @@ class Response:
         self.size = 0
         self.closes = False
         self.start = b""
+        self._error = b""
         self._bodiless = bodiless
         self._digest = digest
         self._pending = b""
@@ -42,6 +46,11 @@ class Response:
         if self._chunked:
             return self._chunks(data)
         return self._body(data)
+
+    def error(self) -> str:
+        """Return the status and, where the body is an S3 error document, its code."""
+        found = _CODE.search(self._error)
+        return f"{self.status} {found[1].decode()}" if found else str(self.status)
 
     def _head(self, data: bytes) -> bool:
         if self._pending:
@@ -78,6 +87,8 @@ class Response:
         if self._left < 0:
             raise ResponseError("more bytes than the length said")
         self.size += len(data)
+        if self.status >= 300 and len(self._error) < _ERROR:
+            self._error += data[:_ERROR]
         if self._digest is not None:
             self._digest.update(data)
         return self._left == 0

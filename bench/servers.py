@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from bench.run import BenchError
+from bench.errors import BenchError
+from bench.signing import Account
 
 ACCESS_KEY = "benchaccesskey00001"  # rclone refuses short ones
 SECRET_KEY = "benchsecretkey0000000000000000000000001"
+ACCOUNT = Account(ACCESS_KEY, SECRET_KEY)
 _START_S = 60.0
 _STOP_S = 30.0
 
@@ -66,12 +68,12 @@ def print_result(measure: Callable[[], object]) -> None:
 
 
 @contextmanager
-def running(name: str, template: str, directory: Path) -> Iterator[Server]:
+def running(name: str, template: str, directory: Path, port: int = 0) -> Iterator[Server]:
     """Start a server, wait until it answers, stop it at the end.
 
     Its output goes to `name`.log in the directory. Raises ServerError with the log's end.
     """
-    port = _free_port()
+    port = port or free_port()
     data = directory / name
     data.mkdir(exist_ok=True)  # it may be started again
     command = template.format(dir=data, port=port, access=ACCESS_KEY, secret=SECRET_KEY)
@@ -96,7 +98,8 @@ def running(name: str, template: str, directory: Path) -> Iterator[Server]:
             _stop(process)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

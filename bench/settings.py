@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
+from bench.endpoint import Endpoint, parse_endpoint
+from bench.signing import Account
 from bench.workload import OPS, Workload
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
@@ -17,17 +18,16 @@ _MOST_OBJECTS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One run against one endpoint. Times in seconds."""
+    """One load on one endpoint. Times in seconds; `rate` is requests per second, 0: closed loop."""
 
-    host: str
-    port: int
-    access_key: str
-    secret_key: str
-    region: str
+    endpoint: Endpoint
+    accounts: tuple[Account, ...]
     processes: int
     duration_s: float
     warmup_s: float
     workload: Workload
+    rate: float = 0.0
+    poisson: bool = True
 
 
 def parse_size(text: str) -> int:
@@ -38,16 +38,34 @@ def parse_size(text: str) -> int:
     return int(found[1]) * _UNITS[found[2].upper()]
 
 
+def default_objects(size: int, connections: int) -> int:
+    """Return how many keys a load has where nobody says: one for each connection at least."""
+    return max(min(_STORED // size, _MOST_OBJECTS), connections)
+
+
+def check(size: int, processes: int, connections: int) -> None:
+    """Raise ValueError for what cannot be run."""
+    if not 1 <= processes <= connections or size < 1:
+        raise ValueError("at least one byte, one process, and one connection for each process")
+
+
 def add_load_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that describe a load, whatever it runs against."""
     parser.add_argument("--size", default="4KiB", type=parse_size, help="of an object")
     parser.add_argument("--op", default="put", choices=OPS)
     parser.add_argument("--connections", default=200, type=int, help="of all processes together")
-    parser.add_argument("--processes", default=2, type=int)
+    add_run_arguments(parser)
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that loads of any size and number of connections share."""
+    parser.add_argument("--processes", default=2, type=int, help="that send the load (default 2)")
     parser.add_argument("--duration", default=10.0, type=float, help="seconds measured")
     parser.add_argument("--warmup", default=2.0, type=float, help="seconds before")
     parser.add_argument("--objects", type=int, help="number of keys")
-    parser.add_argument("--payload", default="signed", choices=("signed", "unsigned"))
+    parser.add_argument(
+        "--payload", default="signed", choices=("signed", "unsigned"), help="SHA-256 of bodies"
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -64,30 +82,26 @@ def parser() -> argparse.ArgumentParser:
 
 def settings(arguments: argparse.Namespace) -> Settings:
     """Return the run that the arguments describe. Raises ValueError for what cannot be run."""
-    url = urlsplit(arguments.endpoint)
-    if url.scheme != "http" or not url.hostname:
-        raise ValueError("the endpoint is http://host:port (TLS would measure the client)")
-    if not 1 <= arguments.processes <= arguments.connections or arguments.size < 1:
-        raise ValueError("at least one byte, one process, and one connection for each process")
-    fitting = min(_STORED // arguments.size, _MOST_OBJECTS)
-    objects = max(arguments.objects or fitting, arguments.connections)
+    check(arguments.size, arguments.processes, arguments.connections)
+    objects = arguments.objects or default_objects(arguments.size, arguments.connections)
     workload = Workload(
-        arguments.op,
-        arguments.bucket,
-        arguments.size,
-        objects,
-        arguments.connections,
-        arguments.payload == "signed",
+        op=arguments.op,
+        size=arguments.size,
+        objects=max(objects, arguments.connections),
+        connections=arguments.connections,
+        buckets=(arguments.bucket,),
+        sign_payload=arguments.payload == "signed",
     )
     return Settings(
-        host=url.hostname,
-        port=url.port or 80,
-        access_key=arguments.access_key,
-        secret_key=arguments.secret_key,
-        region=arguments.region,
+        endpoint=parse_endpoint(arguments.endpoint, arguments.region),
+        accounts=(Account(arguments.access_key, arguments.secret_key),),
         processes=arguments.processes,
         duration_s=arguments.duration,
-        # A key can be deleted once only: none may be spent on warming up.
-        warmup_s=0.0 if arguments.op == "delete" else arguments.warmup,
+        warmup_s=warmup_s(arguments.op, arguments.warmup),
         workload=workload,
     )
+
+
+def warmup_s(op: str, asked_s: float) -> float:
+    """Return the warm-up; a key can be deleted once only, so none may be spent on it."""
+    return 0.0 if op == "delete" else asked_s

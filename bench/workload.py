@@ -1,140 +1,184 @@
-"""Which requests a connection sends: rendered and signed as bytes before anything is timed."""
+"""Which requests a connection sends, and in which order: the same for the same seed.
+
+A plan is an endless iterator that renders and signs each request when it is due.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, count, repeat
 from random import Random
+from typing import Any, Literal
 
-from bench.signing import EMPTY_SHA256, UNSIGNED, Signer
+import msgspec
+
+from bench.signing import EMPTY_SHA256, UNSIGNED, Signer, Template
 
 OPS = ("put", "get", "head", "delete", "list", "mixed")
-_UNIQUE = 32  # leading bytes of a body that are the key's own; the rest is shared by all
+Verify = Literal["sample", "all", "none"]
+SMALL = 1 << 16  # bodies up to this size leave in one write, with their head
+_OWN = 32  # last bytes of a body that are the key's own; the rest is shared by all
+_VERIFY_EVERY = 64
 # Of 20 requests, in shares as MinIO's warp mixes them: 45 % GET, 30 % HEAD, 15 % PUT, 10 % DELETE.
 # A DELETE takes the key of the PUT before it.
 _MIX = "get head get put get head get delete head get get put head get delete get head get put head"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request. `head` holds the headers and the first bytes of the body, `body` the rest."""
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """One request. `head` holds the headers and a small body, `body` the pieces of a large one."""
 
     kind: str
     head: bytes
-    body: memoryview | None
     status: int
-    size: int  # bytes of object data that it carries or asks for
-    md5: bytes | None = None
+    size: int = 0  # bytes of object data that it carries or asks for
+    body: tuple[memoryview, ...] = ()
+    md5: bytes | None = None  # of the body that must come back, where it is to be verified
 
 
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """What is done to which bucket: `objects` keys of `size` bytes, shared by `connections`."""
+class Workload(msgspec.Struct, frozen=True):
+    """What is done to which buckets: `objects` keys of `size` bytes, shared by `connections`."""
 
     op: str
-    bucket: str
     size: int
     objects: int
     connections: int
-    sign_payload: bool
+    buckets: tuple[str, ...] = ("bench-load",)
+    prefix: str = "object-"
+    sign_payload: bool = True
+    verify: Verify = "sample"
+    seed: int = 0
 
 
-def shared_body(size: int) -> memoryview:
-    """Return incompressible bytes, the same in every process."""
-    return memoryview(Random(20260101).randbytes(size))
+class Bodies:
+    """Incompressible bodies of one size, the same in every process; each key's end is its own.
+
+    As only the end differs, a body's digest costs no more than its last bytes.
+    """
+
+    def __init__(self, size: int, seed: int) -> None:
+        self._own = min(_OWN, size)
+        self.shared = memoryview(Random(seed).randbytes(size - self._own))
+        self._sha256 = hashlib.sha256(self.shared)
+        self._md5 = hashlib.md5(self.shared, usedforsecurity=False)
+
+    def end(self, name: bytes) -> bytes:
+        """Return the last bytes of this key's body."""
+        return hashlib.sha256(name).digest()[: self._own]
+
+    def sha256(self, name: bytes) -> bytes:
+        """Return the body's SHA-256 as x-amz-content-sha256 has it."""
+        return bytes(self._with_end(self._sha256, name).hexdigest(), "ascii")
+
+    def md5(self, name: bytes) -> bytes:
+        """Return the body's MD5."""
+        found: bytes = self._with_end(self._md5, name).digest()
+        return found
+
+    def _with_end(self, shared: Any, name: bytes) -> Any:
+        whole = shared.copy()
+        whole.update(self.end(name))
+        return whole
 
 
 class Renderer:
-    """Renders the requests of one workload with one signer."""
+    """Renders the requests of one workload. Bucket n is used by account n modulo their number."""
 
-    def __init__(self, workload: Workload, signer: Signer, body: memoryview) -> None:
-        self._workload = workload
-        self._signer = signer
-        self._body = body
+    def __init__(self, workload: Workload, signers: list[Signer], bodies: Bodies) -> None:
+        self.workload = workload
+        self._bodies = bodies
+        self._prefix = workload.prefix.encode()
+        self._buckets = [f"/{name}".encode() for name in workload.buckets]
+        self._sha256 = EMPTY_SHA256 if workload.sign_payload else UNSIGNED
+        verbs = ("PUT", "GET", "HEAD", "DELETE")
+        size = {"PUT": workload.size}
+        accounts = [
+            {verb: Template(one, verb, size=size.get(verb)) for verb in verbs} for one in signers
+        ]
+        listings = [Template(one, "GET", "list-type=2&max-keys=1000") for one in signers]
+        turns = [at % len(signers) for at in range(len(self._buckets))]
+        self._templates = [accounts[turn] for turn in turns]
+        self._listings = [listings[turn] for turn in turns]
 
-    def put(self, name: str) -> Request:
-        unique = self._unique(name)
-        sha256 = UNSIGNED
-        if self._workload.sign_payload:
-            sha256 = self._digest("sha256", unique).hex()
-        size = self._workload.size
-        head = self._signer.render("PUT", self._path(name), sha256=sha256, size=size)
-        return Request("put", head + unique, self._body[len(unique) :], 200, size)
+    def name(self, number: int) -> bytes:
+        """Return the key of an object; its bucket is `number` modulo their number."""
+        return b"%b%08d" % (self._prefix, number)
 
-    def get(self, name: str) -> Request:
-        md5 = self._digest("md5", self._unique(name))
-        return self._plain("get", "GET", name, 200, size=self._workload.size, md5=md5)
+    def put(self, number: int, name: bytes = b"") -> Request:
+        name = name or self.name(number)
+        bodies, workload = self._bodies, self.workload
+        sha256 = bodies.sha256(name) if workload.sign_payload else UNSIGNED
+        head = self._render("PUT", number, name, sha256)
+        end = bodies.end(name)
+        if workload.size <= SMALL:
+            return Request("put", b"".join((head, bodies.shared, end)), 200, workload.size)
+        return Request("put", head, 200, workload.size, (bodies.shared, memoryview(end)))
 
-    def head(self, name: str) -> Request:
-        return self._plain("head", "HEAD", name, 200)
+    def get(self, number: int, *, verify: bool = True) -> Request:
+        name = self.name(number)
+        head = self._render("GET", number, name, self._sha256)
+        md5 = self._bodies.md5(name) if verify else None
+        return Request("get", head, 200, self.workload.size, (), md5)
 
-    def delete(self, name: str) -> Request:
-        return self._plain("delete", "DELETE", name, 204)
+    def head(self, number: int) -> Request:
+        return Request("head", self._render("HEAD", number, self.name(number), self._sha256), 200)
 
-    def listing(self) -> Request:
-        query = "list-type=2&max-keys=1000"
-        head = self._signer.render("GET", f"/{self._workload.bucket}", query)
-        return Request("list", head, None, 200, 0)
+    def delete(self, number: int, name: bytes = b"") -> Request:
+        name = name or self.name(number)
+        return Request("delete", self._render("DELETE", number, name, self._sha256), 204)
 
-    def plan(self, connection: int) -> list[Request]:
-        """Return the requests of one connection, to be repeated except for op "delete"."""
-        names = stored_names(self._workload)[connection :: self._workload.connections]
-        if self._workload.op == "list":
-            return [self.listing()]
-        if self._workload.op == "mixed":
-            return self._mixed(connection, names)
-        return [getattr(self, self._workload.op)(name) for name in names]
+    def listing(self, number: int) -> Request:
+        at = number % len(self._buckets)
+        return Request("list", self._listings[at].render(self._buckets[at]), 200)
 
-    def _mixed(self, connection: int, names: list[str]) -> list[Request]:
-        requests = []
-        written = ""
-        for position, name in enumerate(names):
-            kind = _MIX.split()[position % 20]
-            if kind == "put":
-                written = f"written-{connection}-{position}"
-            target = written if kind in {"put", "delete"} else name
-            requests.append(getattr(self, kind)(target))
-        return requests
+    def plan(self, connection: int) -> Iterator[Request]:
+        """Return the requests of one connection: endless, but each key is deleted only once."""
+        workload = self.workload
+        numbers = list(range(connection, workload.objects, workload.connections))
+        Random(f"{workload.seed} {connection}").shuffle(numbers)
+        rounds: Iterable[list[int]] = [numbers] if workload.op == "delete" else repeat(numbers)
+        if workload.op == "mixed":
+            return self._mixed(connection, rounds)
+        if workload.op == "get":
+            return self._gets(chain.from_iterable(rounds))
+        make: dict[str, Callable[[int], Request]] = {
+            "put": self.put,
+            "head": self.head,
+            "delete": self.delete,
+            "list": self.listing,
+        }
+        return map(make[workload.op], chain.from_iterable(rounds))
 
-    def _plain(
-        self,
-        kind: str,
-        method: str,
-        name: str,
-        status: int,
-        *,
-        size: int = 0,
-        md5: bytes | None = None,
-    ) -> Request:
-        sha256 = EMPTY_SHA256 if self._workload.sign_payload else UNSIGNED
-        head = self._signer.render(method, self._path(name), sha256=sha256)
-        return Request(kind, head, None, status, size, md5)
+    def fill(self, numbers: range) -> Iterator[Request]:
+        """Return the uploads of these objects, each once."""
+        return map(self.put, numbers)
 
-    def _path(self, name: str) -> str:
-        return f"/{self._workload.bucket}/{name}"
+    def _gets(self, numbers: Iterator[int]) -> Iterator[Request]:
+        for nth, number in enumerate(numbers):
+            yield self.get(number, verify=self._is_verified(nth))
 
-    def _unique(self, name: str) -> bytes:
-        return hashlib.sha256(name.encode()).digest()[: min(_UNIQUE, self._workload.size)]
+    def _mixed(self, connection: int, rounds: Iterable[list[int]]) -> Iterator[Request]:
+        written, written_at, gets = b"", 0, count()
+        kinds = _MIX.split()
+        for numbers in rounds:
+            for position, number in enumerate(numbers):
+                kind = kinds[position % 20]
+                if kind == "put":
+                    written, written_at = b"written-%d-%d" % (connection, position), number
+                    yield self.put(number, written)
+                elif kind == "delete":
+                    yield self.delete(written_at, written)
+                elif kind == "head":
+                    yield self.head(number)
+                else:
+                    yield self.get(number, verify=self._is_verified(next(gets)))
 
-    def _digest(self, algorithm: str, unique: bytes) -> bytes:
-        digest = hashlib.new(algorithm, unique)
-        digest.update(self._body[len(unique) :])
-        return digest.digest()
+    def _is_verified(self, nth: int) -> bool:
+        """Verify the first GET of a connection and, of small objects, a sample of the others."""
+        if self.workload.verify != "sample":
+            return self.workload.verify == "all"
+        return nth == 0 or (self.workload.size <= SMALL and nth % _VERIFY_EVERY == 0)
 
-
-def stored_names(workload: Workload) -> list[str]:
-    """Return the keys that put writes, and that the other operations expect to be there."""
-    return [f"object-{number:08d}" for number in range(workload.objects)]
-
-
-def extra_names(workload: Workload) -> list[str]:
-    """Return the other keys that the run may leave behind."""
-    if workload.op != "mixed":
-        return []
-    kinds = _MIX.split()
-    return [
-        f"written-{connection}-{position}"
-        for connection in range(workload.connections)
-        for position in range(len(range(connection, workload.objects, workload.connections)))
-        if kinds[position % 20] == "put"
-    ]
+    def _render(self, verb: str, number: int, name: bytes, sha256: bytes) -> bytes:
+        at = number % len(self._buckets)
+        return self._templates[at][verb].render(b"%b/%b" % (self._buckets[at], name), sha256)

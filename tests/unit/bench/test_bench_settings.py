@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bench.compare import ratios
-from bench.run import BenchError
+from bench.endpoint import parse_endpoint
+from bench.errors import BenchError
 from bench.settings import parse_size, parser, settings
 
 
@@ -24,12 +25,17 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [["--endpoint", "https://h"], ["--processes", "3", "--connections", "2"], ["--size", "0"]],
-    ids=["https", "more processes than connections", "empty objects"],
+    [
+        ["--endpoint", "ftp://h"],
+        ["--endpoint", "http://user:word@h"],
+        ["--processes", "3", "--connections", "2"],
+        ["--size", "0"],
+    ],
+    ids=["not http", "a user", "more processes than connections", "empty objects"],
 )
 def test_a_run_that_means_nothing_is_refused(options: list[str]) -> None:
     arguments = parser().parse_args(["--access-key", "a", "--secret-key", "b", *options])
-    with pytest.raises(ValueError, match=r"the endpoint is|at least"):
+    with pytest.raises(ValueError, match=r"an endpoint|at least"):
         settings(arguments)
 
 
@@ -53,3 +59,17 @@ def test_ratios_are_taken_pair_by_pair() -> None:
 def test_there_is_no_ratio_to_nothing() -> None:
     with pytest.raises(BenchError, match="nothing"):
         ratios([{"A": {"x": 1.0}, "B": {"x": 0.0}}], "x")
+
+
+def test_the_host_header_leaves_out_the_port_that_goes_without_saying() -> None:
+    names = [
+        parse_endpoint(url).name
+        for url in (
+            "http://h:9000",
+            "http://h",
+            "https://h:443",
+            "https://h:80",
+            "http://[::1]:90/",
+        )
+    ]
+    assert ["h:9000", "h", "h", "h:80", "[::1]:90"] == names
