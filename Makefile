@@ -30,9 +30,8 @@ check: $(VENV)/test-installed ## formatting, lint, types, layers
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/test-installed ## compare with another server; see bench/README.md
-	@$(BIN)/python -m bench.compare --op put --size 4KiB
-	@$(BIN)/python -m bench.compare --op get --size 4KiB
+bench: $(VENV)/test-installed ## fail if slower, beside rclone, than bench/bounds.toml allows
+	@$(BIN)/python -m bench.regression
 
 deb rpm: $(VENV)/installed ## a package for Debian 12, or an RPM, in dist/
 	$(BIN)/python $(PIP) --constraint constraints.txt --editable ".[package]"

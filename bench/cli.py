@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 
-from bench import cli_run
+from bench import cli_run, cli_scan
 from bench.ceiling import ceiling
 from bench.comparison import compare, table
 from bench.credentials import find
@@ -67,6 +68,10 @@ def parser() -> argparse.ArgumentParser:
         return one
 
     cli_run.add_arguments(command("run", cli_run.run, "measure an endpoint"))
+    scans = command(
+        "scan", cli_scan.run, "a file read in place: seconds by source, and ratios to a local disk"
+    )
+    cli_scan.add_arguments(scans)
     one = command("report", report, "plots (PNG) and a page (HTML) of a result")
     one.add_argument("result", type=Path)
     one.add_argument("--plots", type=Path, metavar="DIRECTORY", help="default: beside the result")
@@ -91,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Run a command; status 1 and one line where there is no figure, 130 where it was stopped."""
     given = parser().parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # buckets are removed then, too
     try:
         given.function(given)
     except (BenchError, ServerError, ValueError, OSError) as error:

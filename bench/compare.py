@@ -35,25 +35,24 @@ def ratios(pairs: list[dict[str, dict[str, Any]]], figure: str) -> dict[str, flo
 
 
 def compare(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return all runs and the ratios of their main figure (operations, or bytes if large)."""
-    pairs: list[dict[str, dict[str, Any]]] = []
+    """Start both servers; return all runs and the ratios of their main figure."""
     with (
         tempfile.TemporaryDirectory(dir=arguments.dir, prefix="bench-") as name,
         running("a", arguments.a, Path(name)) as a,
         running("b", arguments.b, Path(name)) as b,
     ):
-        for pair in range(arguments.pairs):
-            done = {label: _one(server, arguments) for label, server in (("A", a), ("B", b))}
-            pairs.append(done)
-            print(f"pair {pair + 1}: {_line(done)}", file=sys.stderr, flush=True)
+        return {"a": arguments.a, "b": arguments.b, **in_turn(a, b, arguments)}
+
+
+def in_turn(a: Server, b: Server, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return all runs and the ratios of their main figure (operations, or bytes if large)."""
+    pairs: list[dict[str, dict[str, Any]]] = []
+    for pair in range(arguments.pairs):
+        done = {label: _one(server, arguments) for label, server in (("A", a), ("B", b))}
+        pairs.append(done)
+        print(f"pair {pair + 1}: {_line(done)}", file=sys.stderr, flush=True)
     figure = figure_of(arguments.op, arguments.size)
-    return {
-        "a": arguments.a,
-        "b": arguments.b,
-        "figure": figure,
-        "ratio": ratios(pairs, figure),
-        "pairs": pairs,
-    }
+    return {"figure": figure, "ratio": ratios(pairs, figure), "pairs": pairs}
 
 
 def _one(server: Server, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from bench.signing import EMPTY_SHA256, Account, Signer
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _TIMEOUT_S = 120
 
+Body = bytes | memoryview
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -78,7 +80,7 @@ class Api:
     def close(self) -> None:
         self._connection.close()
 
-    def call(self, method: str, path: str, query: str = "", body: bytes = b"") -> tuple[int, bytes]:
+    def call(self, method: str, path: str, query: str = "", body: Body = b"") -> tuple[int, bytes]:
         """Return status and body of the answer. Raises OSError."""
         sha256 = hashlib.sha256(body).hexdigest().encode() if body else EMPTY_SHA256
         md5 = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
@@ -100,7 +102,7 @@ class Api:
         except http.client.HTTPException as error:
             raise ConnectionError(f"{method} {path}: {error!r}") from error
 
-    def request(self, method: str, path: str, query: str = "", body: bytes = b"") -> bytes:
+    def request(self, method: str, path: str, query: str = "", body: Body = b"") -> bytes:
         """Return the body of a good answer; BenchError for any other."""
         status, content = self.call(method, path, query, body)
         if status >= 300:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from statistics import median
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -103,4 +104,23 @@ def readable(size: int) -> str:
     for name, unit in (("GB", 10**9), ("MB", 10**6), ("MiB", 1 << 20), ("KiB", 1 << 10)):
         if size >= unit and size % unit == 0:
             return f"{size // unit} {name}"
-    return f"{size} B"
+    return f"{size / 10**6:,.0f} MB" if size >= 10**6 else f"{size} B"
+
+
+def scan_figure(result: dict[str, Any]) -> Figure:
+    """Return the figure of a scan: wall clock relative to the local disk, as site B drew it."""
+    drawing = Figure(figsize=(8, 4), layout="constrained")
+    FigureCanvasAgg(drawing)
+    axes = drawing.subplots()
+    ratios = {"local": dict.fromkeys(("min", "median", "max"), 1.0), **result["ratio_to_local"]}
+    middle = [one["median"] for one in ratios.values()]
+    spread = (
+        [one["median"] - one["min"] for one in ratios.values()],
+        [one["max"] - one["median"] for one in ratios.values()],
+    )
+    bars = axes.barh(list(ratios), middle, xerr=spread, capsize=3)
+    axes.bar_label(bars, [f"{one:.2f}" for one in middle], label_type="center", color="white")
+    axes.invert_yaxis()
+    axes.set_xlabel("wall clock time relative to the local disk (shorter is better)")
+    axes.set_title(f"scan of a file of {readable(result['size'])}", fontsize="medium")
+    return drawing
