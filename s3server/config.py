@@ -92,6 +92,19 @@ class ServerConfig(Section):
         return self.workers or len(os.sched_getaffinity(0))
 
 
+class TlsConfig(Section):
+    """The server's own TLS; plain HTTP without a certificate. SIGHUP reads the files anew."""
+
+    certificate: Path | None = Field(None, description="file of the certificate and its chain, PEM")
+    key: Path | None = Field(None, description="file of its private key, PEM without password")
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together")
+        return self
+
+
 class StorageConfig(Section):
     """Where the metadata lie, and how bytes are stored."""
 
@@ -220,6 +233,7 @@ class Config(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid")
 
     server: ServerConfig = Field(default_factory=lambda: ServerConfig.model_validate({}))
+    tls: TlsConfig = Field(default_factory=lambda: TlsConfig.model_validate({}))
     storage: StorageConfig
     jobs: JobsConfig = Field(default_factory=lambda: JobsConfig.model_validate({}))
     root: RootConfig
@@ -241,6 +255,11 @@ class Config(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take what `load` merged and nothing else."""
         return (init_settings,)
+
+    @property
+    def scheme(self) -> str:
+        """What the server itself speaks."""
+        return "http" if self.tls.certificate is None else "https"
 
     @model_validator(mode="after")
     def _fits_together(self) -> Config:

@@ -30,6 +30,7 @@ from s3server.config import (
     RootConfig,
     ServerConfig,
     StorageConfig,
+    TlsConfig,
     shard_count,
 )
 
@@ -41,6 +42,8 @@ PATHS = (
     "access_key_file",
     "secret_key_file",
     "path",
+    "certificate",
+    "key",
 )
 
 Layer = dict[str, Any]
@@ -95,7 +98,7 @@ def _read_toml(file: Path) -> Layer:
 def _anchored(layer: Layer, base: Path) -> Layer:
     """Make the paths of a layer absolute, in place."""
     osds = layer.get("osds")
-    tables: list[Any] = [layer.get("storage"), layer.get("root")]
+    tables: list[Any] = [layer.get("storage"), layer.get("root"), layer.get("tls")]
     tables += osds if isinstance(osds, list) else []
     for table in tables:
         for key in PATHS if isinstance(table, dict) else ():
@@ -212,6 +215,7 @@ def _model_at(section: str) -> type[BaseModel]:
     first = section.partition(".")[0]
     sections: dict[str, type[BaseModel]] = {
         "server": ServerConfig,
+        "tls": TlsConfig,
         "jobs": JobsConfig,
         "storage": StorageConfig,
         "root": RootConfig,

@@ -90,4 +90,4 @@ def _root_access(file: Path) -> Access:
     loaded = load(file)
     running = state.read(loaded.storage.meta_dir).get("url")
     external = loaded.server.external_urls[0] if loaded.server.external_urls else None
-    return access_of(loaded, external or running or f"http://{loaded.server.listen}")
+    return access_of(loaded, external or running or f"{loaded.scheme}://{loaded.server.listen}")

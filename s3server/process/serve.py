@@ -10,7 +10,7 @@ from collections.abc import Callable
 from s3server.config import Config
 from s3server.maintenance import initialise
 from s3server.meta.owner import act_as_owner
-from s3server.process import listen, state, systemd
+from s3server.process import listen, state, systemd, tls
 from s3server.process.supervisor import Supervisor
 
 
@@ -44,9 +44,15 @@ async def _serve(
     lock: int,
     on_ready: Callable[[str], None],
 ) -> int:
-    await initialise(config)
-    url = listen.url(listeners[0])
+    await _prepare(config)
+    url = listen.url(listeners[0], config.scheme)
     supervisor = Supervisor(
-        load, listeners, lock=lock, prepare=initialise, on_ready=lambda: on_ready(url)
+        load, listeners, lock=lock, prepare=_prepare, on_ready=lambda: on_ready(url)
     )
     return await supervisor.run()
+
+
+async def _prepare(config: Config) -> None:
+    """Refuse settings that no worker could start with; make what they ask for."""
+    tls.context(config.tls)
+    await initialise(config)

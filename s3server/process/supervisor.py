@@ -76,7 +76,7 @@ class Supervisor:
                 return 0 if self._stop.is_set() else 1
             await self._spawn("jobs")
             self._on_ready()
-            url = listen.url(self._listeners[0])
+            url = self._url()
             systemd.notify(f"READY=1\nSTATUS={url} with {len(workers)} workers")
             log.info("ready", url=url, workers=len(workers))
             self._task(self._watch_beats())
@@ -221,11 +221,14 @@ class Supervisor:
             task.cancel()
         state.remove(self._config.storage.meta_dir)
 
+    def _url(self) -> str:
+        return listen.url(self._listeners[0], self._config.scheme)
+
     def _write_state(self) -> None:
         workers = {child.slot: child.pid for child in self._active("worker") if child.pid}
         jobs = next((child.pid for child in self._active("jobs") if child.pid), None)
-        url = listen.url(self._listeners[0])
+        meta_dir = self._config.storage.meta_dir
         try:
-            state.write(self._config.storage.meta_dir, url=url, workers=workers, jobs=jobs)
+            state.write(meta_dir, url=self._url(), workers=workers, jobs=jobs)
         except OSError as error:  # a full disk: it tells people what runs, nothing depends on it
             log.warning("state file not written", error=str(error))

@@ -19,6 +19,7 @@ import structlog
 import uvicorn
 
 from s3server.config import Config
+from s3server.process import tls
 from s3server.process.protocol import S3Protocol, silence_uvicorn
 from s3server.process.shares import ABSENT, Shares
 
@@ -79,6 +80,7 @@ class WorkerServer(uvicorn.Server):
         )
         super().__init__(settings)
         self.application = application
+        self._tls = tls.context(config.tls)
         self._status = status
         self._shares, self._slot = shares or Shares.create(), slot
         self._listeners: list[socket.socket] = []
@@ -124,7 +126,14 @@ class WorkerServer(uvicorn.Server):
             return
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        task = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
+        task = loop.create_task(
+            loop.connect_accepted_socket(
+                self._protocol,
+                connection,
+                ssl=self._tls,
+                ssl_handshake_timeout=tls.HANDSHAKE_S if self._tls else None,
+            )
+        )
         self._opening.add(task)
         task.add_done_callback(self._opened)
 
