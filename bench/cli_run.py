@@ -28,11 +28,13 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def numbers(text: str) -> tuple[int, ...]:
+    """Return 5, 50 for "5,50". Raises ValueError."""
     return tuple(int(part) for part in text.split(","))
 
 
-def _ops(text: str) -> tuple[str, ...]:
+def operations(text: str) -> tuple[str, ...]:
+    """Return put, get for "put,get". Raises ValueError for what is none."""
     found = tuple(text.split(","))
     if unknown := set(found) - set(OPS):
         raise ValueError(f"no operations: {sorted(unknown)}")
@@ -58,9 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of a run."""
     add_endpoint_arguments(parser)
     parser.add_argument("--preset", choices=PRESETS, help="4 KiB or 100 MB, as site B did")
-    parser.add_argument("--op", type=_ops, default=("put", "get"), help=f"of {','.join(OPS)}")
+    parser.add_argument("--op", type=operations, default=("put", "get"), help=f"of {','.join(OPS)}")
     parser.add_argument("--size", type=parse_size, help="of an object (default 4KiB)")
-    parser.add_argument("--connections", type=_numbers, help="simultaneous requests: 5,50,100")
+    parser.add_argument("--connections", type=numbers, help="simultaneous requests: 5,50,100")
     parser.add_argument("--buckets", type=int, help="default 1")
     parser.add_argument(
         "--location", default="", help="LocationConstraint, as region:pool chooses the redundancy"

@@ -151,9 +151,12 @@ async def drive(
     Raises TimeoutError where an answer is not complete two minutes after that, ConnectionError
     where no connection can be made for most of a minute.
     """
-    async with asyncio.TaskGroup() as group:
-        for plan in plans:
-            group.create_task(_keep(Connection(plan, tally, pace), host, port, tally, tls))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for plan in plans:
+                group.create_task(_keep(Connection(plan, tally, pace), host, port, tally, tls))
+    except ExceptionGroup as several:  # of one kind each: the first one tells
+        raise several.exceptions[0] from several
     if pace is not None:
         tally.unsent += pace.unsent()
 

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from time import perf_counter_ns
 
+import pytest
+
+from bench import client
 from bench.client import drive
 from bench.constant import Constant
 from bench.pace import Pace, due_times
@@ -96,6 +99,14 @@ async def test_a_server_that_is_not_there_is_counted_too() -> None:
     tally = Tally(now, now + 200_000_000)
     await drive("127.0.0.1", 1, [iter([renderer("get", 10).get(0)])], tally)
     assert {"connect ECONNREFUSED"} == set(tally.errors)
+
+
+async def test_a_server_that_stays_away_ends_the_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_ATTEMPTS", 2)
+    now = perf_counter_ns()
+    plans = [iter([renderer("get", 10).get(0)]) for _ in range(2)]
+    with pytest.raises(ConnectionError, match="no connection to"):
+        await drive("127.0.0.1", 1, plans, Tally(now, now + HOUR_NS))
 
 
 async def test_an_open_loop_charges_a_stalled_server_for_all_who_would_have_waited() -> None:

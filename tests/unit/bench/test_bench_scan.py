@@ -13,6 +13,7 @@ from bench.cli import main
 from bench.errors import BenchError
 from bench.sources import Local, parts
 
+UPROOT = str(Path(__file__).parents[3] / ".venv-clients/bin/python")
 RANGES = [(10, 3), (20, 2)]
 MULTIPART = (
     b"\r\n--x\r\nContent-Type: a/b\r\nContent-Range: bytes 10-12/99\r\n\r\n--x"
@@ -53,19 +54,33 @@ def test_parts_that_were_not_asked_for_are_refused(ranges: list[tuple[int, int]]
         parts(MULTIPART, b"x", ranges)
 
 
+OURS = ["http", "http, many ranges", "https", "https, many ranges"]
+
+
 @pytest.mark.skipif(not shutil.which("nginx", path="/usr/sbin:/usr/bin"), reason="needs nginx")
+@pytest.mark.parametrize(
+    ("reader", "sources"),
+    [([], OURS), pytest.param(["--uproot", UPROOT], ["http", "https"], marks=pytest.mark.slow)],
+    ids=["our reader", "uproot"],
+)
 def test_all_sources_are_timed_against_the_local_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    reader: list[str],
+    sources: list[str],
 ) -> None:
+    if reader and not Path(UPROOT).exists():
+        pytest.skip("the virtual environment of clients is not there")
     out, figure = tmp_path / "scan.json", tmp_path / "scan.png"
     options = ["--ours", "--size", "3MB", "--rounds", "1", "--dir", str(tmp_path)]
     options += ["--out", str(out), "--plot", str(figure)]
-    monkeypatch.setattr("sys.argv", ["s3bench", "scan", *options])
+    monkeypatch.setattr("sys.argv", ["s3bench", "scan", *options, *reader])
     main()
     ratios = json.loads(capsys.readouterr().out)
-    assert ["http", "http, many ranges", "https", "https, many ranges"] == list(ratios)
+    assert sources == list(ratios)
     assert min(one["median"] for one in ratios.values()) > 0
-    assert [1] * 5 == [
+    assert [1] * (1 + len(sources)) == [
         len(one["seconds"]) for one in json.loads(out.read_text())["sources"].values()
     ]
     assert figure.read_bytes().startswith(b"\x89PNG")

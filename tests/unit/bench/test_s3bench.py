@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import matplotlib as mpl
 import pytest
 
 from bench.result import load
@@ -31,6 +32,7 @@ class Site:
     def command(self, *arguments: str) -> tuple[list[str], dict[str, Any]]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         environment = {**kept, "HOME": str(self.home), "AWS_ENDPOINT_URL": self.server.endpoint}
+        environment["MPLCONFIGDIR"] = mpl.get_cachedir()  # else it lists all fonts once more
         return [sys.executable, "-m", "bench", *arguments], {"env": environment, "cwd": ROOT}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
