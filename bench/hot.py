@@ -28,7 +28,8 @@ import uvloop
 from bench.servers import ACCESS_KEY, SECRET_KEY, print_result
 from bench.signing import UNSIGNED, Signer, signer
 from s3server.admin import quickstart
-from s3server.app import build, initialise
+from s3server.app import build
+from s3server.maintenance import initialise
 from s3server.process.protocol import S3Protocol
 from s3server.process.worker import WorkerServer
 
