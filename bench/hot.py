@@ -69,7 +69,7 @@ class Client:
 
     def __init__(self, server: WorkerServer) -> None:
         self.sink = Sink()
-        self.protocol = S3Protocol(server.config, server.server_state, {})
+        self.protocol = S3Protocol(server.config, server.server_state, server.application.at_once)
         self.protocol.connection_made(self.sink)  # type: ignore[arg-type]
 
     async def ask(self, request: bytes) -> None:

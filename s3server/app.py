@@ -31,7 +31,7 @@ from s3server.health import health_application
 from s3server.identities import Identities
 from s3server.meta.lmdb import LmdbStore
 from s3server.metadata import open_metadata
-from s3server.model import Principal
+from s3server.model import HttpRequest, Principal
 from s3server.operation import load_handlers
 from s3server.parts import (
     cancel,
@@ -42,6 +42,7 @@ from s3server.parts import (
     open_watch,
     repeat,
 )
+from s3server.plain_reads import PlainReads
 from s3server.publishing import make_buckets, make_notifications, make_topics, open_box
 from s3server.server import Edge, Server
 from s3server.wire.proxies import TrustedProxies
@@ -59,6 +60,7 @@ class Application:
         self.failed = asyncio.Event()
         self._config, self._slot = config, slot
         self._server: Server | None = None
+        self._plain_reads: PlainReads | None = None
         self._health = health_application(self._reasons, self._details)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -84,12 +86,22 @@ class Application:
         services, credentials = await _services(
             self._config, self._meta, self._watch.cluster, blobs, ids
         )
+        edge = _edge(self._config, await cluster_id(self._meta))
         self._server = Server(
-            edge=_edge(self._config, await cluster_id(self._meta)),
+            edge=edge,
             router=Router([load_model(service) for service in VERSIONS]),
             handlers=load_handlers(),
             services=services,
             identities=Identities(self._meta),
+            lookup=credentials.lookup,
+            clock=clock,
+            ids=ids,
+        )
+        self._plain_reads = PlainReads(
+            edge=edge,
+            door=self._server.door,
+            services=services,
+            meta=self._meta,
             lookup=credentials.lookup,
             clock=clock,
             ids=ids,
@@ -113,6 +125,10 @@ class Application:
             return self._serve_health(scope, receive, send)
         assert self._server is not None, "open() comes first"
         return self._server(scope, receive, send)
+
+    def at_once(self, request: HttpRequest) -> tuple[bytes, bytes] | None:
+        """Answer a plain request if that can be done without waiting; see `PlainReads`."""
+        return None if self._plain_reads is None else self._plain_reads(request)
 
     async def _serve_health(self, scope: Any, receive: Any, send: Any) -> None:
         with suppress(ConnectionResetError):  # the client is gone

@@ -112,7 +112,7 @@ class Server:
         self._edge, self._router, self._handlers = edge, router, handlers
         self._services, self._lookup = services, lookup
         self._clock, self._ids = clock, ids
-        self._door = Door(services, identities)
+        self.door = Door(services, identities)
         self._sharing, self._websites = Sharing(services.buckets), Websites(services.buckets)
         self._bindings: dict[str, _Binding] = {}
         self._log = structlog.get_logger("server")
@@ -173,7 +173,7 @@ class Server:
         creates = operation.name in _CREATING
         if bucket is not None and bucket.policy and operation.name in KEYS_IN_BODY:
             content, broken = await self._read_keys(operation, caller, target, identity, receive)
-        await self._door.permit(caller, action, bucket, target.key, version, creates=creates)
+        await self.door.permit(caller, action, bucket, target.key, version, creates=creates)
         if broken is not None:
             raise broken
         binding = self._bind(operation)
@@ -194,7 +194,7 @@ class Server:
             operation = self._router.find(http.method, target.level, {}, http.headers)
             bucket = await self._bucket(operation, target)
             caller = Caller(ANONYMOUS, "anonymous", http, {})
-            await self._door.permit(caller, operation.action, bucket, target.key)
+            await self.door.permit(caller, operation.action, bucket, target.key)
             binding = self._bind(operation)
             ctx = self._context(exchange, caller, bucket)
             result = await binding.handler(ctx, binding.parse(http, target, {}, b""))
@@ -265,7 +265,7 @@ class Server:
                 "Please use AWS4-HMAC-SHA256."
             )
         caller = Caller(identity.principal, identity.mechanism, http, {})
-        await self._door.permit(caller, operation.action, None, None)
+        await self.door.permit(caller, operation.action, None, None)
         binding = self._bind(operation)
         ctx = self._context(exchange, caller, None)
         result = await binding.handler(ctx, binding.parse(http, target, {}, form))
@@ -353,7 +353,7 @@ class Server:
             services=self._services,
             http=caller.http,
             caller=caller,
-            door=self._door,
+            door=self.door,
         )
 
     def _refuse(self, error: S3Error, exchange: Exchange) -> Response:

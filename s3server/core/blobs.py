@@ -207,6 +207,11 @@ class Blobs:
         ]
         return b"".join(pieces)
 
+    def read_now(self, record: BlobRecord) -> bytes | None:
+        """Return all of a plain blob, verified, if that needs no waiting, else None."""
+        ref = record.ref
+        return None if ref is None else self._pool(ref.pool).read_now(ref)
+
     async def stream(
         self, record: BlobRecord, start: int, stop: int, key: bytes = b""
     ) -> AsyncGenerator[bytes, None]:

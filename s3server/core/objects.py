@@ -399,6 +399,10 @@ class Objects:
         """
         return self._blobs.read(blob, start, stop, key)
 
+    def read_now(self, blob: BlobRecord) -> bytes | None:
+        """Return all of a blob, verified, if that needs no waiting, else None."""
+        return self._blobs.read_now(blob)
+
     def stream(
         self, blob: BlobRecord, start: int, stop: int, key: bytes = b""
     ) -> AsyncGenerator[bytes, None]:

@@ -77,6 +77,13 @@ class Pool(Protocol):
         """
         ...
 
+    def read_now(self, ref: DataRef) -> bytes | None:
+        """Return a whole blob, verified, if it is at hand: without waiting for a disk. Else None.
+
+        What is said of a blob that cannot be read is said by read().
+        """
+        ...
+
     def stream(self, ref: DataRef, start: int, stop: int) -> AsyncGenerator[bytes, None]:
         """Yield bytes [start, stop), each piece of about 1 MiB verified before it is yielded."""
         ...

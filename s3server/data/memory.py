@@ -41,6 +41,10 @@ class MemoryPool:
             raise UnavailableError(f"blob {ref.blob.hex()} is gone")
         return data[start:stop]
 
+    def read_now(self, ref: DataRef) -> bytes | None:
+        """Return a blob, or None where it was deleted."""
+        return self._blobs.get(ref.blob)
+
     async def stream(self, ref: DataRef, start: int, stop: int) -> AsyncGenerator[bytes, None]:
         """Yield bytes [start, stop) in pieces; deleting the blob meanwhile does no harm."""
         data = await self.read(ref, start, stop)

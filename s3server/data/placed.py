@@ -105,6 +105,10 @@ class PlacedPool:
             return found
         return await self._answered(lambda: self._reader.read(ref, start, stop))
 
+    def read_now(self, ref: DataRef) -> bytes | None:
+        """Return a small blob that the page cache holds; see `base.Pool`."""
+        return None if ref.stripe else self._reader.read_cached(ref, 0, ref.size)
+
     async def stream(self, ref: DataRef, start: int, stop: int) -> AsyncGenerator[bytes, None]:
         """Yield bytes [start, stop) in verified pieces; the next one is read meanwhile."""
         if not ref.stripe:

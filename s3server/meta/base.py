@@ -7,9 +7,9 @@ All S3 semantics are written once, in `core`, on these calls. Every engine passe
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 MAX_KEY_BYTES = 1_900
 SEQUENCE_BYTES = 12  # what an Append adds to its prefix: commit sequence (8) and ordinal (4)
@@ -102,6 +102,9 @@ class AtMost:
 Check = Unchanged | Empty | AtMost
 Row = tuple[bytes, bytes]
 Range = tuple[bytes, bytes]
+Get = Callable[[bytes], bytes | None]
+
+T = TypeVar("T")
 
 
 class MetadataStore(Protocol):
@@ -146,6 +149,17 @@ class MetadataStore(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class InlineStore(MetadataStore, Protocol):
+    """A store on this machine, whose rows can be read without any wait."""
+
+    def look(self, read: Callable[[Get], T]) -> T:
+        """Return what `read` makes of one snapshot, by a function that returns the value of a key.
+
+        `read` must not wait. Raises UnavailableError, and what `read` raises.
+        """
+        ...
 
 
 def encode_counter(value: int) -> bytes:

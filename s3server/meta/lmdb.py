@@ -10,12 +10,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import lmdb
 
 from s3server.meta.ballast import Ballast
-from s3server.meta.base import Check, Range, Row, UnavailableError, Write, check_key, check_keys
+from s3server.meta.base import (
+    Check,
+    Get,
+    Range,
+    Row,
+    UnavailableError,
+    Write,
+    check_key,
+    check_keys,
+)
 from s3server.meta.group_commit import GroupCommit
 from s3server.meta.journal import Journal
 from s3server.meta.lmdb_files import ROWS, open_environment
@@ -24,6 +33,8 @@ from s3server.meta.lmdb_writer import LmdbWriter
 
 if TYPE_CHECKING:
     from lmdb import _Database
+
+T = TypeVar("T")
 
 
 class LmdbStore:
@@ -103,6 +114,13 @@ class LmdbStore:
         try:
             with self._env.begin(self._rows) as txn:
                 return txn.get(key)
+        except lmdb.Error as error:
+            raise UnavailableError(f"metadata cannot be read: {error}") from error
+
+    def look(self, read: Callable[[Get], T]) -> T:
+        try:
+            with self._env.begin(self._rows) as txn:
+                return read(txn.get)
         except lmdb.Error as error:
             raise UnavailableError(f"metadata cannot be read: {error}") from error
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from s3server.meta.base import (
     Add,
@@ -16,6 +17,7 @@ from s3server.meta.base import (
     AtMost,
     Check,
     ConflictError,
+    Get,
     Put,
     Range,
     Row,
@@ -27,6 +29,8 @@ from s3server.meta.base import (
     check_keys,
     sequence_suffix,
 )
+
+T = TypeVar("T")
 
 
 class MemoryStore:
@@ -60,6 +64,9 @@ class MemoryStore:
 
     async def scan_many(self, ranges: Sequence[Range], *, limit: int) -> list[list[Row]]:
         return [await self.scan(start, stop, limit=limit) for start, stop in ranges]
+
+    def look(self, read: Callable[[Get], T]) -> T:
+        return read(self._values.get)
 
     async def commit(self, writes: Sequence[Write], checks: Sequence[Check] = ()) -> int:
         check_keys(writes, checks)

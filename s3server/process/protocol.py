@@ -14,16 +14,21 @@ import logging
 import math
 import secrets
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
 import httptools
+from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from s3server import errors
+from s3server.model import HttpRequest
 from s3server.process import eager
 from s3server.process.cycle import S3Cycle
+from s3server.wire.plain import read_plain
 from s3server.wire.response import WHOLE
 
 MAX_HEADERS = 8 << 10  # bytes of the request target and all fields but Range
@@ -42,6 +47,14 @@ _NOTED = frozenset({b"range", b"host", b"expect"})  # fields that the protocol i
 EAGER = 16  # requests of one read answered at once; others wait for their turn of the loop
 MAX_PIPELINED = 64  # requests that wait behind the one being served
 DRAIN_S = 1  # for requests already under way to an idle connection, at a stop
+
+
+# Returns the header fields of a 200, each with its end of line, and the body; None: not at once.
+AtOnce = Callable[[HttpRequest], tuple[bytes, bytes] | None]
+
+
+def _never(request: HttpRequest) -> None:
+    return None
 
 
 class S3Protocol(HttpToolsProtocol):
@@ -63,17 +76,29 @@ class S3Protocol(HttpToolsProtocol):
     _waits_for_end = False  # a request without a body is served once it is whole
     _refusal: errors.S3Error | None = None
 
+    _default_fields: list[tuple[bytes, bytes]] | None = None
+    _first_lines = b""
+
+    def __init__(self, config: Config, state: ServerState, at_once: AtOnce = _never) -> None:
+        """`at_once` answers plain requests that need no waiting; see `wire.plain`."""
+        super().__init__(config, state, {})
+        self._at_once = at_once
+        self._peer = ""
+
     # --- the connection ---------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        self._peer = self.client[0] if self.client else ""
         self._deadline = self.loop.time() + HEADER_S
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; it calls the `on_...` methods."""
         if self._lingers or self.parser is None:
+            return
+        if not self._in_message and self._answered_at_once(data):
             return
         self._silent += len(data)
         self._eager_left = EAGER
@@ -86,6 +111,28 @@ class S3Protocol(HttpToolsProtocol):
         else:
             if self._silent > MAX_SILENT and self._in_message:
                 self._refuse(errors.RequestHeaderSectionTooLarge())
+
+    def _answered_at_once(self, data: bytes) -> bool:
+        """Answer a plain request past the parser and ASGI, where nothing has to be waited for."""
+        if self._draining or self._is_busy() or self.flow.write_paused:
+            return False
+        request = read_plain(data, scheme=self.scheme or "", client=self._peer)
+        answer = None if request is None else self._at_once(request)
+        if answer is None:
+            return False
+        fields, body = answer
+        self.transport.write(b"".join((self._opening(), fields, b"\r\n", body)))
+        self.server_state.total_requests += 1
+        self._deadline = self.loop.time() + KEEP_ALIVE_S
+        return True
+
+    def _opening(self) -> bytes:
+        """Return the first lines of a 200; those of uvicorn are the same for a second."""
+        fields = self.server_state.default_headers
+        if fields is not self._default_fields:
+            lines = [b"%b: %b\r\n" % field for field in fields]
+            self._default_fields, self._first_lines = fields, b"".join([STATUS_LINE[200], *lines])
+        return self._first_lines
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Let a request that was sent whole, or cut, be answered before closing."""

@@ -19,6 +19,7 @@ import structlog
 import uvicorn
 
 from s3server.config import Config
+from s3server.model import HttpRequest
 from s3server.process import tls
 from s3server.process.protocol import S3Protocol, silence_uvicorn
 from s3server.process.shares import ABSENT, Shares
@@ -45,6 +46,8 @@ class Application(Protocol):
 
     @property
     def asgi(self) -> Any: ...
+
+    def at_once(self, request: HttpRequest) -> tuple[bytes, bytes] | None: ...
 
     def open(self) -> Awaitable[None]: ...
 
@@ -152,7 +155,7 @@ class WorkerServer(uvicorn.Server):
             log.info("connection was lost at once", error=str(error))
 
     def _protocol(self) -> S3Protocol:
-        return S3Protocol(self.config, self.server_state, {})
+        return S3Protocol(self.config, self.server_state, self.application.at_once)
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()

@@ -58,7 +58,7 @@ def read_request(scope: MutableMapping[str, Any]) -> HttpRequest:
     host = headers.get("host")
     if host is None:
         raise InvalidRequest("Missing required header for this request: Host")
-    if _HOST(host) is None:
+    if not is_host(host):
         raise InvalidRequest("The Host header is not valid.")
     try:
         path = scope["raw_path"].decode("ascii")
@@ -71,6 +71,12 @@ def read_request(scope: MutableMapping[str, Any]) -> HttpRequest:
     return HttpRequest(
         scope["method"], path, query, headers, scope["scheme"], client[0] if client else ""
     )
+
+
+@lru_cache(maxsize=1_024)
+def is_host(text: str) -> bool:
+    """Return whether a Host header can have this value."""
+    return _HOST(text) is not None
 
 
 def _join_repeats(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_tz
+from functools import lru_cache
 
 import msgspec
 
@@ -40,6 +41,12 @@ def http_date(moment: datetime) -> str:
         f"{_DAYS[moment.weekday()]}, {_TWO[moment.day]} {_MONTHS[moment.month - 1]} "
         f"{moment.year:04} {_TWO[moment.hour]}:{_TWO[moment.minute]}:{_TWO[moment.second]} GMT"
     )
+
+
+@lru_cache(maxsize=4_096)
+def http_seconds(since_1970: int) -> str:
+    """Return that form of a time in whole seconds."""
+    return http_date(datetime.fromtimestamp(since_1970, UTC))
 
 
 def iso_millis(moment: datetime) -> str:

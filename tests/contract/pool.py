@@ -90,6 +90,12 @@ class PoolContract:
             assert await pool.read(ref, start, stop) == data[start:stop]
             assert await streamed(pool, ref, start, stop) == data[start:stop]
 
+    async def test_small_blob_that_was_read_lately_is_at_hand(self, pool: Pool) -> None:
+        data = pattern(5000)
+        ref = await stored(pool, data)
+        await pool.read(ref, 0, 5000)
+        assert data == pool.read_now(ref)
+
     async def test_blobs_do_not_mix(self, pool: Pool) -> None:
         blobs = [pattern(size, seed=size) for size in (1, 700, 4096, 70_000, 65_536, MIB + 5) * 4]
         refs = await asyncio.gather(*(stored(pool, data) for data in blobs))

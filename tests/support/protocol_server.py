@@ -32,6 +32,9 @@ class App:
 
     async def close(self) -> None: ...
 
+    def at_once(self, request):
+        return None
+
     async def asgi(self, scope, receive, send) -> None:
         self.scopes.append(scope)
         path = scope["path"]

@@ -54,6 +54,7 @@ from s3server.meta.memory import MemoryStore
 from s3server.model import DataRef, Principal, Source
 from s3server.operation import load_handlers
 from s3server.parts import KeyMaker
+from s3server.plain_reads import PlainReads
 from s3server.server import Edge, Server
 from s3server.settings import quickstart_config
 from s3server.wire.proxies import TrustedProxies
@@ -156,6 +157,7 @@ class Store:
     services: Services = field(init=False)
     credentials: CredentialStore = field(init=False)
     asgi: Server = field(init=False)
+    plain_reads: PlainReads = field(init=False)
 
     def __post_init__(self) -> None:
         ids = Ids(self.clock)
@@ -167,23 +169,33 @@ class Store:
         self.meta.commits = 0
         self.pool = WatchedPool("default", ids.blob_id)
         self.services = self._services(ids)
-        self.asgi = Server(
-            edge=Edge(
-                auth=AuthSettings(
-                    region=self.region,
-                    region_aliases=frozenset(self.region_aliases),
-                    external_urls=self.external_urls,
-                    base_domains=self.base_domains,
-                ),
+        edge = Edge(
+            auth=AuthSettings(
+                region=self.region,
+                region_aliases=frozenset(self.region_aliases),
+                external_urls=self.external_urls,
                 base_domains=self.base_domains,
-                website_domains=self.website_domains,
-                proxies=TrustedProxies(self.proxies),
-                host_id="the-store",
             ),
+            base_domains=self.base_domains,
+            website_domains=self.website_domains,
+            proxies=TrustedProxies(self.proxies),
+            host_id="the-store",
+        )
+        self.asgi = Server(
+            edge=edge,
             router=ROUTER,
             handlers=load_handlers(),
             services=self.services,
             identities=Identities(self.meta),
+            lookup=self._lookup,
+            clock=self.clock,
+            ids=ids,
+        )
+        self.plain_reads = PlainReads(
+            edge=edge,
+            door=self.asgi.door,
+            services=self.services,
+            meta=self.meta,
             lookup=self._lookup,
             clock=self.clock,
             ids=ids,
