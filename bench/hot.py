@@ -29,7 +29,7 @@ from bench.servers import ACCESS_KEY, SECRET_KEY, print_result
 from bench.signing import UNSIGNED, Signer, signer
 from s3server.admin import quickstart
 from s3server.app import build
-from s3server.maintenance import initialise
+from s3server.maintenance import initialise, open_tenants
 from s3server.process.protocol import S3Protocol
 from s3server.process.worker import WorkerServer
 
@@ -112,6 +112,12 @@ async def measure(directory: Path, given: argparse.Namespace) -> dict[str, Any]:
     os.environ["S3SERVER_ROOT_SECRET_KEY"] = SECRET_KEY
     config = quickstart.prepare(directory / "store", osds=None, codec=None, server={})()
     await initialise(config)
+    key = ACCESS_KEY, SECRET_KEY
+    if given.user:
+        async with open_tenants(config) as tenants:
+            await tenants.users.create_user("bench")
+            record, secret = await tenants.users.create_key("bench")
+            key = record.id, secret
     application = build(config, slot=0)
     await application.open()
     try:
@@ -119,7 +125,7 @@ async def measure(directory: Path, given: argparse.Namespace) -> dict[str, Any]:
         server.config.load()
         client = Client(server)
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        sign = signer(HOST, ACCESS_KEY, SECRET_KEY, now, config.server.region)
+        sign = signer(HOST, *key, now, config.server.region)
         requests = await _filled(client, sign, given)
         gc.collect()
         gc.freeze()
@@ -150,6 +156,7 @@ def main() -> dict[str, Any]:
     """Parse the arguments and measure."""
     parser = argparse.ArgumentParser(prog="bench.hot", description=__doc__)
     parser.add_argument("--op", choices=("get", "head"), default="get")
+    parser.add_argument("--user", action="store_true", help="as a user; else as root")
     parser.add_argument("--size", type=int, default=4096, help="bytes of an object")
     parser.add_argument("--objects", type=int, default=200)
     parser.add_argument("--requests", type=int, default=3_000, help="per round")

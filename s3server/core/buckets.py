@@ -12,7 +12,7 @@ from s3server.core.clock import Clock, Ids
 from s3server.core.commit import Commits, Plan
 from s3server.core.project_records import bucket_scope, quota_key
 from s3server.core.quotas import Quotas, counted_buckets
-from s3server.core.records import BucketRecord, ConfigurationRecord, decode, encode
+from s3server.core.records import BucketRecord, ConfigurationRecord, Remembering, decode, encode
 from s3server.errors import (
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
@@ -29,7 +29,6 @@ _MAX_NAME_CHARACTERS = 63
 _RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
 _RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 _CONTENT_TABLES = (records.OBJECT, records.VERSION)
-_CACHED_BUCKETS = 4_096
 
 
 class Buckets:
@@ -50,19 +49,7 @@ class Buckets:
         self._commit = Commits(meta)
         self._quotas = Quotas(meta)
         self._region, self._pool, self._pools = region, pool, pools
-        self._decoded: dict[bytes, BucketRecord] = {}
-
-    def decode(self, row: bytes) -> BucketRecord:
-        """Return the bucket that a stored row describes.
-
-        Decoding is remembered by the row's own bytes, so what is remembered cannot be stale.
-        """
-        bucket = self._decoded.get(row)
-        if bucket is None:
-            if len(self._decoded) >= _CACHED_BUCKETS:
-                self._decoded.clear()
-            bucket = self._decoded[row] = decode(BucketRecord, row)
-        return bucket
+        self.decode = Remembering(BucketRecord)
 
     async def find(self, name: str) -> tuple[BucketRecord, bytes] | None:
         """Return the bucket and its stored row, or None."""

@@ -41,7 +41,7 @@ Keys begin with a byte that names their table:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 from awscrt.checksums import crc32c
@@ -309,6 +309,7 @@ class ConfigurationRecord(Record, frozen=True, array_like=True, kw_only=True):
 R = TypeVar("R", bound=Record)
 
 _MAX_SEQUENCE = (1 << 64) - 1
+_REMEMBERED = 4_096  # records of one kind
 
 # (record type, version found) -> what turns its decoded fields into those of the next version
 MIGRATIONS: dict[tuple[type[Record], int], Callable[[list[Any]], list[Any]]] = {}
@@ -340,6 +341,26 @@ def decode(kind: type[R], value: bytes) -> R:
         return decoder.decode(memoryview(body)[1:])  # type: ignore[no-any-return]
     except msgspec.MsgspecError as error:
         raise CorruptRecordError(f"stored {kind.__name__}: {error}") from error
+
+
+class Remembering(Generic[R]):
+    """Decodes records of one kind, and remembers the last ones by the bytes of their own rows.
+
+    So nothing that is remembered can be stale. For what is read in every request.
+    """
+
+    def __init__(self, kind: type[R]) -> None:
+        self._kind = kind
+        self._known: dict[bytes, R] = {}
+
+    def __call__(self, row: bytes) -> R:
+        """Return the record; see decode()."""
+        found = self._known.get(row)
+        if found is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            found = self._known[row] = decode(self._kind, row)
+        return found
 
 
 def _migrate(kind: type[R], body: bytes) -> R:

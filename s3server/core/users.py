@@ -8,7 +8,7 @@ from s3server.core import records
 from s3server.core.clock import Clock, Ids
 from s3server.core.commit import Commits, Plan
 from s3server.core.projects import DEFAULT_ACCOUNT, check_project
-from s3server.core.records import AccessKeyRecord, UserRecord, decode, encode
+from s3server.core.records import AccessKeyRecord, Remembering, UserRecord, decode, encode
 from s3server.errors import EntityAlreadyExists, InvalidArgument, NoSuchEntity
 from s3server.meta.base import (
     Check,
@@ -50,6 +50,8 @@ class Users:
         self._meta, self._clock, self._ids, self._secrets = meta, clock, ids, secrets
         self._reserved = reserved_key_ids
         self._commit = Commits(meta)
+        self._decode_key = Remembering(AccessKeyRecord)
+        self._decode_user = Remembering(UserRecord)
 
     async def create_user(
         self, name: str, *, email: str = "", display_name: str = "", account: str = DEFAULT_ACCOUNT
@@ -101,7 +103,7 @@ class Users:
     async def find_by_id(self, user_id: str) -> UserRecord | None:
         """Return the user with a canonical id, or None."""
         row = await self._meta.get(records.user_key(user_id))
-        return None if row is None else decode(UserRecord, row)
+        return None if row is None else self._decode_user(row)
 
     async def delete_user(self, name: str, *, account: str = DEFAULT_ACCOUNT) -> None:
         """Delete a user and all their keys at once. Buckets stay, for root to hand on.
@@ -180,7 +182,7 @@ class Users:
         row = await self._meta.get(records.access_key_key(access_key_id))
         if row is None:
             return None
-        key = decode(AccessKeyRecord, row)
+        key = self._decode_key(row)
         user = await self.find_by_id(key.user)
         return None if user is None else (key, user)
 

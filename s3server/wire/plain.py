@@ -31,8 +31,7 @@ _FIELDS: dict[str, tuple[str, ...] | None] = {
 }
 _CHARACTERS = bytes(range(32, 127)) + b"\r\n"
 
-# A path of characters that stand for themselves, in it and in what is signed of it.
-_LINE = re.compile(r"(GET|HEAD) (/[A-Za-z0-9._~/-]{1,1024}) HTTP/1\.1").fullmatch
+_LINE = re.compile(r"(GET|HEAD) (/[A-Za-z0-9%._~/-]{1,2048}) HTTP/1\.1").fullmatch
 
 
 def read_plain(data: bytes, *, scheme: str, client: str) -> HttpRequest | None:

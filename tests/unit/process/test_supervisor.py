@@ -33,6 +33,9 @@ class Application:
     async def close(self):
         open(os.environ["FAKE_DIR"] + f"/closed.{os.getpid()}", "w").close()
 
+    def at_once(self, request):
+        return None
+
     async def asgi(self, scope, receive, send):
         path = scope["path"]
         if path == "/die":
