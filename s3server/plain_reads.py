@@ -13,7 +13,6 @@ Why: a GET of 4 KiB takes less than half as long (docs/performance.md).
 from __future__ import annotations
 
 from collections.abc import Coroutine, Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from s3server.auth.authenticate import Lookup, authenticate
@@ -21,6 +20,7 @@ from s3server.core import records
 from s3server.core.clock import Clock, Ids
 from s3server.core.records import BlobRecord, BucketRecord, ObjectRecord, decode
 from s3server.core.services import Services
+from s3server.core.versions import shown_version_id
 from s3server.data.base import DataError
 from s3server.door import Asked, Caller, Door
 from s3server.errors import S3Error
@@ -82,7 +82,7 @@ class PlainReads:
             target,
             lookup=self._lookup,
             settings=edge.auth,
-            now=datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC),
+            now=self._clock.now_ms() / 1000,
             trusted_peer=is_trusted,
             body_sha256=None,
         )
@@ -91,7 +91,7 @@ class PlainReads:
         caller = Caller(identity.principal, identity.mechanism, http, _NO_QUERY)
         _at_once(self._door.permit(caller, ACTION, bucket, target.key))
         self._door.confirm(caller, Asked(ACTION, bucket, target.key), record)
-        fields = self._fields(record, http.headers)
+        fields = self._fields(bucket, record, http.headers)
         if blob is None:
             return fields, b""
         body = self._objects.read_now(blob)
@@ -104,7 +104,7 @@ class PlainReads:
 
         def read(get: Get) -> Found:
             bucket = self._buckets.decode(_some(get(records.bucket_key(name))))
-            if bucket.versioning or bucket.lifecycle:  # more is said of its objects
+            if bucket.lifecycle:  # its objects are told when they expire
                 raise LeftToServerError
             record = decode(ObjectRecord, _some(get(records.object_key(bucket.id, key))))
             if method == "HEAD" or not record.blob:
@@ -113,7 +113,9 @@ class PlainReads:
 
         return self._meta.look(read)
 
-    def _fields(self, record: ObjectRecord, asked: Mapping[str, str]) -> bytes:
+    def _fields(
+        self, bucket: BucketRecord, record: ObjectRecord, asked: Mapping[str, str]
+    ) -> bytes:
         """Return the fields that GetObject tells of a version, as the renderer writes them."""
         if record.encryption or record.tags or record.retention_mode or record.legal_hold:
             raise LeftToServerError
@@ -124,6 +126,8 @@ class PlainReads:
             content_type = _legal(value)
         if record.metadata:
             more = _lines((metadata.PREFIX + name, value) for name, value in record.metadata)
+        if bucket.versioning:
+            more += f"x-amz-version-id: {shown_version_id(bucket, record)}\r\n"
         if CHECKSUM_MODE in asked:
             checksums = _lines(
                 (name.replace("Checksum", "x-amz-checksum-").lower(), value)

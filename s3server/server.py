@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -280,7 +279,7 @@ class Server:
                 target,
                 lookup=self._lookup,
                 settings=self._edge.auth,
-                now=datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC),
+                now=self._clock.now_ms() / 1000,
                 trusted_peer=is_trusted,
                 body_sha256=sha256,
             )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -85,21 +84,19 @@ async def authenticate(
     *,
     lookup: Lookup,
     settings: AuthSettings,
-    now: datetime,
+    now: float,
     trusted_peer: bool,
     body_sha256: str | None,
 ) -> Identity:
     """Return who sent `request`, proven; a request without any credentials is anonymous's.
 
-    `body_sha256` is the hash of the whole body, in hexadecimal, where the server has read it:
-    forms to IAM, STS and SNS, whose signatures cover it. X-Forwarded-Host counts only where
-    `trusted_peer`. Raises the S3Errors of AWS's "Authenticating Requests" pages.
+    `now` is POSIX time. `body_sha256` is the hash of the whole body, in hexadecimal, where the
+    server has read it: forms to IAM, STS and SNS, whose signatures cover it. X-Forwarded-Host
+    counts only where `trusted_peer`. Raises the S3Errors of AWS's "Authenticating Requests" pages.
     """
     pairs = query_pairs(request.query) if request.query else []
     mechanism = choose_mechanism(request.headers, pairs)
-    attempt = _Attempt(
-        request, target, pairs, mechanism, settings, now.timestamp(), trusted_peer, body_sha256
-    )
+    attempt = _Attempt(request, target, pairs, mechanism, settings, now, trusted_peer, body_sha256)
     match mechanism:
         case "v4-header" | "v4-query":
             return await _version_4(attempt, lookup)

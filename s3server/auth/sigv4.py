@@ -265,9 +265,9 @@ def canonical_request(claim: Claim, request: HttpRequest, payload: str, host: Ho
     ]
     for name in _listed(claim.signed_headers):
         if name == "host":
-            value = host.name
-        else:
-            value = headers.get(name) or _DROPPED_BY_PROXIES.get(name, "")
+            lines.append(f"host:{host.name}")
+            continue
+        value = headers.get(name) or _DROPPED_BY_PROXIES.get(name, "")
         # A date or a hash has nothing to trim, which is quicker found than looked for.
         lines.append(f"{name}:{value if value.isalnum() else trimmed(value)}")
     lines += ("", claim.signed_headers, payload)

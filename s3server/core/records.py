@@ -315,7 +315,14 @@ _REMEMBERED = 4_096  # records of one kind
 MIGRATIONS: dict[tuple[type[Record], int], Callable[[list[Any]], list[Any]]] = {}
 
 _encode = msgspec.msgpack.Encoder().encode
-_decoders: dict[type[Record], msgspec.msgpack.Decoder[Any]] = {}
+
+
+class _Decoders(dict[type[Record], msgspec.msgpack.Decoder[Any]]):
+    def __missing__(self, kind: type[Record]) -> msgspec.msgpack.Decoder[Any]:
+        return self.setdefault(kind, msgspec.msgpack.Decoder(kind))
+
+
+_decoders = _Decoders()
 
 
 def encode(record: Record) -> bytes:
@@ -335,10 +342,7 @@ def decode(kind: type[R], value: bytes) -> R:
     try:
         if body[0] != kind.VERSION:
             return _migrate(kind, body)
-        decoder = _decoders.get(kind)
-        if decoder is None:
-            decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind)
-        return decoder.decode(memoryview(body)[1:])  # type: ignore[no-any-return]
+        return _decoders[kind].decode(body[1:])  # type: ignore[no-any-return]
     except msgspec.MsgspecError as error:
         raise CorruptRecordError(f"stored {kind.__name__}: {error}") from error
 

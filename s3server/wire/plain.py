@@ -29,7 +29,7 @@ _FIELDS: dict[str, tuple[str, ...] | None] = {
     "x-amz-user-agent": None,
     CHECKSUM_MODE: ("ENABLED",),
 }
-_CHARACTERS = bytes(range(32, 127)) + b"\r\n"
+_PRINTABLE = bytes(range(32, 127))
 
 _LINE = re.compile(r"(GET|HEAD) (/[A-Za-z0-9%._~/-]{1,2048}) HTTP/1\.1").fullmatch
 
@@ -39,29 +39,29 @@ def read_plain(data: bytes, *, scheme: str, client: str) -> HttpRequest | None:
 
     What is returned is what the parser and read_request() would make of the same bytes.
     """
-    if data[-4:] != b"\r\n\r\n" or len(data) > MAX_BYTES or data.translate(None, _CHARACTERS):
+    if data[-4:] != b"\r\n\r\n" or len(data) > MAX_BYTES or not data.isascii():
         return None
     text = data[:-4].decode("ascii")
     lines = text.split("\r\n")
-    line, headers = _LINE(lines[0]), _read_fields(text, lines)
+    # No control characters but those that end the lines, and these in pairs.
+    if data.translate(None, _PRINTABLE) != b"\r\n" * (len(lines) + 1):
+        return None
+    if ":  " in text or " \r\n" in text or text[-1] == " ":  # blanks around a value
+        return None
+    line, headers = _LINE(lines[0]), _read_fields(lines[1:])
     if line is None or headers is None or not is_host(headers.get("host", "")):
         return None
     method, path = line.groups()
     return HttpRequest(method, path, "", headers, scheme, client)
 
 
-def _read_fields(text: str, lines: list[str]) -> dict[str, str] | None:
-    ends = len(lines) - 1
-    if text.count("\r") != ends or text.count("\n") != ends:
-        return None
-    if ":  " in text or " \r\n" in text or text[-1] == " ":  # blanks around a value
-        return None
+def _read_fields(lines: list[str]) -> dict[str, str] | None:
     headers: dict[str, str] = {}
-    for line in lines[1:]:
+    for line in lines:
         name, _, value = line.partition(": ")
         name = name.lower()
         values = _FIELDS.get(name, ())
         if values is not None and value not in values:
             return None
         headers[name] = value
-    return headers if len(headers) == ends else None
+    return headers if len(headers) == len(lines) else None

@@ -155,7 +155,12 @@ def test_plain_read_is_answered_at_once(both: Both, method: str, key: str) -> No
 
 
 def test_reads_of_others_are_answered_at_once_where_acl_or_policy_lets_them(both: Both) -> None:
-    for target, who in (("/plain/public", None), ("/opened/plain", "bob"), ("/plain/dir/", "root")):
+    for target, who in (
+        ("/plain/public", None),
+        ("/opened/plain", "bob"),
+        ("/plain/dir/", "root"),
+        ("/versioned/plain", "root"),
+    ):
         assert both.ask(both.request("GET", target, who=who)).startswith(b"HTTP/1.1 200 ")
         assert both.was_short
 

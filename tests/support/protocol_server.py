@@ -33,6 +33,8 @@ class App:
     async def close(self) -> None: ...
 
     def at_once(self, request):
+        if request.raw_path == "/at/once":
+            return b"x-way: short\r\ncontent-length: 2\r\n", b"ok"
         return None
 
     async def asgi(self, scope, receive, send) -> None:

@@ -71,7 +71,7 @@ def prove(request, target):
         return CREDENTIAL if access_key_id == KEY_ID else None
 
     coroutine = authenticate(
-        request, target, lookup=lookup, settings=AuthSettings("eu-west-3"), now=NOW,
+        request, target, lookup=lookup, settings=AuthSettings("eu-west-3"), now=NOW.timestamp(),
         trusted_peer=False, body_sha256=None,
     )  # fmt: skip
     return asyncio.run(coroutine)

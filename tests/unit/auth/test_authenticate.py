@@ -98,8 +98,8 @@ async def prove(request, target=OBJECT, *, now=NOW, trusted=False, body_sha256=N
         return CREDENTIAL if access_key_id == KEY_ID else None
 
     return await authenticate(
-        request, target, lookup=lookup, settings=AuthSettings("fr-lyon", **settings), now=now,
-        trusted_peer=trusted, body_sha256=body_sha256,
+        request, target, lookup=lookup, settings=AuthSettings("fr-lyon", **settings),
+        now=now.timestamp(), trusted_peer=trusted, body_sha256=body_sha256,
     )  # fmt: skip
 
 

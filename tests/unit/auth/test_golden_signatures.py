@@ -29,7 +29,7 @@ async def lookup(access_key_id):
 
 async def run(request, target, now):
     return await authenticate(
-        request, target, lookup=lookup, settings=AuthSettings("us-east-1"), now=now,
+        request, target, lookup=lookup, settings=AuthSettings("us-east-1"), now=now.timestamp(),
         trusted_peer=False, body_sha256=None,
     )  # fmt: skip
 

@@ -30,7 +30,7 @@ async def prove(request, *, now=NOW, **settings):
 
     return await authenticate(
         request, Target("bucket", "key"), lookup=lookup,
-        settings=AuthSettings("fr-lyon", **settings), now=now, trusted_peer=False,
+        settings=AuthSettings("fr-lyon", **settings), now=now.timestamp(), trusted_peer=False,
         body_sha256=None,
     )  # fmt: skip
 
