@@ -26,7 +26,7 @@ from s3server.door import Asked, Caller, Door
 from s3server.errors import S3Error
 from s3server.meta.base import Get, InlineStore, MetadataError
 from s3server.model import HttpRequest
-from s3server.ops.attributes import DEFAULT_CONTENT_TYPE, checksums_of
+from s3server.ops.attributes import DEFAULT_CONTENT_TYPE, checksums_of, has_more_to_tell
 from s3server.server import Edge
 from s3server.wire import metadata
 from s3server.wire.plain import CHECKSUM_MODE
@@ -117,7 +117,7 @@ class PlainReads:
         self, bucket: BucketRecord, record: ObjectRecord, asked: Mapping[str, str]
     ) -> bytes:
         """Return the fields that GetObject tells of a version, as the renderer writes them."""
-        if record.encryption or record.tags or record.retention_mode or record.legal_hold:
+        if record.encryption or has_more_to_tell(record):
             raise LeftToServerError
         content_type, more, checksums = DEFAULT_CONTENT_TYPE, "", ""
         for name, value in record.headers:

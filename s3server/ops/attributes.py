@@ -101,6 +101,19 @@ def describe(record: ObjectRecord) -> dict[str, Any]:
         "Metadata": dict(record.metadata),
     }
     result.update(record.headers)
+    if has_more_to_tell(record):
+        _tell_more(record, result)
+    return result
+
+
+def has_more_to_tell(record: ObjectRecord) -> bool:
+    """Return whether describe() tells more of a version than its headers and metadata."""
+    is_locked = record.retention_mode or record.legal_hold
+    return bool(record.tags or is_locked) or record.storage_class != STANDARD
+
+
+def _tell_more(record: ObjectRecord, result: dict[str, Any]) -> None:
+    """Add what few versions have; for those alone that has_more_to_tell() names."""
     if record.storage_class != STANDARD:  # as S3 has it
         result["StorageClass"] = record.storage_class
     if record.tags:
@@ -110,7 +123,6 @@ def describe(record: ObjectRecord) -> dict[str, Any]:
         result["ObjectLockRetainUntilDate"] = at(record.retain_until_ms)
     if record.legal_hold:
         result["ObjectLockLegalHoldStatus"] = record.legal_hold
-    return result
 
 
 def checksums_of(record: ObjectRecord) -> dict[str, str]:

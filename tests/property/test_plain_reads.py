@@ -35,6 +35,7 @@ OBJECTS: dict[str, dict[str, str]] = {
     "accents": {"x-amz-meta-city": "Orl\u00e9ans"},
     "word": {"x-amz-meta-word": "=?utf-8?q?caf=C3=A9?="},
     "tagged": {"x-amz-tagging": "a=b"},
+    "cold": {"x-amz-storage-class": "STANDARD_IA"},
     "sealed": {"x-amz-server-side-encryption": "AES256"},
 }
 AT_ONCE = ("plain", "a/b.csv", "described", "summed", "public", "dir/", "caf\u00e9 = 1+1?")
@@ -75,7 +76,7 @@ class Both:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self.store = Store()
+        self.store = Store(storage_classes={"STANDARD_IA": "default"})
         self.loop.run_until_complete(self._fill())
         self.was_short = False
 
@@ -152,6 +153,14 @@ def test_plain_read_is_answered_at_once(both: Both, method: str, key: str) -> No
     answer = both.ask(both.request(method, f"/plain/{quote(key)}"))
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert both.was_short
+
+
+@pytest.mark.parametrize("bucket", BUCKETS)
+@pytest.mark.parametrize("key", OBJECTS)
+def test_whatever_an_object_has_is_told(both: Both, bucket: str, key: str) -> None:
+    for more in ({}, {"x-amz-checksum-mode": "ENABLED"}):
+        for method in ("GET", "HEAD"):
+            both.ask(both.request(method, f"/{bucket}/{quote(key)}", more=more))
 
 
 def test_reads_of_others_are_answered_at_once_where_acl_or_policy_lets_them(both: Both) -> None:

@@ -6,7 +6,7 @@ import atexit
 import hashlib
 import itertools
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -150,6 +150,7 @@ class Store:
     website_domains: tuple[str, ...] = ("web.test",)
     proxies: tuple[str, ...] = ()
     more_pools: tuple[str, ...] = ()  # beside "default"
+    storage_classes: Mapping[str, str] = field(default_factory=dict)  # pools by them
     clock: ManualClock = field(default_factory=ManualClock)
     keys: Path = field(default_factory=_keys_file)
     meta: WatchedStore = field(default_factory=WatchedStore)
@@ -220,7 +221,7 @@ class Store:
     def _services(self, ids: Ids) -> Services:
         pools = {"default": self.pool}
         pools |= {name: WatchedPool(name, ids.blob_id) for name in self.more_pools}
-        blobs = Blobs(self.meta, pools, clock=self.clock, ids=ids)
+        blobs = Blobs(self.meta, pools, clock=self.clock, ids=ids, classes=self.storage_classes)
         notifications = Notifications(self.meta, clock=self.clock, backlog_limit=BACKLOG)
         objects = Objects(self.meta, blobs, clock=self.clock, notifications=notifications)
         users = Users(self.meta, clock=self.clock, ids=ids, secrets=KeyMaker(_BOX))
