@@ -26,7 +26,7 @@ from typing import Any
 import uvloop
 
 from bench.servers import ACCESS_KEY, SECRET_KEY, print_result
-from bench.signing import UNSIGNED, Signer, signer
+from bench.signing import UNSIGNED, Account, Signer
 from s3server.admin import quickstart
 from s3server.app import build
 from s3server.maintenance import initialise, open_tenants
@@ -124,8 +124,7 @@ async def measure(directory: Path, given: argparse.Namespace) -> dict[str, Any]:
         server = WorkerServer(application, config)
         server.config.load()
         client = Client(server)
-        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        sign = signer(HOST, *key, now, config.server.region)
+        sign = Signer(HOST, Account(*key), config.server.region)
         requests = await _filled(client, sign, given)
         gc.collect()
         gc.freeze()
