@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 import msgspec
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -13,6 +14,7 @@ from bench.errors import BenchError
 from bench.result import LARGE, Point, Result
 
 Same = tuple[str, int, int, float | None]  # what two points must share to be compared
+_WIDTH = 110  # of a table that nobody looks at in a terminal
 
 
 class Ratio(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,8 +89,8 @@ def _ratio(same: Same, a: list[Point], b: list[Point]) -> Ratio:
 
 
 def table(found: list[Ratio], a: str, b: str) -> None:
-    """Print the ratios for people."""
-    shown = Table(title=f"{a} / {b}")
+    """Print the ratios for people, whole where the output is no terminal."""
+    shown = Table(title=f"{a} / {b}", box=box.SIMPLE)
     for column in (
         "operation",
         "requests",
@@ -113,4 +115,5 @@ def table(found: list[Ratio], a: str, b: str) -> None:
             "" if one.p99_ratio is None else f"{one.p99_ratio:.2f}",
             f"{one.errors_a} / {one.errors_b}",
         )
-    Console().print(shown)
+    console = Console()
+    Console(width=console.width if console.is_terminal else _WIDTH).print(shown)

@@ -101,7 +101,11 @@ class Session:
             place = f"<LocationConstraint>{escape(self._location)}</LocationConstraint>"
             body = f'<CreateBucketConfiguration xmlns="{space}">{place}</CreateBucketConfiguration>'
         self._made.append((api, bucket))
-        api.request("PUT", f"/{bucket}", body=body.encode())
+        try:
+            api.request("PUT", f"/{bucket}", body=body.encode())
+        except BenchError:  # refused: if there is one of this name by now, it is not ours
+            self._made.pop()
+            raise
 
     def _fill(self, run: Settings) -> None:
         """Send every upload once, outside any measurement."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Iterable
 from itertools import islice
+from pathlib import Path
 from time import perf_counter_ns
 
 import pytest
@@ -15,6 +17,7 @@ from bench.constant import Constant
 from bench.pace import Pace, due_times
 from bench.signing import Account, Signer
 from bench.tally import Tally
+from bench.tls_front import certificate as make_certificate
 from bench.workload import Bodies, Renderer, Request, Verify, Workload
 
 HOUR_NS = 3600 * 10**9
@@ -34,15 +37,22 @@ async def play(
     *plans: Iterable[Request],
     window_ns: int = HOUR_NS,
     pace: Callable[[Tally], Pace] | None = None,
+    certificate: Path | None = None,
 ) -> Tally:
     now = perf_counter_ns()
     tally = Tally(now, now + window_ns)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(protocol, "127.0.0.1", 0)
+    ours = theirs = None
+    if certificate is not None:
+        theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        theirs.load_cert_chain(certificate, certificate.with_name("key.pem"))
+        ours = ssl.create_default_context(cafile=str(certificate))
+    server = await loop.create_server(protocol, "127.0.0.1", 0, ssl=theirs)
     try:
         port = server.sockets[0].getsockname()[1]
         paced = pace(tally) if pace else None
-        await drive("127.0.0.1", port, [iter(plan) for plan in plans], tally, pace=paced)
+        iterators = [iter(plan) for plan in plans]
+        await drive("127.0.0.1", port, iterators, tally, tls=ours, pace=paced)
     finally:
         server.close()
     return tally
@@ -61,6 +71,15 @@ async def test_small_and_large_objects_come_back_as_they_were_put() -> None:
         assert {"put": 1, "get": 1, "head": 1, "delete": 1} == dict(tally.completed)
         assert 1 == tally.verified
         assert {} == dict(tally.errors)
+
+
+async def test_requests_go_by_tls_too(tmp_path: Path) -> None:
+    render = renderer("get", 3_000_000)
+    stored: dict[bytes, tuple[bytes, bytes]] = {}
+    plan = [render.put(0), render.get(0), render.delete(0)]
+    tally = await play(lambda: Constant(stored), plan, certificate=make_certificate(tmp_path))
+    assert ({"put": 1, "get": 1, "delete": 1}, {}) == (dict(tally.completed), dict(tally.errors))
+    assert 1 == tally.verified
 
 
 async def test_wrong_bytes_are_an_error() -> None:

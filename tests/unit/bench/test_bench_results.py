@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.comparison import compare
+from bench.comparison import compare, table
 from bench.errors import BenchError
 from bench.latency import Latency
 from bench.plots import figures
@@ -98,6 +98,15 @@ def test_ratios_are_of_medians_with_the_extremes_that_rounds_allow() -> None:
     assert (round(100 / 60, 3), round(120 / 50, 3)) == (found.low, found.high)
     assert {1.0} == {one.ratio for one in compare(ONE, ONE)}
     assert [0, 3, 0, 0] == [one.errors_a for one in compare(ONE, ONE)]
+
+
+def test_a_table_of_ratios_leaves_out_nothing_in_a_pipe(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table(compare(ONE, ONE), "one", "the same")
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    line = "get 5 ops/s 110.0 110.0 1.00 0.83-1.20 1.00 0 / 0"
+    assert line.split() in rows
 
 
 def test_large_objects_are_compared_by_bytes() -> None:
