@@ -12,6 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from s3server.core.records import (
+    AccessKeyRecord,
+    UserRecord,
+    access_key_key,
+    encode,
+    user_key,
+)
+from s3server.meta.base import Put
 from s3server.model import HttpRequest
 from tests.support.asgi_client import HOST
 from tests.support.served import Store, credential
@@ -161,6 +169,20 @@ def test_whatever_an_object_has_is_told(both: Both, bucket: str, key: str) -> No
     for more in ({}, {"x-amz-checksum-mode": "ENABLED"}):
         for method in ("GET", "HEAD"):
             both.ask(both.request(method, f"/{bucket}/{quote(key)}", more=more))
+
+
+def test_fault_of_ours_is_left_to_the_server(both: Both) -> None:
+    who = credential("bob")
+    user = UserRecord(id=who.principal.id, name="bob", account="", created_ms=0)
+    sealed = AccessKeyRecord(
+        id="AKIASEALED", user=user.id, sealed_secret=b"other key", created_ms=0
+    )
+    rows = [Put(user_key(user.id), encode(user)), Put(access_key_key(sealed.id), encode(sealed))]
+    both.loop.run_until_complete(both.store.meta.commit(rows))
+    request = both.request("GET", "/plain/plain", who="bob").replace(
+        who.access_key_id.encode(), sealed.id.encode()
+    )
+    assert both.ask(request).startswith(b"HTTP/1.1 500 ")
 
 
 def test_reads_of_others_are_answered_at_once_where_acl_or_policy_lets_them(both: Both) -> None:
