@@ -17,6 +17,7 @@ from s3server.core.access import Access
 from s3server.core.blobs import Blobs
 from s3server.core.clock import Ids, SystemClock
 from s3server.core.copying import Copying
+from s3server.core.last_used import FLUSH_INTERVAL_S
 from s3server.core.lifecycle import Lifecycle
 from s3server.core.listing import Listing
 from s3server.core.multipart import Multipart
@@ -24,8 +25,7 @@ from s3server.core.objects import Objects
 from s3server.core.open_uploads import OpenUploads
 from s3server.core.projects import DEFAULT_ACCOUNT, Projects
 from s3server.core.records import store_key
-from s3server.core.roles import Roles
-from s3server.core.services import Regions, Services
+from s3server.core.services import Regions, Services, make_iam
 from s3server.expiry import make_calendar
 from s3server.health import health_application
 from s3server.identities import Identities
@@ -106,7 +106,9 @@ class Application:
             clock=clock,
             ids=ids,
         )
+        self._last_used = services.iam.last_used
         self._tasks += [
+            loop.create_task(repeat(self._last_used.flush, FLUSH_INTERVAL_S)),
             loop.create_task(repeat(self._meta.tidy, TIDY_INTERVAL_S)),
             loop.create_task(repeat(blobs.holds.renew, HOLD_INTERVAL_S)),
             loop.create_task(follow_map(self._config, self._meta, self._watch.cluster)),
@@ -116,6 +118,7 @@ class Application:
     async def close(self) -> None:
         """Close what open() opened; all that was acknowledged is on stable storage already."""
         await cancel(self._tasks)
+        await self._last_used.flush()
         await self._watch.close()
         await self._meta.close()
 
@@ -181,7 +184,7 @@ async def _services(
         lifecycle=Lifecycle(meta, buckets, blobs, calendar=calendar),
         projects=Projects(meta, clock=clock, ids=ids),
         users=users,
-        roles=Roles(meta),
+        iam=make_iam(meta, clock, ids),
         topics=make_topics(config, meta, clock, ids, box),
         notifications=notifications,
         regions=Regions(config.server.region, config.server.region_aliases),

@@ -11,9 +11,11 @@ from functools import lru_cache
 
 import msgspec
 
+from s3server.arns import arns_of
 from s3server.auth.actions import also_needed
 from s3server.auth.authorise import Said, authorise, authorise_topic
 from s3server.auth.bucket_policy import is_public, parse_bucket_policy
+from s3server.auth.escalation import escapes_limits
 from s3server.auth.own_law import OwnLaw
 from s3server.auth.policy import Policy, Question, Verdict, evaluate
 from s3server.auth.policy_parse import parse_policy
@@ -23,6 +25,7 @@ from s3server.core.services import Services
 from s3server.errors import AccessDenied, AuthorizationError
 from s3server.identities import Identities
 from s3server.model import NOTHING_BLOCKED, HttpRequest, Principal, PublicAccessBlock
+from s3server.subjects import Subject
 
 _CACHED_POLICIES = 4_096
 # Demanded of each key that the request names in its body, where a policy decides by keys.
@@ -81,21 +84,21 @@ class Door:
         version: str | None = None,
         *,
         creates: bool = False,
-        resource: str = "*",
+        made: str | None = None,
     ) -> None:
         """Raise AccessDenied unless the caller may do `action` to the bucket, or a key in it.
 
-        Where there is no bucket, `resource` is the ARN of what else it is about. `version` is the
+        Where there is none, `made` is the name of the bucket that is being made. `version` is the
         version id that is asked for, None for the current one. With `creates` the action is
         s3:PutObject, and all that is to be stored with the object by the headers of the request
         needs its permission too. Raises AccountProblem where the project of either has ended.
         """
         principal = caller.principal
         await self._projects.admit(principal, action, bucket)
-        if caller.own is None and not principal.is_free:
-            caller.own = await self._identities.law_of(principal)
+        await self._read_own(caller)
         if bucket is None:
-            said = Said(own_policies=self._own_verdict(caller, action, resource))
+            subject = Subject(f"arn:aws:s3:::{made or '*'}")
+            said = Said(own_policies=self._own_verdict(caller, action, subject))
             if not authorise(principal, action, said=said):
                 raise AccessDenied
             return
@@ -112,6 +115,29 @@ class Door:
         if key is not None and record is None and action.startswith(_READS):
             listing = "s3:ListBucket" if version is None else "s3:ListBucketVersions"
             self.confirm(caller, Asked(listing, bucket), None)
+
+    async def permit_service(
+        self, caller: Caller, service: str, name: str, action: str, subject: Subject
+    ) -> None:
+        """Raise AccessDenied, of SNS AuthorizationError, unless the caller may do it.
+
+        The operation `name` is one of IAM, STS or SNS. Raises AccountProblem where the project of
+        the caller has ended.
+        """
+        principal = caller.principal
+        await self._projects.admit(principal, action, None)
+        await self._read_own(caller)
+        verdict = self._own_verdict(caller, action, subject)
+        is_permitted = authorise(principal, action, said=Said(own_policies=verdict))
+        if service == "iam" and escapes_limits(principal, name, subject):
+            is_permitted, verdict = False, Verdict.DENY
+        if not is_permitted:
+            refusal = AuthorizationError if service == "sns" else AccessDenied
+            raise refusal(_refusal(principal, action, subject, verdict))
+
+    async def _read_own(self, caller: Caller) -> None:
+        if caller.own is None and not caller.principal.is_free:
+            caller.own = await self._identities.law_of(caller.principal)
 
     def confirm_topic(
         self,
@@ -182,12 +208,12 @@ class Door:
             law.block,
         )
 
-    def _own_verdict(self, caller: Caller, action: str, resource: str) -> Verdict | None:
+    def _own_verdict(self, caller: Caller, action: str, subject: Subject) -> Verdict | None:
         """Return what the caller's own policies say of something that is in no bucket."""
         if caller.own is None:
             return None
-        keys = self._keys(caller, caller.principal.account)
-        question = Question(requester_of(caller.principal), action, resource, keys)
+        keys = self._keys(caller, caller.principal.account, of_service=subject.keys)
+        question = Question(requester_of(caller.principal), action, subject.arn, keys)
         return caller.own.verdict(question)
 
     def _keys(
@@ -196,6 +222,7 @@ class Door:
         account: str,
         version: str | None = None,
         record: ObjectRecord | None = None,
+        of_service: Mapping[str, tuple[str, ...]] | None = None,
     ) -> RequestKeys:
         """Return the condition keys of a request; `account` is that of what it is about."""
         return RequestKeys(
@@ -209,6 +236,7 @@ class Door:
                 version=version,
                 stored_tags=() if record is None else record.tags,
                 from_body=caller.from_body,
+                of_service=of_service,
             )
         )
 
@@ -237,6 +265,18 @@ class Door:
 @lru_cache(maxsize=256)
 def _policy_of_topic(text: str) -> Policy:
     return parse_policy(text, has_principals=True)
+
+
+def _refusal(principal: Principal, action: str, subject: Subject, verdict: Verdict | None) -> str:
+    """Return what IAM tells who may not."""
+    who = next(iter(arns_of(principal)), "anonymous")
+    why = f"no identity-based policy allows the {action} action"
+    if verdict is Verdict.DENY:
+        why = "a policy, a boundary or the limits of the credentials forbid it"
+    return (
+        f"User: {who} is not authorized to perform: {action} on resource: {subject.arn} "
+        f"because {why}"
+    )
 
 
 def _is_host(principal: Principal, bucket: BucketRecord) -> bool:

@@ -58,6 +58,7 @@ class PlainReads:
     ) -> None:
         self._edge, self._door = edge, door
         self._objects, self._buckets = services.objects, services.buckets
+        self._last_used = services.iam.last_used
         self._meta, self._lookup, self._clock, self._ids = meta, lookup, clock, ids
 
     def __call__(self, request: HttpRequest) -> tuple[bytes, bytes] | None:
@@ -85,6 +86,7 @@ class PlainReads:
             body_sha256=None,
         )
         identity = _at_once(proof)
+        self._last_used.note(identity.principal.access_key_id, "s3")
         bucket, record, blob = self._find(target.bucket, target.key, http.method)
         caller = Caller(identity.principal, identity.mechanism, http, _NO_QUERY)
         _at_once(self._door.permit(caller, ACTION, bucket, target.key))

@@ -33,6 +33,7 @@ from s3server.identities import Identities
 from s3server.meta import base as meta
 from s3server.model import ANONYMOUS, HttpRequest, Identity, Target
 from s3server.operation import Ctx, Handler
+from s3server.subjects import Subject, subject_of
 from s3server.wire.body import Body
 from s3server.wire.checksums import DEFAULT_ALGORITHM
 from s3server.wire.errors import render_error
@@ -46,6 +47,7 @@ from s3server.wire.response import WHOLE, Headers, Response
 from s3server.wire.routing import Router
 from s3server.wire.serialize import Renderer, compile_renderer, id_headers
 from s3server.wire.service_model import Operation
+from s3server.wire.validate import compile_check
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -77,6 +79,7 @@ class _Binding:
 
     handler: Handler
     parse: Parser
+    check: Callable[[dict[str, Any]], None]  # of what was parsed, by the model
     render: Renderer
     streams: bool
     body_limit: int  # bytes
@@ -156,6 +159,7 @@ class Server:
         operation = self._router.find(http.method, target.level, query, http.headers)
         exchange.operation = operation
         identity = await self._authenticate(http, target, is_trusted)
+        self._services.iam.last_used.note(identity.principal.access_key_id, "s3")
         content: object = None
         broken: S3Error | None = None
         if operation.name == "PostObject":
@@ -172,7 +176,10 @@ class Server:
         creates = operation.name in _CREATING
         if bucket is not None and bucket.policy and operation.name in KEYS_IN_BODY:
             content, broken = await self._read_keys(operation, caller, target, identity, receive)
-        await self.door.permit(caller, action, bucket, target.key, version, creates=creates)
+        made = target.bucket if bucket is None else None
+        await self.door.permit(
+            caller, action, bucket, target.key, version, creates=creates, made=made
+        )
         if broken is not None:
             raise broken
         binding = self._bind(operation)
@@ -256,6 +263,7 @@ class Server:
         )
         exchange.operation = operation
         identity = await self._authenticate(http, target, is_trusted, sha256)
+        self._services.iam.last_used.note(identity.principal.access_key_id, operation.service)
         if identity.mechanism.startswith("v2-") and operation.service != "sns":
             # Version 2 does not cover the body, which names the operation. SNS is spoken to in it
             # by clients of Ceph's gateway.
@@ -264,10 +272,15 @@ class Server:
                 "Please use AWS4-HMAC-SHA256."
             )
         caller = Caller(identity.principal, identity.mechanism, http, {})
-        await self.door.permit(caller, operation.action, None, None)
+        service, name, subject, request = operation.service, operation.name, Subject(), {}
+        if name in self._handlers:
+            request = self._bind(operation).parse(http, target, {}, form)
+            self._bind(operation).check(request)
+            subject = await subject_of(self._services, caller.principal, service, name, request)
+        await self.door.permit_service(caller, service, name, operation.action, subject)
         binding = self._bind(operation)
         ctx = self._context(exchange, caller, None)
-        result = await binding.handler(ctx, binding.parse(http, target, {}, form))
+        result = await binding.handler(ctx, request)
         return binding.render(result, request_id=exchange.request_id, host_id=self._edge.host_id)
 
     async def _authenticate(
@@ -317,6 +330,7 @@ class Server:
         binding = self._bindings[operation.name] = _Binding(
             handler,
             compile_parser(operation),
+            compile_check(operation),
             compile_renderer(operation),
             has_streaming_body(operation),
             body_limit(operation),

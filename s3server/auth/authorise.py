@@ -24,11 +24,11 @@ from s3server.auth.acl import Grants
 from s3server.auth.policy import Verdict
 from s3server.model import NOTHING_BLOCKED, Principal, PublicAccessBlock
 
-_SIGNED = frozenset({"s3:ListAllMyBuckets", "s3:CreateBucket"}) | {
-    # Which topic it may be is decided with the topic itself.
-    "sns:CreateTopic", "sns:ListTopics", "sns:DeleteTopic",
-    "sns:GetTopicAttributes", "sns:SetTopicAttributes",
-}  # fmt: skip
+_SIGNED = frozenset({
+    "s3:ListAllMyBuckets", "s3:CreateBucket", "sns:CreateTopic", "sns:ListTopics",
+})  # fmt: skip
+# Decided with the thing itself, which may have a policy that permits it.
+_LATER = frozenset({"sns:DeleteTopic", "sns:GetTopicAttributes", "sns:SetTopicAttributes"})
 _ON_POLICY = frozenset({
     "s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:GetBucketPolicyStatus",
 })  # fmt: skip
@@ -122,6 +122,8 @@ def authorise(
     if said.bucket_policy is Verdict.DENY:
         is_owner = bucket is not None and is_signed and principal.id == bucket.owner
         return action in _ON_POLICY and (principal.is_root or (is_owner and _may(said)))
+    if is_signed and action in _LATER:
+        return True
     if principal.is_root or (is_signed and action in _SIGNED):
         return _may(said)
     if bucket is None or not action.startswith("s3:"):

@@ -63,6 +63,10 @@ _KNOWN = frozenset({
 })  # fmt: skip
 _EXISTING_TAG, _REQUEST_TAG = "s3:existingobjecttag/", "s3:requestobjecttag/"
 _PRINCIPAL_TAG = "aws:principaltag/"
+_OF_SERVICES = (
+    "aws:requesttag/", "aws:resourcetag/", "aws:tagkeys", "iam:permissionsboundary",
+    "iam:policyarn", "iam:resourcetag/",
+)  # fmt: skip
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -77,6 +81,7 @@ class Seen(msgspec.Struct, frozen=True):
     version: str | None = None  # version id that is asked for
     stored_tags: Pairs = ()  # of the object that is there
     from_body: Mapping[str, tuple[str, ...]] | None = None  # keys that a document holds
+    of_service: Mapping[str, tuple[str, ...]] | None = None  # keys of IAM, STS and SNS; None for S3
 
 
 def requester_of(principal: Principal) -> Requester:
@@ -107,9 +112,12 @@ class RequestKeys:
         if key.startswith((_EXISTING_TAG, _REQUEST_TAG, _PRINCIPAL_TAG)):
             # Names of keys ignore case, those of tags do not: of two that look alike none is it.
             return None if found is not None and len(found) > 1 else found or ()
-        if found is None and key in _KNOWN:
+        if found is None and (key in _KNOWN or self._is_of_service(key)):
             return ()
         return found
+
+    def _is_of_service(self, key: str) -> bool:
+        return self._seen.of_service is not None and key.startswith(_OF_SERVICES)
 
 
 def _server_keys(seen: Seen) -> Found:
@@ -142,6 +150,7 @@ def _server_keys(seen: Seen) -> Found:
         found["aws:username"] = (principal.name,)
     if seen.version is not None:
         found["s3:versionid"] = (seen.version,)
+    found.update(seen.of_service or {})
     found.update(_signature_keys(seen))
     found.update(_tags(_EXISTING_TAG, seen.stored_tags))
     return found

@@ -6,39 +6,28 @@ import hashlib
 
 import msgspec
 
-from s3server.core.records import Record, in_account
-from s3server.model import FREE, Bindings, Pairs
+from s3server.core.records import IdentityRecord, Record, in_account
+from s3server.model import Bindings, Pairs
 
-ROLE, ROLE_NAME, GROUP, GROUP_NAME, MEMBER = b"Y", b"y", b"H", b"h", b"g"
+ROLE, ROLE_NAME, GROUP, GROUP_NAME, MEMBER = b"r", b"y", b"h", b"j", b"g"
 MANAGED_POLICY, POLICY_VERSION, INLINE_POLICY, ATTACHED = b"M", b"m", b"p", b"a"
+LAST_USED = b"k"
 _DIGEST_BYTES = 16
 
 
-class RoleRecord(Record, frozen=True, array_like=True, kw_only=True):
-    """One role: what sessions of whom its trust policy allows may do. Always bound by policies."""
+class RoleRecord(IdentityRecord, frozen=True, array_like=True, kw_only=True):
+    """One role: what sessions of whom its trust policy lets in may do."""
 
-    id: str  # canonical id: 64 hexadecimal digits
-    name: str
-    account: str
-    created_ms: int
     trust_policy: str  # as it was sent
-    path: str = "/"
+    bindings: Bindings = Bindings(is_bound=True)
     description: str = ""
     tags: Pairs = ()
-    bindings: Bindings = Bindings(is_bound=True)
     max_session_s: int = 3_600
     sessions_valid_from_ms: int = 0  # sessions issued before are void
 
 
-class GroupRecord(Record, frozen=True, array_like=True, kw_only=True):
+class GroupRecord(IdentityRecord, frozen=True, array_like=True, kw_only=True):
     """Users who share policies."""
-
-    id: str  # 64 hexadecimal digits
-    name: str
-    account: str
-    created_ms: int
-    path: str = "/"
-    bindings: Bindings = FREE
 
 
 class PolicyVersion(msgspec.Struct, frozen=True, array_like=True):
@@ -47,6 +36,13 @@ class PolicyVersion(msgspec.Struct, frozen=True, array_like=True):
     number: int  # from 1, never used again
     digest: bytes
     created_ms: int
+
+
+class LastUsedRecord(Record, frozen=True, array_like=True, kw_only=True):
+    """When an access key was last used, to some minutes."""
+
+    at_ms: int
+    service: str  # "s3", "iam"...
 
 
 class ManagedPolicyRecord(Record, frozen=True, array_like=True, kw_only=True):
@@ -109,3 +105,7 @@ def attached_key(account: str, name: str, use: str = "", identity_id: str = "") 
     """
     key = ATTACHED + in_account(account, name) + b"\0"
     return key + use.encode() + b"\0" + identity_id.encode() if use else key
+
+
+def last_used_key(access_key_id: str) -> bytes:
+    return LAST_USED + access_key_id.encode()

@@ -25,13 +25,14 @@ Keys begin with a byte that names their table:
     C bucket-id name                configuration of a bucket: a document of its own
     I user-id / J account NUL name  user / its name
     K access-key-id / L user-id access-key-id    access key / keys of a user
-    Y role-id / y account NUL name  role / its name
-    H group-id / h account NUL name group / its name
+    r role-id / y account NUL name  role / its name
+    h group-id / j account NUL name group / its name
     M account NUL name              managed policy
     m account NUL name NUL number   text of one of its versions
     p identity-id policy-name       text of a policy of a user, role or group
     a account NUL name NUL use identity-id       what a managed policy is attached to
     g group-id user-id              users of a group
+    k access-key-id                 when a key was last used
     Q bucket-id digest              policy of a bucket
     X account                       public access block of all buckets of an account
     j id / z name                   project / its id; see project_records
@@ -258,19 +259,24 @@ class TopicStatusRecord(Record, frozen=True, array_like=True, kw_only=True):
     published_ms: int = 0
 
 
-class UserRecord(Record, frozen=True, array_like=True, kw_only=True):
-    """One user."""
+class IdentityRecord(Record, frozen=True, array_like=True, kw_only=True):
+    """What users, roles and groups share."""
 
-    id: str  # canonical user id: 64 hexadecimal digits
+    id: str  # canonical id: 64 hexadecimal digits
     name: str
     account: str  # id of the project
     created_ms: int
+    path: str = "/"
+    bindings: Bindings = FREE
+
+
+class UserRecord(IdentityRecord, frozen=True, array_like=True, kw_only=True):
+    """One user."""
+
     email: str = ""
     display_name: str = ""
     is_suspended: bool = False
     tags: Pairs = ()
-    path: str = "/"
-    bindings: Bindings = FREE
     sessions_valid_from_ms: int = 0  # sessions issued before are void
 
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
+from s3server.core import identity_records as rows
 from s3server.core import records
+from s3server.core.attachments import rows_of
 from s3server.core.clock import Clock, Ids
 from s3server.core.commit import Commits, Plan
+from s3server.core.directory import USERS, Change, Directory
+from s3server.core.identity_tags import merge_tags
+from s3server.core.key_scope import scope_policies
+from s3server.core.managed_policies import ManagedPolicies
 from s3server.core.projects import DEFAULT_ACCOUNT, check_project
 from s3server.core.records import AccessKeyRecord, Remembering, UserRecord, decode, encode
 from s3server.errors import EntityAlreadyExists, InvalidArgument, NoSuchEntity
+from s3server.iam_errors import DeleteConflict
 from s3server.meta.base import (
     Check,
     Delete,
@@ -17,8 +25,10 @@ from s3server.meta.base import (
     MetadataStore,
     Put,
     Unchanged,
+    Write,
     after_prefix,
 )
+from s3server.model import Bindings, Pairs
 
 _PAGE_ROWS = 1_000
 _MAX_NAME_CHARACTERS = 64  # IAM's limit for user names
@@ -52,13 +62,26 @@ class Users:
         self._commit = Commits(meta)
         self._decode_key = Remembering(AccessKeyRecord)
         self._decode_user = Remembering(UserRecord)
+        self._directory = Directory(meta)
+        self._policies = ManagedPolicies(self._directory, clock=clock, ids=ids)
 
     async def create_user(
-        self, name: str, *, email: str = "", display_name: str = "", account: str = DEFAULT_ACCOUNT
+        self,
+        name: str,
+        *,
+        email: str = "",
+        display_name: str = "",
+        account: str = DEFAULT_ACCOUNT,
+        path: str = "/",
+        tags: Pairs = (),
+        is_bound: bool = False,
+        boundary: str = "",
     ) -> UserRecord:
         """Create a user in a project. A name is free again as soon as its user is deleted.
 
-        Raises EntityAlreadyExists, InvalidArgument, NoSuchEntity where there is no such project.
+        Who `is_bound` may do nothing but what policies allow; others are free in their own
+        buckets, until they get a policy. Raises EntityAlreadyExists, InvalidArgument, NoSuchEntity
+        where there is no such project or boundary.
         """
         _check_name(name)
         user = UserRecord(
@@ -68,20 +91,19 @@ class Users:
             created_ms=self._clock.now_ms(),
             email=email,
             display_name=display_name,
+            path=path,
+            tags=merge_tags((), tags),
+            bindings=Bindings(is_bound=is_bound or boundary != "", boundary=boundary),
         )
-        name_key = records.user_name_key(account, name)
 
-        async def plan() -> Plan[UserRecord]:
-            if await self._meta.get(name_key) is not None:
-                raise EntityAlreadyExists(f"A user named {name} exists already.")
+        async def make() -> Change[UserRecord]:
             of_project = await check_project(self._meta, account)
-            return Plan(
-                result=user,
-                writes=[Put(name_key, user.id.encode()), Put(_key(user), encode(user))],
-                checks=[Unchanged(name_key, None), of_project],
-            )
+            if not boundary:
+                return Change(user, [], [of_project])
+            held = await self._policies.hold(account, boundary, "user-boundary", user.id)
+            return Change(user, held[0], [*held[1], of_project])
 
-        return await self._commit(plan)
+        return await self._directory.create(USERS, user, make)
 
     async def list_users(self) -> list[UserRecord]:
         """Return all users, in the order of their accounts and names."""
@@ -91,41 +113,61 @@ class Users:
 
     async def get_user(self, name: str, *, account: str = DEFAULT_ACCOUNT) -> UserRecord:
         """Return the user of that name. Raises NoSuchEntity."""
-        return (await self._load(name, account))[0]
-
-    async def _load(self, name: str, account: str) -> tuple[UserRecord, bytes]:
-        user_id = await self._meta.get(records.user_name_key(account, name))
-        row = None if user_id is None else await self._meta.get(records.user_key(user_id.decode()))
-        if row is None:
-            raise NoSuchEntity(f"There is no user named {name}.")
-        return decode(UserRecord, row), row
+        return await self._directory.get(USERS, account, name)
 
     async def find_by_id(self, user_id: str) -> UserRecord | None:
         """Return the user with a canonical id, or None."""
         row = await self._meta.get(records.user_key(user_id))
         return None if row is None else self._decode_user(row)
 
-    async def delete_user(self, name: str, *, account: str = DEFAULT_ACCOUNT) -> None:
-        """Delete a user and all their keys at once. Buckets stay, for root to hand on.
+    async def update_user(
+        self,
+        name: str,
+        change: Callable[[UserRecord], UserRecord],
+        *,
+        account: str = DEFAULT_ACCOUNT,
+    ) -> UserRecord:
+        """Store what `change` makes of a user, be it another name; return that.
 
-        Raises NoSuchEntity.
+        Raises NoSuchEntity, EntityAlreadyExists, InvalidArgument, and what `change` raises.
         """
 
-        async def plan() -> Plan[None]:
-            user, row = await self._load(name, account)
-            keys = await self._key_ids(user)
-            return Plan(
-                result=None,
-                writes=[
-                    Delete(records.user_name_key(account, name)),
-                    Delete(_key(user)),
-                    *(Delete(records.access_key_key(key)) for key in keys),
-                    *(Delete(records.key_of_key(user.id, key)) for key in keys),
-                ],
-                checks=[Unchanged(_key(user), row), *_exactly(user, keys)],
-            )
+        async def make(old: UserRecord) -> Change[UserRecord]:
+            new = change(old)
+            _check_name(new.name)
+            return Change(new)
 
-        await self._commit(plan)
+        return await self._directory.change(USERS, account, name, make)
+
+    async def remove_user(self, name: str, *, account: str = DEFAULT_ACCOUNT) -> None:
+        """Delete a user who has nothing any more: IAM's way. Raises DeleteConflict."""
+
+        async def make(user: UserRecord) -> Change[UserRecord]:
+            keys = records.key_of_key(user.id, "")
+            if await self._meta.scan(keys, after_prefix(keys), limit=1):
+                raise DeleteConflict("Cannot delete entity, must delete access keys first.")
+            if user.bindings.inline:
+                raise DeleteConflict("Cannot delete entity, must delete policies first.")
+            if user.bindings.managed:
+                raise DeleteConflict("Cannot delete entity, must detach all policies first.")
+            if user.bindings.groups:
+                raise DeleteConflict("Cannot delete entity, must remove users from group first.")
+            return Change(user, rows_of(USERS, user), [Empty(keys, after_prefix(keys))])
+
+        await self._directory.remove(USERS, account, name, make)
+
+    async def delete_user(self, name: str, *, account: str = DEFAULT_ACCOUNT) -> None:
+        """Delete a user with all their keys, policies and memberships: the operator's way.
+
+        Buckets stay, for root to hand on. Raises NoSuchEntity.
+        """
+
+        async def make(user: UserRecord) -> Change[UserRecord]:
+            keys = await self._key_ids(user)
+            of_keys = [Delete(row) for key in keys for row in _rows_of_key(user.id, key)]
+            return Change(user, [*of_keys, *rows_of(USERS, user)], _exactly(user, keys))
+
+        await self._directory.remove(USERS, account, name, make)
 
     async def create_key(
         self,
@@ -135,11 +177,13 @@ class Users:
         access_key_id: str | None = None,
         secret: str | None = None,
         account: str = DEFAULT_ACCOUNT,
+        expires_ms: int = 0,
+        scope: str = "",
     ) -> tuple[AccessKeyRecord, str]:
         """Create an access key; return its record and its secret, which is never shown again.
 
-        Keys of another store may be brought along. Raises NoSuchEntity, EntityAlreadyExists,
-        InvalidArgument.
+        Keys of another store may be brought along. `scope` as in `key_scope`. Raises
+        NoSuchEntity, EntityAlreadyExists, InvalidArgument.
         """
         if access_key_id is not None:
             _check_key_id(access_key_id)
@@ -148,7 +192,7 @@ class Users:
         row_key = records.access_key_key(key_id)
 
         async def plan() -> Plan[AccessKeyRecord]:
-            user, row = await self._load(user_name, account)
+            user, row = await self._directory.load(USERS, account, user_name)
             if key_id in self._reserved or await self._meta.get(row_key) is not None:
                 raise EntityAlreadyExists(f"The access key {key_id} exists already.")
             key = AccessKeyRecord(
@@ -157,6 +201,9 @@ class Users:
                 sealed_secret=self._secrets.seal(key_id, key_secret),
                 created_ms=self._clock.now_ms(),
                 description=description,
+                expires_ms=expires_ms,
+                tags=(("scope", scope),) if scope else (),
+                scope=scope_policies(scope),
             )
             return Plan(
                 result=key,
@@ -186,22 +233,40 @@ class Users:
         user = await self.find_by_id(key.user)
         return None if user is None else (key, user)
 
-    async def delete_key(self, access_key_id: str) -> None:
-        """Delete a key; the next request that is signed with it is refused. Raises NoSuchEntity."""
+    async def update_key(
+        self, access_key_id: str, user_id: str, change: Callable[[AccessKeyRecord], AccessKeyRecord]
+    ) -> None:
+        """Store what `change` makes of a user's key. Raises NoSuchEntity, what `change` raises."""
         row_key = records.access_key_key(access_key_id)
 
         async def plan() -> Plan[None]:
-            row = await self._meta.get(row_key)
-            if row is None:
-                raise NoSuchEntity(f"There is no access key {access_key_id}.")
-            user = decode(AccessKeyRecord, row).user
-            return Plan(
-                result=None,
-                writes=[Delete(row_key), Delete(records.key_of_key(user, access_key_id))],
-                checks=[Unchanged(row_key, row)],
-            )
+            key, row = await self._load_key(access_key_id, user_id)
+            return Plan(None, [Put(row_key, encode(change(key)))], [Unchanged(row_key, row)])
 
         await self._commit(plan)
+
+    async def delete_key(self, access_key_id: str, user_id: str = "") -> None:
+        """Delete a key, of this user if one is named; the next request with it is refused.
+
+        Raises NoSuchEntity.
+        """
+        row_key = records.access_key_key(access_key_id)
+
+        async def plan() -> Plan[None]:
+            key, row = await self._load_key(access_key_id, user_id)
+            gone: list[Write] = [Delete(each) for each in _rows_of_key(key.user, access_key_id)]
+            return Plan(None, gone, [Unchanged(row_key, row)])
+
+        await self._commit(plan)
+
+    async def _load_key(self, access_key_id: str, user_id: str) -> tuple[AccessKeyRecord, bytes]:
+        row = None
+        if len(access_key_id) <= _MAX_KEY_ID_CHARACTERS:
+            row = await self._meta.get(records.access_key_key(access_key_id))
+        key = None if row is None else decode(AccessKeyRecord, row)
+        if row is None or key is None or user_id not in ("", key.user):
+            raise NoSuchEntity(f"The Access Key with id {access_key_id} cannot be found.")
+        return key, row
 
     async def _key_ids(self, user: UserRecord) -> list[str]:
         table = records.key_of_key(user.id, "")
@@ -218,6 +283,14 @@ class Users:
 
 def _key(user: UserRecord) -> bytes:
     return records.user_key(user.id)
+
+
+def _rows_of_key(user_id: str, key_id: str) -> tuple[bytes, ...]:
+    return (
+        records.access_key_key(key_id),
+        records.key_of_key(user_id, key_id),
+        rows.last_used_key(key_id),
+    )
 
 
 def _exactly(user: UserRecord, key_ids: list[str]) -> list[Check]:

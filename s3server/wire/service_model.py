@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from s3server.catalogue import S3_ROWS, Row, derived_row
+from s3server.wire.constraints import UNCONSTRAINED, Constraint
 
 Service = Literal["s3", "iam", "sts", "sns"]
 Protocol = Literal["rest-xml", "query"]
@@ -45,6 +46,7 @@ class Shape:
     item: Member | None = None
     key: Member | None = None
     value: Member | None = None
+    constraint: Constraint = UNCONSTRAINED
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,6 +124,9 @@ class _RawShape(msgspec.Struct, rename="camel"):
     location_name: str = ""
     flattened: bool = False
     timestamp_format: str = ""
+    min: float | None = None
+    max: float | None = None
+    pattern: str = ""
 
 
 class _RawHttp(msgspec.Struct, rename="camel"):
@@ -206,6 +211,12 @@ class _Linker:
             item=self.member("member", raw.member) if raw.member else None,
             key=self.member("key", raw.key) if raw.key else None,
             value=self.member("value", raw.value) if raw.value else None,
+            constraint=Constraint(
+                None if raw.min is None else int(raw.min),
+                None if raw.max is None else int(raw.max),
+                raw.pattern,
+                tuple(raw.enum),
+            ),
         )
         self._shapes[name] = shape  # before its members: a structure may contain itself
         for member_name, reference in raw.members.items():

@@ -39,10 +39,9 @@ from s3server.core.project_records import (
     project_key,
     project_name_key,
 )
-from s3server.core.projects import Projects
+from s3server.core.projects import DEFAULT_ACCOUNT, Projects
 from s3server.core.records import UserRecord, encode, user_key, user_name_key
-from s3server.core.roles import Roles
-from s3server.core.services import Regions, Services
+from s3server.core.services import Regions, Services, make_iam
 from s3server.core.topics import Topics
 from s3server.core.users import Users
 from s3server.data.memory import MemoryPool
@@ -114,7 +113,8 @@ def credential(name: str) -> Credential:
     user_id = hashlib.sha256(name.encode()).hexdigest()
     kind: Any = "root" if name == "root" else "user"
     key_id = f"AKIA{name.upper()}"
-    who = Principal(kind, user_id, name, account=f"{name}-project", access_key_id=key_id)
+    account = DEFAULT_ACCOUNT if name == "root" else f"{name}-project"
+    who = Principal(kind, user_id, name, account=account, access_key_id=key_id)
     return Credential(key_id, f"secret-of-{name}", who)
 
 
@@ -248,7 +248,7 @@ class Store:
             lifecycle=Lifecycle(self.meta, buckets, blobs, calendar=Calendar()),
             projects=Projects(self.meta, clock=self.clock, ids=ids),
             users=users,
-            roles=Roles(self.meta),
+            iam=make_iam(self.meta, self.clock, ids),
             topics=Topics(
                 self.meta,
                 clock=self.clock,
@@ -270,6 +270,10 @@ class Store:
             known = credential(name)
             key = Key(known.access_key_id, known.secret, self.region)
         return Client(self.asgi, key, self.clock.now, **fields)
+
+    def holder(self, key_id: str, secret: str) -> Client:
+        """Return a client who signs with a key that was made through IAM."""
+        return Client(self.asgi, Key(key_id, secret, self.region), self.clock.now)
 
     @property
     def root(self) -> Client:
