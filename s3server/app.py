@@ -31,6 +31,7 @@ from s3server.health import health_application
 from s3server.identities import Identities
 from s3server.meta.lmdb import LmdbStore
 from s3server.metadata import open_metadata
+from s3server.metering import Meter, directory_of
 from s3server.model import HttpRequest, Principal
 from s3server.operation import load_handlers
 from s3server.parts import (
@@ -50,6 +51,7 @@ from s3server.wire.routing import Router
 from s3server.wire.service_model import VERSIONS, load_model
 
 TIDY_INTERVAL_S = 60
+TURN_INTERVAL_S = 1.0
 HOLD_INTERVAL_S = 1.0
 
 
@@ -75,6 +77,8 @@ class Application:
         ids = Ids(clock)
         self._meta = await open_metadata(self._config, on_failure)
         self._watch = await open_watch(self._config, self._meta)
+        self._meter = Meter(directory_of(self._config.storage.meta_dir))
+        self._meter.turn(clock.now_ms())
         blobs = Blobs(
             self._meta,
             self._watch.cluster.pools,
@@ -94,6 +98,7 @@ class Application:
             services=services,
             identities=Identities(self._meta),
             lookup=credentials.lookup,
+            meter=self._meter,
             clock=clock,
             ids=ids,
         )
@@ -103,6 +108,7 @@ class Application:
             services=services,
             meta=self._meta,
             lookup=credentials.lookup,
+            meter=self._meter,
             clock=clock,
             ids=ids,
         )
@@ -113,6 +119,7 @@ class Application:
             loop.create_task(repeat(blobs.holds.renew, HOLD_INTERVAL_S)),
             loop.create_task(follow_map(self._config, self._meta, self._watch.cluster)),
             loop.create_task(self._watch.run()),
+            loop.create_task(repeat(self._turn, TURN_INTERVAL_S)),
         ]
 
     async def close(self) -> None:
@@ -121,6 +128,10 @@ class Application:
         await self._last_used.flush()
         await self._watch.close()
         await self._meta.close()
+        self._meter.close()
+
+    async def _turn(self) -> None:
+        self._meter.turn(SystemClock().now_ms())
 
     def asgi(self, scope: Any, receive: Any, send: Any) -> Coroutine[Any, Any, None]:
         """Serve one request."""

@@ -23,8 +23,10 @@ from s3server.jobs.scrub import Scrub
 from s3server.jobs.snapshot import Snapshots
 from s3server.jobs.sweep import Sweep
 from s3server.jobs.throttle import Throttle
+from s3server.jobs.usage import Usage
 from s3server.meta.lmdb import LmdbStore
 from s3server.metadata import open_metadata
+from s3server.metering import directory_of
 from s3server.parts import (
     cancel,
     follow_map,
@@ -57,6 +59,7 @@ async def run_jobs(config: Config) -> None:
         Compact(meta, cluster.pools, cluster.osds, clock=clock),
         Sweep(meta, cluster.osds, clock=clock, down=lambda: cluster.osd_set.down),
         Snapshots(meta, clock=clock),
+        Usage(meta, directory_of(config.storage.meta_dir), clock=clock),
         *make_rule_jobs(config, meta, cluster.pools, clock),
         *_keep_whole(config.jobs, meta, cluster, clock, grace_ms(config)),
     ]

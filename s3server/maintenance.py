@@ -16,11 +16,14 @@ from s3server.cluster.maps import ClusterMaps
 from s3server.cluster.osds import OsdKeeper
 from s3server.cluster.seed import seed
 from s3server.config import Config
+from s3server.core.accounts import Accounts
 from s3server.core.blobs import Blobs
 from s3server.core.buckets import Buckets
 from s3server.core.clock import Ids, SystemClock
 from s3server.core.objects import Objects
+from s3server.core.project_records import bucket_scope, project_scope, user_scope
 from s3server.core.projects import DEFAULT_NAME, Projects
+from s3server.core.quotas import Quotas
 from s3server.core.users import Users
 from s3server.jobs.snapshot import Snapshots
 from s3server.meta.lmdb import LmdbStore
@@ -58,6 +61,21 @@ class Tenants:
 
     projects: Projects
     users: Users
+    buckets: Buckets
+    quotas: Quotas
+    accounts: Accounts
+
+    async def scope(self, project: str | None, user: str | None, bucket: str | None) -> bytes:
+        """Return what a quota is on: a bucket, a user of a project, or else the project.
+
+        Raises NoSuchBucket, NoSuchEntity.
+        """
+        if bucket is not None:
+            return bucket_scope((await self.buckets.get(bucket)).id)
+        account = await self.account(project)
+        if user is None:
+            return project_scope(account)
+        return user_scope((await self.users.get_user(user, account=account)).id)
 
     async def account(self, project: str | None) -> str:
         """Return the id of a project, the default one for None. Raises NoSuchEntity."""
@@ -73,6 +91,9 @@ async def open_tenants(config: Config) -> AsyncIterator[Tenants]:
         yield Tenants(
             Projects(meta, clock=clock, ids=ids),
             make_users(config, meta, clock, ids, open_box(config)),
+            Buckets(meta, clock=clock, ids=ids, region=config.server.region, pool="", pools={}),
+            Quotas(meta),
+            Accounts(meta),
         )
     finally:
         await meta.close()

@@ -23,6 +23,7 @@ from s3server.core.services import Services
 from s3server.core.versions import shown_version_id
 from s3server.door import Asked, Caller, Door
 from s3server.meta.base import Get, InlineStore
+from s3server.metering import Meter
 from s3server.model import HttpRequest
 from s3server.ops.attributes import DEFAULT_CONTENT_TYPE, checksums_of, has_more_to_tell
 from s3server.server import Edge
@@ -53,6 +54,7 @@ class PlainReads:
         services: Services,
         meta: InlineStore,
         lookup: Lookup,
+        meter: Meter,
         clock: Clock,
         ids: Ids,
     ) -> None:
@@ -60,6 +62,7 @@ class PlainReads:
         self._objects, self._buckets = services.objects, services.buckets
         self._last_used = services.iam.last_used
         self._meta, self._lookup, self._clock, self._ids = meta, lookup, clock, ids
+        self._meter = meter
 
     def __call__(self, request: HttpRequest) -> tuple[bytes, bytes] | None:
         """Return the header fields of a 200 and its body; None: ask the server."""
@@ -92,11 +95,11 @@ class PlainReads:
         _at_once(self._door.permit(caller, ACTION, bucket, target.key))
         self._door.confirm(caller, Asked(ACTION, bucket, target.key), record)
         fields = self._fields(bucket, record, http.headers)
-        if blob is None:
-            return fields, b""
-        body = self._objects.read_now(blob)
+        body = b"" if blob is None else self._objects.read_now(blob)
         if body is None:
             raise LeftToServerError
+        whose = bucket.account, identity.principal.id, bucket.name
+        self._meter.count(whose, 0, len(body))
         return fields, body
 
     def _find(self, name: str, key: str, method: str) -> Found:

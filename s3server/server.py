@@ -7,7 +7,7 @@ so that no handler can forget one of them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,8 +29,10 @@ from s3server.core.services import Services
 from s3server.data import base as data
 from s3server.door import Caller, Door
 from s3server.errors import AccessDenied, NoSuchBucket, S3Error, SignatureDoesNotMatch
+from s3server.flow import Flow, Receive, Send
 from s3server.identities import Identities
 from s3server.meta import base as meta
+from s3server.metering import Meter
 from s3server.model import ANONYMOUS, HttpRequest, Identity, Target
 from s3server.operation import Ctx, Handler
 from s3server.subjects import Subject, subject_of
@@ -49,9 +51,6 @@ from s3server.wire.serialize import Renderer, compile_renderer, id_headers
 from s3server.wire.service_model import Operation
 from s3server.wire.validate import compile_check
 
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
-
 # Their x-amz-checksum-* speak of the whole object, not of the XML that they send.
 _CHECKSUM_OF_OBJECT = frozenset({"CompleteMultipartUpload"})
 
@@ -69,6 +68,7 @@ class Exchange:
     request_id: str
     method: str
     path: str
+    flow: Flow
     operation: Operation | None = None
     sharing: Headers = field(default_factory=list)  # what a browser is told
 
@@ -108,12 +108,13 @@ class Server:
         services: Services,
         identities: Identities,
         lookup: Lookup,
+        meter: Meter,
         clock: Clock,
         ids: Ids,
     ) -> None:
         self._edge, self._router, self._handlers = edge, router, handlers
         self._services, self._lookup = services, lookup
-        self._clock, self._ids = clock, ids
+        self._meter, self._clock, self._ids = meter, clock, ids
         self.door = Door(services, identities)
         self._sharing, self._websites = Sharing(services.buckets), Websites(services.buckets)
         self._bindings: dict[str, _Binding] = {}
@@ -121,11 +122,12 @@ class Server:
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer one HTTP request; nothing that it holds can make this raise."""
+        flow = Flow(receive, send, self._meter, scope["method"])
         exchange = Exchange(
-            self._ids.request_id(), scope["method"], scope["raw_path"].decode("latin-1")
+            self._ids.request_id(), scope["method"], scope["raw_path"].decode("latin-1"), flow
         )
         try:
-            response = await self._respond(scope, receive, exchange)
+            response = await self._respond(scope, flow.receive, exchange)
         except S3Error as error:
             response = self._refuse(error, exchange)
         except (meta.FullError, data.FullError):
@@ -138,8 +140,9 @@ class Server:
             response = self._refuse(errors.InternalError(), exchange)
         if exchange.sharing:
             response = replace(response, headers=[*response.headers, *exchange.sharing])
+        flow.answer()
         with suppress(ConnectionResetError):  # the client is gone, and what was read for it ends
-            await _send(response, scope, send)
+            await _send(response, scope, flow.send)
 
     async def _respond(self, scope: Any, receive: Receive, exchange: Exchange) -> Response:
         http, is_trusted = self._edge.proxies.resolve(read_request(scope))
@@ -158,27 +161,33 @@ class Server:
         query = parse_query(http.query)
         operation = self._router.find(http.method, target.level, query, http.headers)
         exchange.operation = operation
-        identity = await self._authenticate(http, target, is_trusted)
+        identity = await self._authenticate(http, target, is_trusted, exchange)
         self._services.iam.last_used.note(identity.principal.access_key_id, "s3")
         content: object = None
         broken: S3Error | None = None
         if operation.name == "PostObject":
             http, target, identity, content = await self._open_post(http, target, identity, receive)
+            exchange.flow.principal = identity.principal
         elif hoisted := hoisted_headers(http, identity):
             # Parameters of a signed URL that stand for headers count like the headers.
             http = replace(http, headers={**hoisted, **http.headers})
             operation = self._router.find(http.method, target.level, query, http.headers)
             exchange.operation = operation
-        bucket = await self._bucket(operation, target)
+        bucket = exchange.flow.bucket = await self._bucket(operation, target)
         caller = Caller(identity.principal, identity.mechanism, http, query)
         version = query.get("versionId")
         action = operation.action if version is None else on_version(operation.action)
-        creates = operation.name in _CREATING
         if bucket is not None and bucket.policy and operation.name in KEYS_IN_BODY:
             content, broken = await self._read_keys(operation, caller, target, identity, receive)
         made = target.bucket if bucket is None else None
         await self.door.permit(
-            caller, action, bucket, target.key, version, creates=creates, made=made
+            caller,
+            action,
+            bucket,
+            target.key,
+            version,
+            creates=operation.name in _CREATING,
+            made=made,
         )
         if broken is not None:
             raise broken
@@ -198,7 +207,7 @@ class Server:
 
         async def read(http: HttpRequest, target: Target) -> Response:
             operation = self._router.find(http.method, target.level, {}, http.headers)
-            bucket = await self._bucket(operation, target)
+            bucket = exchange.flow.bucket = await self._bucket(operation, target)
             caller = Caller(ANONYMOUS, "anonymous", http, {})
             await self.door.permit(caller, operation.action, bucket, target.key)
             binding = self._bind(operation)
@@ -262,7 +271,7 @@ class Server:
             form.get("Action", ""), form.get("Version"), _scope_service(http)
         )
         exchange.operation = operation
-        identity = await self._authenticate(http, target, is_trusted, sha256)
+        identity = await self._authenticate(http, target, is_trusted, exchange, sha256=sha256)
         self._services.iam.last_used.note(identity.principal.access_key_id, operation.service)
         if identity.mechanism.startswith("v2-") and operation.service != "sns":
             # Version 2 does not cover the body, which names the operation. SNS is spoken to in it
@@ -284,7 +293,21 @@ class Server:
         return binding.render(result, request_id=exchange.request_id, host_id=self._edge.host_id)
 
     async def _authenticate(
-        self, http: HttpRequest, target: Target, is_trusted: bool, sha256: str | None = None
+        self,
+        http: HttpRequest,
+        target: Target,
+        is_trusted: bool,
+        exchange: Exchange,
+        *,
+        sha256: str | None = None,
+    ) -> Identity:
+        """Find out who sent a request; what passes is counted as theirs from then on."""
+        identity = await self._prove(http, target, is_trusted, sha256)
+        exchange.flow.principal = identity.principal
+        return identity
+
+    async def _prove(
+        self, http: HttpRequest, target: Target, is_trusted: bool, sha256: str | None
     ) -> Identity:
         try:
             return await authenticate(
@@ -299,7 +322,7 @@ class Server:
         except SignatureDoesNotMatch:
             if not await self._may_probe(http, target):
                 raise
-            return await self._authenticate(replace(http, method="GET"), target, is_trusted)
+            return await self._prove(replace(http, method="GET"), target, is_trusted, sha256)
 
     async def _may_probe(self, http: HttpRequest, target: Target) -> bool:
         """Return whether a URL that is signed for GET is good for HEAD too: a lesser right.

@@ -24,6 +24,7 @@ from s3server.core.records import (
     decode,
 )
 from s3server.core.recount import Recount
+from s3server.core.usage_records import USAGE, UsageRecord
 from s3server.data.base import DataError
 from s3server.data.codec import codec_from_name, shard_size
 from s3server.data.layout import RECORD_HEADER, Shard, parse_record_header
@@ -48,6 +49,7 @@ _KINDS: Mapping[bytes, type[Record]] = {
     records.BUCKET: BucketRecord,
     PROJECT: ProjectRecord,
     QUOTA: QuotaRecord,
+    USAGE: UsageRecord,
     records.OBJECT: ObjectRecord,
     records.VERSION: ObjectRecord,
     records.UPLOAD: UploadRecord,

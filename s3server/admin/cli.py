@@ -23,6 +23,7 @@ from s3server.admin import (
     cli_osd,
     cli_placement,
     cli_projects,
+    cli_usage,
     cli_users,
 )
 from s3server.admin.cli_status import status
@@ -37,6 +38,8 @@ cli = typer.Typer(
 )
 cli.add_typer(cli_config.config, name="config", help="Look at the settings.")
 cli.add_typer(cli_projects.projects, name="project", help="Manage projects.")
+cli.add_typer(cli_usage.quotas, name="quota", help="Limit what projects, users, buckets hold.")
+cli.command("usage")(cli_usage.usage)
 cli.add_typer(cli_users.users, name="user", help="Manage users.")
 cli.add_typer(cli_buckets.buckets, name="bucket", help="Change settings of buckets.")
 cli.add_typer(cli_encryption.encryption, name="encryption", help="Manage the keys of encryption.")

@@ -50,6 +50,7 @@ from s3server.identities import Identities
 from s3server.maintenance import initialise
 from s3server.meta.base import Check, Put, Write
 from s3server.meta.memory import MemoryStore
+from s3server.metering import Meter
 from s3server.model import DataRef, Principal, Source
 from s3server.operation import load_handlers
 from s3server.parts import KeyMaker
@@ -154,6 +155,7 @@ class Store:
     clock: ManualClock = field(default_factory=ManualClock)
     keys: Path = field(default_factory=_keys_file)
     meta: WatchedStore = field(default_factory=WatchedStore)
+    meter: Meter = field(default_factory=lambda: Meter(Path()))  # in memory
     pool: WatchedPool = field(init=False)
     services: Services = field(init=False)
     credentials: CredentialStore = field(init=False)
@@ -189,6 +191,7 @@ class Store:
             services=self.services,
             identities=Identities(self.meta),
             lookup=self._lookup,
+            meter=self.meter,
             clock=self.clock,
             ids=ids,
         )
@@ -198,6 +201,7 @@ class Store:
             services=self.services,
             meta=self.meta,
             lookup=self._lookup,
+            meter=self.meter,
             clock=self.clock,
             ids=ids,
         )
