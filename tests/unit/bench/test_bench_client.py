@@ -82,6 +82,15 @@ async def test_requests_go_by_tls_too(tmp_path: Path) -> None:
     assert 1 == tally.verified
 
 
+async def test_as_many_requests_are_counted_as_the_server_has_answered() -> None:
+    Counting.total = 0
+    endless = [(renderer("head", 10).head(0) for _ in iter(int, 1)) for _ in range(4)]
+    tally = await play(Counting, *endless, window_ns=200_000_000)
+    assert Counting.total >= 8
+    assert Counting.total - 4 <= tally.completed["head"] <= Counting.total
+    assert Counting.total == tally.latency["head"].get_total_count()
+
+
 async def test_wrong_bytes_are_an_error() -> None:
     render = renderer("get", 4096)
     stored: dict[bytes, tuple[bytes, bytes]] = {}
@@ -244,6 +253,16 @@ class HangingUp(Silent):
 
     def answer(self) -> None:
         self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")  # type: ignore[attr-defined]
+
+
+class Counting(HangingUp):
+    """Answers every request, and counts those of all connections."""
+
+    total = 0
+
+    def data_received(self, data: bytes) -> None:
+        Counting.total += data.count(b"\r\n\r\n")
+        self.answer()
 
 
 class Stalling(HangingUp):
