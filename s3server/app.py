@@ -10,6 +10,8 @@ from typing import Any
 
 from s3server.auth.authenticate import AuthSettings
 from s3server.auth.credentials import Credential, CredentialStore
+from s3server.auth.oidc import Provider
+from s3server.auth.oidc_keys import ProviderKeys
 from s3server.cluster.live import Cluster
 from s3server.cluster.seed import cluster_id
 from s3server.config import Config
@@ -44,8 +46,9 @@ from s3server.parts import (
     repeat,
 )
 from s3server.plain_reads import PlainReads
-from s3server.publishing import make_buckets, make_notifications, make_topics, open_box
+from s3server.publishing import make_buckets, make_notifications, make_topics, open_box, open_tokens
 from s3server.server import Edge, Server
+from s3server.sessions import Sessions
 from s3server.wire.proxies import TrustedProxies
 from s3server.wire.routing import Router
 from s3server.wire.service_model import VERSIONS, load_model
@@ -91,13 +94,15 @@ class Application:
             self._config, self._meta, self._watch.cluster, blobs, ids
         )
         edge = _edge(self._config, await cluster_id(self._meta))
+        sessions = Sessions(open_tokens(self._config), credentials.lookup, services)
         self._server = Server(
             edge=edge,
             router=Router([load_model(service) for service in VERSIONS]),
             handlers=load_handlers(),
             services=services,
             identities=Identities(self._meta),
-            lookup=credentials.lookup,
+            sessions=sessions,
+            providers=ProviderKeys(_providers(self._config), now_ms=clock.now_ms),
             meter=self._meter,
             clock=clock,
             ids=ids,
@@ -107,7 +112,7 @@ class Application:
             door=self._server.door,
             services=services,
             meta=self._meta,
-            lookup=credentials.lookup,
+            lookup=sessions.lookup,
             meter=self._meter,
             clock=clock,
             ids=ids,
@@ -211,6 +216,13 @@ def _root(config: Config, cluster: str) -> Credential:
     key = config.root.access_key
     principal = Principal("root", user_id, "root", account=DEFAULT_ACCOUNT, access_key_id=key)
     return Credential(key, config.root.secret_key.get_secret_value(), principal)
+
+
+def _providers(config: Config) -> list[Provider]:
+    return [
+        Provider(one.issuer, one.audiences, str(one.ca_file or ""), one.roles)
+        for one in config.oidc
+    ]
 
 
 def _edge(config: Config, cluster: str) -> Edge:

@@ -25,6 +25,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from s3server.auth.oidc_keys import is_fetchable
+
 KNOWN_SECRETS = frozenset({"minioadmin", "rustfsadmin", "password", "changeme", "secret", "admin"})
 CODEC = re.compile(r"replica:([1-9]\d?)|ec:([1-9]\d?)\+([1-9]\d?)")
 
@@ -227,6 +229,24 @@ class PoolConfig(Section):
         return shard_count(self.codec)
 
 
+class OidcConfig(Section):
+    """An issuer of tokens (OpenID Connect, WLCG) that may stand for roles."""
+
+    issuer: str = Field(description="as in the iss of its tokens: https://...")
+    audiences: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="values of aud that mean this server"
+    )
+    ca_file: Path | None = Field(None, description="what certifies its web server; the system's")
+    roles: tuple[str, ...] = Field(("*",), description="ARNs of roles it may name; * is a wildcard")
+
+    @field_validator("issuer")
+    @classmethod
+    def _is_url(cls, value: str) -> str:
+        if not is_fetchable(value, may_be_plain=True) or "?" in value:
+            raise ValueError("expected https://HOST/PATH, or http:// on a loopback address")
+        return value
+
+
 class Config(BaseSettings):
     """All settings of a server."""
 
@@ -238,6 +258,7 @@ class Config(BaseSettings):
     jobs: JobsConfig = Field(default_factory=lambda: JobsConfig.model_validate({}))
     root: RootConfig
     events: EventsConfig = Field(default_factory=lambda: EventsConfig.model_validate({}))
+    oidc: tuple[OidcConfig, ...] = ()
     osds: Annotated[tuple[OsdConfig, ...], Field(min_length=1)]
     pools: Annotated[tuple[PoolConfig, ...], Field(min_length=1)] = Field(
         default_factory=lambda: (PoolConfig.model_validate({}),)
@@ -267,6 +288,7 @@ class Config(BaseSettings):
             ("osds", [str(osd.id) for osd in self.osds]),
             ("osds", [str(osd.path) for osd in self.osds]),
             ("pools", [pool.name for pool in self.pools]),
+            ("oidc", [one.issuer for one in self.oidc]),
             (
                 "storage_class",
                 [str(pool.storage_class) for pool in self.pools if pool.storage_class],

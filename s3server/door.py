@@ -6,20 +6,22 @@ not: whoever owns a bucket without a policy, or runs the store, passes without a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 import msgspec
 
-from s3server.arns import arns_of
+from s3server.arns import arns_of, iam_arn
 from s3server.auth.actions import also_needed
 from s3server.auth.authorise import Said, authorise, authorise_topic
 from s3server.auth.bucket_policy import is_public, parse_bucket_policy
 from s3server.auth.escalation import escapes_limits
 from s3server.auth.own_law import OwnLaw
-from s3server.auth.policy import Policy, Question, Verdict, evaluate
+from s3server.auth.policy import Policy, Question, Requester, Verdict, evaluate
 from s3server.auth.policy_parse import parse_policy
 from s3server.auth.request_keys import RequestKeys, Seen, requester_of
+from s3server.auth.trust import RoleKeys, trusts_principal, trusts_provider
+from s3server.core.identity_records import RoleRecord
 from s3server.core.records import BucketRecord, ObjectRecord, TopicRecord
 from s3server.core.services import Services
 from s3server.errors import AccessDenied, AuthorizationError
@@ -72,7 +74,7 @@ class Door:
     def __init__(self, services: Services, identities: Identities) -> None:
         self._buckets, self._objects = services.buckets, services.objects
         self._access, self._projects = services.access, services.projects
-        self._identities, self._clock = identities, services.clock
+        self.identities, self._clock = identities, services.clock
         self._parsed: dict[tuple[bytes, bytes], Law] = {}
 
     async def permit(
@@ -137,7 +139,7 @@ class Door:
 
     async def _read_own(self, caller: Caller) -> None:
         if caller.own is None and not caller.principal.is_free:
-            caller.own = await self._identities.law_of(caller.principal)
+            caller.own = await self.identities.law_of(caller.principal)
 
     def confirm_topic(
         self,
@@ -158,6 +160,34 @@ class Door:
         own = None if caller.own is None else caller.own.verdict(question)
         if not authorise_topic(principal, topic, Said(said, own_policies=own), on_policy=on_policy):
             raise AuthorizationError
+
+    def confirm_role(
+        self,
+        caller: Caller,
+        actions: Iterable[str],
+        role: RoleRecord,
+        more: Mapping[str, tuple[str, ...]],
+        provider: Provider | None = None,
+    ) -> None:
+        """Raise AccessDenied unless a role's trust policy lets the caller do it.
+
+        `more` are condition keys of the request; `provider` vouches for a caller who is nobody.
+        """
+        arn = iam_arn(role.account, "role", role.path, role.name)
+        trust = _trust_policy(role.trust_policy)
+        name = "" if provider is None else provider.name
+        keys = RoleKeys(self._keys(caller, role.account), more, name)
+        for action in actions:
+            if provider is None:
+                question = Question(requester_of(caller.principal), action, arn, keys)
+                is_trusted = trusts_principal(
+                    trust, caller.principal, role.account, question, caller.own
+                )
+            else:
+                who = Requester(providers=provider.principals(role.account))
+                is_trusted = trusts_provider(trust, Question(who, action, arn, keys))
+            if not is_trusted:
+                raise AccessDenied(f"Not authorized to perform {action} on {arn}.")
 
     async def permit_by_name(
         self,
@@ -260,6 +290,24 @@ class Door:
             self._parsed.clear()
         self._parsed[bucket.id, digest] = law
         return law
+
+
+class Provider(msgspec.Struct, frozen=True):
+    """Who vouches for people that are no users here, as policies name it."""
+
+    name: str  # what the keys of its claims begin with
+    is_certificates: bool = False
+
+    def principals(self, account: str) -> tuple[str, ...]:
+        """Return what stands for it under "Federated"."""
+        if self.is_certificates:
+            return (self.name,)
+        return (f"arn:aws:iam::{account}:oidc-provider/{self.name}",)
+
+
+@lru_cache(maxsize=1_024)
+def _trust_policy(text: str) -> Policy:
+    return parse_policy(text, has_principals=True, has_resources=False)
 
 
 @lru_cache(maxsize=256)

@@ -65,18 +65,6 @@ class EntityTooSmall(S3Error):
     message = "Your proposed upload is smaller than the minimum allowed size."
 
 
-class IDPCommunicationError(S3Error):  # this and the next two are of STS
-    message = "The keys of the identity provider cannot be had at present. Try again."
-
-
-class InvalidIdentityToken(S3Error):
-    message = "The web identity token that was passed could not be validated."
-
-
-class ExpiredTokenException(S3Error):
-    message = "The web identity token that was passed is expired."
-
-
 class IllegalLocationConstraintException(S3Error):
     message = "The specified location constraint is not valid for this endpoint."
 
@@ -215,10 +203,6 @@ class MissingSecurityHeader(S3Error):
     message = "Your request was missing a required header."
 
 
-class PackedPolicyTooLarge(S3Error):  # of STS
-    message = "The session policies and session tags together are too large."
-
-
 class RequestHeaderSectionTooLarge(S3Error):
     message = "Your request header section exceeds the maximum allowed size."
 
@@ -282,11 +266,6 @@ class ExpiredToken(S3Error):
 class AuthorizationError(S3Error):  # of SNS
     status = 403
     message = "Access Denied"
-
-
-class IDPRejectedClaim(S3Error):  # of STS
-    status = 403
-    message = "The identity provider's claim was rejected."
 
 
 class InvalidAccessKeyId(S3Error):

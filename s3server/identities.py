@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from s3server.arns import iam_arn
 from s3server.auth.own_law import NOTHING_ALLOWED, OwnLaw
 from s3server.auth.policy import Policy
 from s3server.auth.policy_parse import parse_policy
@@ -50,6 +51,22 @@ class Identities:
             except _Changed:
                 bindings = await self._bindings_now(principal)
         raise CorruptRecordError(f"policies of {principal.kind} {principal.id} are not there")
+
+    async def text_of(self, arn: str, account: str) -> str | None:
+        """Return the text that counts of a managed policy of a project, or of AWS's; or None."""
+        if arn in AWS_POLICIES:
+            return AWS_POLICIES[arn].text
+        if not arn.startswith(f"arn:aws:iam::{account}:policy/"):
+            return None
+        row = await self._meta.get(rows.managed_policy_key(*_named(arn)))
+        if row is None:
+            return None
+        policy = decode(ManagedPolicyRecord, row)
+        if arn != iam_arn(account, "policy", policy.path, policy.name):
+            return None
+        key = rows.policy_version_key(account, policy.name, policy.default)
+        found = await self._meta.get(key)
+        return None if found is None else decode(PolicyRecord, found).text
 
     async def _read(self, principal: Principal, bindings: Bindings) -> OwnLaw:
         holders = [(principal.id, bindings)]

@@ -24,6 +24,7 @@ from s3server.core.objects import Objects
 from s3server.core.project_records import bucket_scope, project_scope, user_scope
 from s3server.core.projects import DEFAULT_NAME, Projects
 from s3server.core.quotas import Quotas
+from s3server.core.revocation import Revocation
 from s3server.core.users import Users
 from s3server.jobs.snapshot import Snapshots
 from s3server.meta.lmdb import LmdbStore
@@ -64,6 +65,7 @@ class Tenants:
     buckets: Buckets
     quotas: Quotas
     accounts: Accounts
+    revocation: Revocation
 
     async def scope(self, project: str | None, user: str | None, bucket: str | None) -> bytes:
         """Return what a quota is on: a bucket, a user of a project, or else the project.
@@ -94,6 +96,7 @@ async def open_tenants(config: Config) -> AsyncIterator[Tenants]:
             Buckets(meta, clock=clock, ids=ids, region=config.server.region, pool="", pools={}),
             Quotas(meta),
             Accounts(meta),
+            Revocation(meta, clock),
         )
     finally:
         await meta.close()

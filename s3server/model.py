@@ -39,6 +39,20 @@ class Bindings(msgspec.Struct, frozen=True, array_like=True):
 FREE = Bindings()
 
 
+class Lineage(msgspec.Struct, frozen=True, array_like=True):
+    """What a session began with: it ends when any of this does, and hands it all on."""
+
+    user: str = ""  # canonical id; "" where an identity provider vouched for it
+    base_key: str = ""  # access key that the user signed with
+    roles: tuple[str, ...] = ()  # ids of the roles that led here, this one last
+    tags: Pairs = ()  # transitive session tags
+    source_identity: str = ""
+    ends_ms: int = 0  # end of what it was given for, a proxy certificate; 0: none
+
+
+ROOTLESS = Lineage()
+
+
 class Principal(msgspec.Struct, frozen=True, gc=False):
     """Who sent a request: root, a user, a session of a user or of a role, or nobody known.
 
@@ -62,6 +76,7 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
     issued_ms: int = 0  # when the session began; 0: no session
     expires_ms: int = 0
     provider: str = ""  # who vouched for a session: issuer of a token, authority of a certificate
+    lineage: Lineage = ROOTLESS
 
     @property
     def is_root(self) -> bool:

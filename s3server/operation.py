@@ -10,12 +10,14 @@ from typing import Any
 import msgspec
 
 from s3server.auth.actions import on_version
+from s3server.auth.oidc_keys import ProviderKeys
 from s3server.core.notifications import Cause
 from s3server.core.records import BucketRecord, ObjectRecord, TopicRecord
 from s3server.core.services import Services
 from s3server.door import Asked, Caller, Door
 from s3server.errors import NoSuchBucket
 from s3server.model import HttpRequest, Principal
+from s3server.sessions import Sessions
 
 Handler = Callable[["Ctx", dict[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -36,6 +38,8 @@ class Ctx(msgspec.Struct, frozen=True, gc=False):
     http: HttpRequest
     caller: Caller
     door: Door
+    sessions: Sessions
+    providers: ProviderKeys
 
     async def require(
         self,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from s3server.auth.secrets import SecretBox, load_or_create_key_file
+from s3server.auth.session_tokens import TokenBox
 from s3server.cluster.seed import cluster_id
 from s3server.config import Config
 from s3server.core.buckets import Buckets
@@ -29,6 +30,11 @@ from s3server.metadata import open_metadata
 def open_box(config: Config) -> SecretBox:
     """Return what seals the secrets of this store."""
     return SecretBox(*load_or_create_key_file(config.storage.master_key_file))
+
+
+def open_tokens(config: Config) -> TokenBox:
+    """Return what seals the session tokens of this store."""
+    return TokenBox(*load_or_create_key_file(config.storage.master_key_file))
 
 
 def make_buckets(

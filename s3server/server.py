@@ -17,7 +17,8 @@ from msgspec.structs import replace
 
 from s3server import errors
 from s3server.auth.actions import on_version
-from s3server.auth.authenticate import AuthSettings, Lookup, authenticate, hoisted_headers
+from s3server.auth.authenticate import AuthSettings, authenticate, hoisted_headers
+from s3server.auth.oidc_keys import ProviderKeys
 from s3server.auth.request_keys import KEYS_IN_BODY, keys_of_body
 from s3server.browser.cors import Sharing
 from s3server.browser.post import open_post
@@ -35,6 +36,7 @@ from s3server.meta import base as meta
 from s3server.metering import Meter
 from s3server.model import ANONYMOUS, HttpRequest, Identity, Target
 from s3server.operation import Ctx, Handler
+from s3server.sessions import Sessions
 from s3server.subjects import Subject, subject_of
 from s3server.wire.body import Body
 from s3server.wire.checksums import DEFAULT_ALGORITHM
@@ -107,13 +109,15 @@ class Server:
         handlers: Mapping[str, Handler],
         services: Services,
         identities: Identities,
-        lookup: Lookup,
+        sessions: Sessions,
+        providers: ProviderKeys,
         meter: Meter,
         clock: Clock,
         ids: Ids,
     ) -> None:
         self._edge, self._router, self._handlers = edge, router, handlers
-        self._services, self._lookup = services, lookup
+        self._services, self._lookup = services, sessions.lookup
+        self._sessions, self._providers = sessions, providers
         self._meter, self._clock, self._ids = meter, clock, ids
         self.door = Door(services, identities)
         self._sharing, self._websites = Sharing(services.buckets), Websites(services.buckets)
@@ -390,6 +394,8 @@ class Server:
             http=caller.http,
             caller=caller,
             door=self.door,
+            sessions=self._sessions,
+            providers=self._providers,
         )
 
     def _refuse(self, error: S3Error, exchange: Exchange) -> Response:

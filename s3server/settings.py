@@ -25,6 +25,7 @@ from s3server.config import (
     ConfigError,
     EventsConfig,
     JobsConfig,
+    OidcConfig,
     OsdConfig,
     PoolConfig,
     RootConfig,
@@ -44,6 +45,7 @@ PATHS = (
     "path",
     "certificate",
     "key",
+    "ca_file",
 )
 
 Layer = dict[str, Any]
@@ -97,9 +99,9 @@ def _read_toml(file: Path) -> Layer:
 
 def _anchored(layer: Layer, base: Path) -> Layer:
     """Make the paths of a layer absolute, in place."""
-    osds = layer.get("osds")
     tables: list[Any] = [layer.get("storage"), layer.get("root"), layer.get("tls")]
-    tables += osds if isinstance(osds, list) else []
+    for several in (layer.get("osds"), layer.get("oidc")):
+        tables += several if isinstance(several, list) else []
     for table in tables:
         for key in PATHS if isinstance(table, dict) else ():
             if isinstance(table.get(key), str):
@@ -222,6 +224,7 @@ def _model_at(section: str) -> type[BaseModel]:
         "events": EventsConfig,
         "osds": OsdConfig,
         "pools": PoolConfig,
+        "oidc": OidcConfig,
     }
     return sections.get(first, Config)
 

@@ -23,6 +23,7 @@ from s3server.admin import (
     cli_osd,
     cli_placement,
     cli_projects,
+    cli_sessions,
     cli_usage,
     cli_users,
 )
@@ -49,6 +50,7 @@ cli.add_typer(cli_events.topics, name="topic", help="Look at topics and test the
 cli.add_typer(cli_events.events, name="events", help="Look at the events that wait; replay.")
 cli.add_typer(cli_osd.osds, name="osd", help="Add, remove and look at OSDs.")
 cli.add_typer(cli_placement.placement, name="placement", help="Explain, try and change the map.")
+cli.add_typer(cli_sessions.sessions, name="sessions", help="Take temporary credentials back.")
 cli.add_typer(cli_lifecycle.lifecycle, name="lifecycle", help="Look at lifecycle rules.")
 cli.command("verify")(cli_meta.verify)
 cli.command("client-config")(cli_config.client_config)

@@ -27,14 +27,13 @@ from s3server.errors import (
     InvalidAccessKeyId,
     InvalidArgument,
     InvalidRequest,
-    InvalidToken,
     S3Error,
     SignatureDoesNotMatch,
     XAmzContentSHA256Mismatch,
 )
 from s3server.model import ANONYMOUS, HttpRequest, Identity, Target
 
-Lookup = Callable[[str], Awaitable[Credential | None]]
+Lookup = Callable[[str, str | None], Awaitable[Credential | None]]  # access key id, session token
 Mechanism = Literal["anonymous", "v4-header", "v4-query", "v2-header", "v2-query"]
 
 SIGNED_CHUNKS = frozenset({
@@ -49,6 +48,7 @@ _V4_QUERY = frozenset({
 _V4_MARKS = frozenset({"x-amz-algorithm", "x-amz-credential", "x-amz-signature"})
 _V2_MARKS = frozenset({"AWSAccessKeyId", "Signature"})
 _is_sha256 = re.compile(r"[0-9a-f]{64}").fullmatch
+_TOKEN_IN_TEXT = re.compile(r"(x-amz-security-token[:=])[^\n&]+", re.IGNORECASE)
 # Stands in where the access key is unknown, so that the answer takes as long.
 NO_SECRET = "0" * 40
 _DEFAULT_PORTS = (":80", ":443")
@@ -175,13 +175,13 @@ async def _version_4(attempt: _Attempt, lookup: Lookup) -> Identity:
     payload = claim.payload
     if claim.service != "s3" or attempt.body_sha256 is not None:
         payload = _form_payload(claim, attempt)
-    credential = await lookup(claim.access_key_id)
+    credential = await lookup(claim.access_key_id, token)
     secret = credential.secret if credential else NO_SECRET
     try:
         key = sigv4.verify(claim, attempt.request, secret, payload, _hosts(attempt))
     except SignatureDoesNotMatch as error:
         raise _refused(error, credential, attempt) from None
-    known = known_credential(credential, claim.access_key_id, token)
+    known = known_credential(credential, claim.access_key_id)
     is_chunked = _check_payload(payload)
     chunks = ChunkSignatures(claim, key) if is_chunked else None
     return Identity(known.principal, attempt.mechanism, payload, chunks)
@@ -203,7 +203,7 @@ async def _version_2(attempt: _Attempt, lookup: Lookup) -> Identity:
         raise AccessDenied("A query parameter of a signed URL was given twice")
     token = headers.get("x-amz-security-token", parameters.get("x-amz-security-token"))
     sigv2.check(claim, pairs, now=attempt.now)
-    credential = await lookup(claim.access_key_id)
+    credential = await lookup(claim.access_key_id, token)
     secret = credential.secret if credential else NO_SECRET
     prefixes = dict.fromkeys(host.prefix for host in _hosts(attempt))
     try:
@@ -212,7 +212,7 @@ async def _version_2(attempt: _Attempt, lookup: Lookup) -> Identity:
         )
     except SignatureDoesNotMatch as error:
         raise _refused(error, credential, attempt) from None
-    known = known_credential(credential, claim.access_key_id, token)
+    known = known_credential(credential, claim.access_key_id)
     payload = headers.get("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
     if _check_payload(payload):
         raise InvalidRequest("Signed chunks need Signature Version 4.")
@@ -224,6 +224,13 @@ def _refused(
 ) -> S3Error:
     if credential is None:
         return InvalidAccessKeyId(AWSAccessKeyId=error.fields["AWSAccessKeyId"])
+    for name in ("StringToSign", "CanonicalRequest"):  # logs of clients keep what they are told
+        shown = error.fields.get(name)
+        if shown is None:
+            continue
+        error.fields[name] = _TOKEN_IN_TEXT.sub(r"\1...", shown)
+        if error.fields[name] != shown:
+            error.fields.pop(f"{name}Bytes", None)
     urls = ", ".join(attempt.settings.external_urls) or "none"
     error.fields["Hint"] = (
         f"Host seen: {attempt.request.headers.get('host', '')}; "
@@ -232,13 +239,9 @@ def _refused(
     return error
 
 
-def known_credential(
-    credential: Credential | None, access_key_id: str, token: str | None
-) -> Credential:
+def known_credential(credential: Credential | None, access_key_id: str) -> Credential:
     if credential is None:
         raise InvalidAccessKeyId(AWSAccessKeyId=access_key_id)
-    if token is not None:
-        raise InvalidToken  # no credential here goes with a session token
     return credential
 
 

@@ -32,6 +32,13 @@ _LATER = frozenset({"sns:DeleteTopic", "sns:GetTopicAttributes", "sns:SetTopicAt
 _ON_POLICY = frozenset({
     "s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:GetBucketPolicyStatus",
 })  # fmt: skip
+# Decided with the role, by its trust policy; and what proves itself by what it brings along.
+_OWN_SESSIONS = frozenset({"sts:AssumeRole", "sts:GetCallerIdentity", "sts:GetSessionToken"})
+_UNSIGNED = frozenset({
+    "sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithCertificate", "sts:GetCertificateChallenge",
+})  # fmt: skip
+# Of a user's own session, "GetSessionToken" of the STS API reference; MFA there is none here.
+_USER_SESSIONS = frozenset({"sts:AssumeRole", "sts:GetCallerIdentity"})
 OWNER_ENFORCED = "BucketOwnerEnforced"
 
 
@@ -117,8 +124,9 @@ def authorise(
     may write it may give it an ACL.
     """
     is_signed = not principal.is_anonymous and principal.id != ""
-    if said.own_policies is Verdict.DENY:
-        return False
+    known = _on_sessions(principal, action) if action.startswith(("sts:", "iam:")) else None
+    if known is not None or said.own_policies is Verdict.DENY:
+        return bool(known)
     if said.bucket_policy is Verdict.DENY:
         is_owner = bucket is not None and is_signed and principal.id == bucket.owner
         return action in _ON_POLICY and (principal.is_root or (is_owner and _may(said)))
@@ -129,6 +137,16 @@ def authorise(
     if bucket is None or not action.startswith("s3:"):
         return said.own_policies is Verdict.ALLOW  # users and topics are managed by root
     return _permits_in(bucket, principal, action, stored, said, creates=creates)
+
+
+def _on_sessions(principal: Principal, action: str) -> bool | None:
+    """Decide what no policy has a say in; None for everything else."""
+    if action in _UNSIGNED:
+        return True
+    is_users_session = principal.kind == "session" and not principal.role
+    if is_users_session and action not in _USER_SESSIONS:
+        return False
+    return not principal.is_anonymous if action in _OWN_SESSIONS else None
 
 
 def _may(said: Said) -> bool:

@@ -56,11 +56,11 @@ async def _version_4(
     sigv4.check(claim, {}, region=settings.region, aliases=settings.region_aliases, now=now)
     if claim.service != "s3":
         raise sigv4.malformed(claim, f'incorrect service "{claim.service}".')
-    credential = await lookup(claim.access_key_id)
+    credential = await lookup(claim.access_key_id, fields.get("x-amz-security-token"))
     secret = credential.secret if credential else NO_SECRET
     key = sigv4.signing_key(secret, claim.date, claim.region, claim.service)
     _compare(key.hex(policy), claim.signature, claim.access_key_id, policy, credential)
-    return _identity(credential, claim.access_key_id, fields)
+    return _identity(credential, claim.access_key_id)
 
 
 async def _version_2(fields: Mapping[str, str], lookup: Lookup, settings: AuthSettings) -> Identity:
@@ -71,11 +71,11 @@ async def _version_2(fields: Mapping[str, str], lookup: Lookup, settings: AuthSe
         )
     policy = _policy(fields, _V2)
     key_id = fields["awsaccesskeyid"]
-    credential = await lookup(key_id)
+    credential = await lookup(key_id, fields.get("x-amz-security-token"))
     secret = credential.secret if credential else NO_SECRET
     expected = b64encode(hmac.digest(secret.encode(), policy, "sha1")).decode()
     _compare(expected, fields["signature"], key_id, policy, credential)
-    return _identity(credential, key_id, fields)
+    return _identity(credential, key_id)
 
 
 def _policy(fields: Mapping[str, str], needed: tuple[str, ...]) -> bytes:
@@ -109,6 +109,6 @@ def _compare(
     )
 
 
-def _identity(credential: Credential | None, key_id: str, fields: Mapping[str, str]) -> Identity:
-    known = known_credential(credential, key_id, fields.get("x-amz-security-token"))
+def _identity(credential: Credential | None, key_id: str) -> Identity:
+    known = known_credential(credential, key_id)
     return Identity(known.principal, "post")

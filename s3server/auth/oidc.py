@@ -18,7 +18,7 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
 
-from s3server.errors import ExpiredTokenException, IDPRejectedClaim, InvalidIdentityToken
+from s3server.sts_errors import ExpiredTokenException, IDPRejectedClaim, InvalidIdentityToken
 
 # Never "none", and nothing symmetric: a public key must not do as a secret (CVE-2024-48916).
 ALGORITHMS = (

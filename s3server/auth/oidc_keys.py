@@ -21,7 +21,7 @@ import structlog
 from joserfc.jwk import KeySet
 
 from s3server.auth.oidc import Claim, Key, Provider, find_key, read_keys
-from s3server.errors import IDPCommunicationError, InvalidIdentityToken
+from s3server.sts_errors import IDPCommunicationError, InvalidIdentityToken
 
 FRESH_MS = 3_600_000  # before keys are fetched anew
 STALE_MS = 86_400_000  # for which known keys count while the issuer does not answer

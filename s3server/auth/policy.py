@@ -29,6 +29,7 @@ class Requester(msgspec.Struct, frozen=True):
     arns: tuple[str, ...] = ()  # its own, then that of the role behind it
     account: str = ""
     canonical_id: str = ""
+    providers: tuple[str, ...] = ()  # of identities, that vouch for it
 
 
 NOBODY = Requester()
@@ -50,7 +51,7 @@ class Principals(msgspec.Struct, frozen=True):
     arns: frozenset[str] = frozenset()
     accounts: frozenset[str] = frozenset()
     canonical_ids: frozenset[str] = frozenset()
-    others: frozenset[str] = frozenset()  # services and identity providers: nobody here yet
+    others: frozenset[str] = frozenset()  # identity providers; services: nobody here yet
 
     def include(self, who: Requester) -> bool:
         """Return whether `who` is among them."""
@@ -60,6 +61,7 @@ class Principals(msgspec.Struct, frozen=True):
             not self.arns.isdisjoint(who.arns)
             or (who.account != "" and who.account in self.accounts)
             or (who.canonical_id != "" and who.canonical_id in self.canonical_ids)
+            or not self.others.isdisjoint(who.providers)
         )
 
 

@@ -58,6 +58,7 @@ _KNOWN = frozenset({
     "aws:principaltype", "aws:resourceaccount", "aws:securetransport", "aws:sourceaccount",
     "aws:sourcearn", "aws:sourceip", "aws:sourcevpc", "aws:sourcevpce", "aws:userid",
     "aws:username", "aws:viaawsservice", "aws:vpcsourceip",
+    "aws:federatedprovider", "aws:sourceidentity", "aws:tokenissuetime",
     "s3:authtype", "s3:resourceaccount", "s3:signatureage", "s3:signatureversion", "s3:versionid",
     *_SENT,
 })  # fmt: skip
@@ -148,11 +149,23 @@ def _server_keys(seen: Seen) -> Found:
         found.update(_tags(_PRINCIPAL_TAG, tags.values()))
     if not (principal.is_root or principal.is_anonymous or principal.role):
         found["aws:username"] = (principal.name,)
+    if principal.kind == "session":
+        found.update(_session_keys(principal))
     if seen.version is not None:
         found["s3:versionid"] = (seen.version,)
     found.update(seen.of_service or {})
     found.update(_signature_keys(seen))
     found.update(_tags(_EXISTING_TAG, seen.stored_tags))
+    return found
+
+
+def _session_keys(principal: Principal) -> Found:
+    issued = datetime.fromtimestamp(principal.issued_ms / 1000, UTC)
+    found: Found = {"aws:tokenissuetime": (issued.isoformat(timespec="milliseconds"),)}
+    if principal.provider:
+        found["aws:federatedprovider"] = (principal.provider,)
+    if principal.lineage.source_identity:
+        found["aws:sourceidentity"] = (principal.lineage.source_identity,)
     return found
 
 

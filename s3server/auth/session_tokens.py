@@ -26,7 +26,9 @@ from cryptography.hazmat.primitives.hashes import SHA256, Hash
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from s3server.auth.secrets import new_secret
-from s3server.errors import InvalidToken, PackedPolicyTooLarge
+from s3server.errors import InvalidToken
+from s3server.model import Lineage, Pairs
+from s3server.sts_errors import PackedPolicyTooLarge
 
 MAX_TOKEN_CHARACTERS = 4_096  # of the 8 KiB that all headers of a request may have
 _FORMAT = b"\x01"
@@ -34,7 +36,6 @@ _KEY_ID_BYTES, _NONCE_BYTES = 4, 12
 _NONCE_AT = len(_FORMAT) + _KEY_ID_BYTES
 _SEALED_AT = _NONCE_AT + _NONCE_BYTES
 _ID_ALPHABET = string.ascii_uppercase + "234567"
-Pairs = tuple[tuple[str, str], ...]
 
 
 class Session(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -44,18 +45,12 @@ class Session(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     secret: str
     issued_ms: int
     expires_ms: int
-    account: str
-    user: str = ""  # canonical id of the user it began with; "" where that was an identity provider
-    base_key: str = ""  # access key that the user signed with
-    role: str = ""  # id of the role; "" where it is the user's own session
-    through: tuple[str, ...] = ()  # ids of the roles that led to it, the first one first
-    name: str = ""  # session name
-    policies: tuple[str, ...] = ()  # session policies: texts, and ARNs of managed ones
+    lineage: Lineage
+    name: str = ""  # session name; "" where it is the user's own session, and not a role's
+    policies: tuple[str, ...] = ()  # session policies: documents, each of which must allow
     tags: Pairs = ()
-    transitive: tuple[str, ...] = ()  # keys of the tags that go on to the next role
-    provider: str = ""  # issuer of the token it was given for; "x509" for a certificate
-    subject: str = ""  # whom the provider vouched for
-    source_identity: str = ""
+    provider: str = ""  # who vouched for it: an issuer of tokens, or "x509"
+    subject: str = ""  # for whom
 
     def __repr__(self) -> str:
         return f"Session({self.access_key_id!r})"  # the secret stays out of logs

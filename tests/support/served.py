@@ -18,7 +18,10 @@ import msgspec
 from s3server.app import Application, build
 from s3server.auth.authenticate import AuthSettings
 from s3server.auth.credentials import Credential, CredentialStore
+from s3server.auth.oidc import Provider
+from s3server.auth.oidc_keys import ProviderKeys
 from s3server.auth.secrets import SecretBox
+from s3server.auth.session_tokens import TokenBox
 from s3server.core.access import Access
 from s3server.core.blobs import Blobs
 from s3server.core.buckets import Buckets
@@ -56,6 +59,7 @@ from s3server.operation import load_handlers
 from s3server.parts import KeyMaker
 from s3server.plain_reads import PlainReads
 from s3server.server import Edge, Server
+from s3server.sessions import Sessions
 from s3server.settings import quickstart_config
 from s3server.wire.proxies import TrustedProxies
 from s3server.wire.routing import Router
@@ -150,6 +154,7 @@ class Store:
     base_domains: tuple[str, ...] = ("s3.test",)
     website_domains: tuple[str, ...] = ("web.test",)
     proxies: tuple[str, ...] = ()
+    providers: tuple[Provider, ...] = ()
     more_pools: tuple[str, ...] = ()  # beside "default"
     storage_classes: Mapping[str, str] = field(default_factory=dict)  # pools by them
     clock: ManualClock = field(default_factory=ManualClock)
@@ -184,13 +189,15 @@ class Store:
             proxies=TrustedProxies(self.proxies),
             host_id="the-store",
         )
+        sessions = Sessions(TokenBox(b"k" * 32), self._lookup, self.services)
         self.asgi = Server(
             edge=edge,
             router=ROUTER,
             handlers=load_handlers(),
             services=self.services,
             identities=Identities(self.meta),
-            lookup=self._lookup,
+            sessions=sessions,
+            providers=ProviderKeys(self.providers, now_ms=self.clock.now_ms),
             meter=self.meter,
             clock=self.clock,
             ids=ids,
@@ -200,7 +207,7 @@ class Store:
             door=self.asgi.door,
             services=self.services,
             meta=self.meta,
-            lookup=self._lookup,
+            lookup=sessions.lookup,
             meter=self.meter,
             clock=self.clock,
             ids=ids,

@@ -25,6 +25,7 @@ class Key:
     id: str
     secret: str
     region: str = REGION
+    token: str = ""  # of a session
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ def sign(
     service: str = "s3",
 ) -> Signed:
     """Sign in the Authorization header; `payload` is what stands for the body."""
-    request = AWSRequest(method, url, headers={**headers, "X-Amz-Content-SHA256": payload})
+    sent = {**headers, **_token(key), "X-Amz-Content-SHA256": payload}
+    request = AWSRequest(method, url, headers=sent)
     request.context["timestamp"] = _timestamp(at)
     signer = _Header(_credentials(key), service, key.region)
     signer.apply(request)
@@ -71,7 +73,7 @@ def presign(
 
 def sign_v2(method: str, url: str, headers: Mapping[str, str], *, key: Key, at: datetime) -> Signed:
     """Sign with version 2 in the Authorization header; the URL is in path style."""
-    sent = {**headers, "Date": at.strftime("%a, %d %b %Y %H:%M:%S GMT")}
+    sent = {**headers, **_token(key), "Date": at.strftime("%a, %d %b %Y %H:%M:%S GMT")}
     request = AWSRequest(method, url, headers=sent)
     signature = _Version2(key, sent["Date"]).of(method, url, request)
     sent["Authorization"] = f"AWS {key.id}:{signature}"
@@ -182,7 +184,11 @@ def _encoded(text: str) -> str:
 
 
 def _credentials(key: Key) -> Credentials:
-    return Credentials(key.id, key.secret)
+    return Credentials(key.id, key.secret, key.token or None)
+
+
+def _token(key: Key) -> dict[str, str]:
+    return {"X-Amz-Security-Token": key.token} if key.token else {}
 
 
 def _timestamp(at: datetime) -> str:

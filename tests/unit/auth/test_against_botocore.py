@@ -67,7 +67,7 @@ def sign(signer, *, method="GET", path, query=None, headers=None, data=b""):
 
 
 def prove(request, target):
-    async def lookup(access_key_id):
+    async def lookup(access_key_id, token=None):
         return CREDENTIAL if access_key_id == KEY_ID else None
 
     coroutine = authenticate(

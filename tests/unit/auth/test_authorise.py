@@ -26,7 +26,14 @@ OWNERS = [
     "s3:PutObjectAcl", "s3:GetObjectAcl", "s3:GetObjectTagging", "s3:PutLifecycleConfiguration",
     "s3:BypassGovernanceRetention", "s3:PutBucketVersioning", "s3:NoSuchAction",
 ]  # fmt: skip
-FOREIGN = ["iam:CreateUser", "sts:AssumeRole", "sns:Publish", "", "GetObject", "S3:GetObject"]
+FOREIGN = [
+    "iam:CreateUser",
+    "sts:DecodeAuthorizationMessage",
+    "sns:Publish",
+    "",
+    "GetObject",
+    "S3:GetObject",
+]
 SERVICE = ["s3:ListAllMyBuckets", "s3:CreateBucket", "sns:CreateTopic", "sns:ListTopics"]
 
 DENY, ALLOW, SILENT = Verdict.DENY, Verdict.ALLOW, Verdict.SILENT

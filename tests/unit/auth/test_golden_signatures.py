@@ -23,7 +23,7 @@ DAY = "20130524"
 MAY_2013 = datetime(2013, 5, 24, tzinfo=UTC)
 
 
-async def lookup(access_key_id):
+async def lookup(access_key_id, token=None):
     return CREDENTIAL if access_key_id == KEY_ID else None
 
 

@@ -5,7 +5,8 @@ import base64
 import pytest
 
 from s3server.auth.oidc import Provider, find_key, read_claim, read_keys, verify
-from s3server.errors import ExpiredTokenException, IDPRejectedClaim, InvalidIdentityToken, S3Error
+from s3server.errors import S3Error
+from s3server.sts_errors import ExpiredTokenException, IDPRejectedClaim, InvalidIdentityToken
 from tests.support.oidc_issuer import AUDIENCE, Issuer, encoded, new_key
 
 NOW = 1_790_000_000.0

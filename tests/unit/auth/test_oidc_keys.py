@@ -9,7 +9,7 @@ import pytest
 from s3server.auth import oidc_keys
 from s3server.auth.oidc import Provider, read_claim
 from s3server.auth.oidc_keys import FRESH_MS, RETRY_MS, STALE_MS, ProviderKeys, is_fetchable
-from s3server.errors import IDPCommunicationError, InvalidIdentityToken
+from s3server.sts_errors import IDPCommunicationError, InvalidIdentityToken
 from tests.support.oidc_issuer import AUDIENCE, Issuer, new_key, run_issuer
 from tests.support.served import ManualClock
 

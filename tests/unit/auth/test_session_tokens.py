@@ -13,7 +13,9 @@ from s3server.auth.session_tokens import (
     new_session_keys,
     packed_percent,
 )
-from s3server.errors import InvalidToken, PackedPolicyTooLarge
+from s3server.errors import InvalidToken
+from s3server.model import Lineage
+from s3server.sts_errors import PackedPolicyTooLarge
 
 OLD, NEW = bytes([1]) * 32, bytes([2]) * 32
 BOX = TokenBox(OLD)
@@ -22,11 +24,11 @@ BOX = TokenBox(OLD)
 def session(**fields):
     key_id, secret = new_session_keys()
     known = {"access_key_id": key_id, "secret": secret, "issued_ms": 1, "expires_ms": 2}
-    return Session(**{**known, "account": "000000000000", **fields})
+    return Session(**{**known, "lineage": Lineage("user", "AKIA"), **fields})
 
 
 def test_token_opens_to_what_was_sealed_and_shows_none_of_it():
-    made = session(user="u", policies=("{}",), tags=(("project", "geo"),), transitive=("project",))
+    made = session(name="job", policies=("{}",), tags=(("project", "geo"),))
     token = BOX.seal(made)
     assert BOX.open(token, made.access_key_id) == made
     assert made.secret not in token

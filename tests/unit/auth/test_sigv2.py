@@ -25,7 +25,7 @@ NOW = datetime(2026, 11, 21, 10, 0, 0, tzinfo=UTC)
 
 
 async def prove(request, *, now=NOW, **settings):
-    async def lookup(access_key_id):
+    async def lookup(access_key_id, token=None):
         return CREDENTIAL if access_key_id == KEY_ID else None
 
     return await authenticate(
