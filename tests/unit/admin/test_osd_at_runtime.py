@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import pytest
 from botocore.config import Config as ClientConfig
 from msgspec.structs import replace
 
@@ -25,6 +24,8 @@ from tests.support.blobs import pattern
 from tests.support.server_process import ROOT, RunningServer, run_server
 
 FOLLOWED_S = 20  # far beyond the second that it takes
+SIZES = (0, 700, 60_000, 300_000, 2_500_000)
+DRAINED_S = 60
 
 
 def run(server: RunningServer, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -51,11 +52,6 @@ def client(server: RunningServer) -> Any:
     )
 
 
-@pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("runtime") / "store"
-
-
 def osds_of(server: RunningServer, key: str) -> set[int]:
     found = command(server, "placement", "explain", f"s3://data/{key}")
     (blob,) = found["blobs"]
@@ -73,32 +69,6 @@ def put_until_on(server: RunningServer, s3: Any, osd: int) -> int:
             return number
         assert time.monotonic() < deadline, "no object came to the new OSD"
     raise AssertionError("time stands still")
-
-
-def test_osd_that_is_added_comes_into_use_while_the_server_runs(directory: Path) -> None:
-    with run_server(directory) as server:
-        s3 = client(server)
-        s3.create_bucket(Bucket="data")
-        s3.put_object(Bucket="data", Key="old", Body=bytes(100_000))
-        assert {0, 1, 2} == osds_of(server, "old")
-
-        foretold = command(server, "placement", "what-if", "--add", "osd.3:weight=8")
-        added = command(server, "osd", "add", str(directory / "osd.3"), "--weight", "8")
-        assert (foretold["move_bytes"], foretold["safe"]) == (added["move_bytes"], 1)
-        command(server, "placement", "apply", "--epoch", str(added["next_epoch"]))
-        last = put_until_on(server, s3, 3)
-
-        assert 3 in osds_of(server, f"new{last}")
-        lost = command(server, "placement", "what-if", "--fail", "osd.3")
-        assert 0 < lost["degraded"] <= last + 2  # the old one may have been moved there
-        assert 0 == lost["unreadable"]
-        rows = command(server, "osd", "status")
-        assert ["up", "up", "up", "up"] == [row["health"].replace("nearfull", "up") for row in rows]
-        assert bytes(100_000) == s3.get_object(Bucket="data", Key="old")["Body"].read()
-
-
-SIZES = (0, 700, 60_000, 300_000, 2_500_000)
-DRAINED_S = 60
 
 
 def assert_all_is_there(s3: Any, stored: dict[str, bytes]) -> None:
@@ -129,32 +99,58 @@ def held_by(server: RunningServer, osd: int) -> int:
     return int(shards)
 
 
-def test_osd_is_drained_removed_and_taken_away_and_every_byte_stays(tmp_path: Path) -> None:
+def add_and_use(server: RunningServer, s3: Any, stored: dict[str, bytes]) -> None:
+    """Add OSD 3, of most of the weight, and see that it is used; say what its loss would do."""
+    assert {0, 1, 2} == osds_of(server, "old")
+    foretold = command(server, "placement", "what-if", "--add", "osd.3:weight=8")
+    added = command(server, "osd", "add", str(server.directory / "osd.3"), "--weight", "8")
+    assert (foretold["move_bytes"], foretold["safe"]) == (added["move_bytes"], 1)
+    command(server, "placement", "apply", "--epoch", str(added["next_epoch"]))
+    last = put_until_on(server, s3, 3)
+    stored.update({f"new{number}": bytes(100_000) for number in range(last + 1)})
+    assert 3 in osds_of(server, f"new{last}")
+    lost = command(server, "placement", "what-if", "--fail", "osd.3")
+    assert 0 < lost["degraded"] <= last + 2  # the old one may have been moved there
+    assert 0 == lost["unreadable"]
+    rows = command(server, "osd", "status")
+    assert ["up", "up", "up", "up"] == [row["health"].replace("nearfull", "up") for row in rows]
+
+
+def drain_and_remove(server: RunningServer) -> None:
+    """Take OSD 3 out of the map; refused while it is in use, holds shards, or may get some."""
+    assert "is in use: drain it first" in run(server, "osd", "remove", "3").stderr
+    command(server, "osd", "drain", "3", "--now")
+    deadline = time.monotonic() + DRAINED_S
+    while held_by(server, 3):
+        assert time.monotonic() < deadline, "it is not emptied"
+    assert "try again in" in run(server, "osd", "remove", "3", "--now").stderr
+    pretend_drained_long_ago(server, 3)
+    command(server, "osd", "remove", "3", "--now")
+    assert [0, 1, 2] == [row["osd"] for row in command(server, "osd", "list")]
+
+
+def test_osd_is_added_used_drained_removed_and_taken_away_and_every_byte_stays(
+    tmp_path: Path,
+) -> None:
     directory = tmp_path / "store"
-    with run_server(directory, "--osds", "4") as server:
+    stored = {"old": bytes(100_000)}
+    with run_server(directory) as server:
         s3 = client(server)
         s3.create_bucket(Bucket="data")
-        stored = {f"k{n}": pattern(SIZES[n % len(SIZES)], n) for n in range(20)}
-        for key, data in stored.items():
-            s3.put_object(Bucket="data", Key=key, Body=data)
-        assert held_by(server, 3)
-        assert "is in use: drain it first" in run(server, "osd", "remove", "3").stderr
-        command(server, "osd", "drain", "3", "--now")
-        deadline = time.monotonic() + DRAINED_S
-        while held_by(server, 3):
-            assert time.monotonic() < deadline, "it is not emptied"
-        assert "try again in" in run(server, "osd", "remove", "3", "--now").stderr
-        pretend_drained_long_ago(server, 3)
-        command(server, "osd", "remove", "3", "--now")
-        assert [0, 1, 2] == [row["osd"] for row in command(server, "osd", "list")]
+        s3.put_object(Bucket="data", Key="old", Body=stored["old"])
+        add_and_use(server, s3, stored)
+        for number in range(10):
+            stored[f"k{number}"] = pattern(SIZES[number % len(SIZES)], number)
+            s3.put_object(Bucket="data", Key=f"k{number}", Body=stored[f"k{number}"])
+        drain_and_remove(server)
         (directory / "osd.3").rename(tmp_path / "taken")
         assert_all_is_there(s3, stored)
-        stored["new"] = pattern(300_000, 99)
-        s3.put_object(Bucket="data", Key="new", Body=stored["new"])
+        stored["last"] = pattern(300_000, 99)
+        s3.put_object(Bucket="data", Key="last", Body=stored["last"])
     with run_server(directory) as server:
         s3 = client(server)
         assert_all_is_there(s3, stored)
-        assert {0, 1, 2} == osds_of(server, "new")
+        assert {0, 1, 2} == osds_of(server, "last")
         assert not (directory / "osd.3").exists()
         assert 0 == command(server, "verify", "--deep")["problem_count"]
         added = command(server, "osd", "add", str(directory / "other"), "--now")
