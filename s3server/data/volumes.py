@@ -20,7 +20,7 @@ from s3server.data.layout import (
 )
 from s3server.data.osd_directory import DirectoryOsd
 from s3server.data.osd_set import OURS, OsdSet
-from s3server.data.vfs import Handle, sync_directory
+from s3server.data.vfs import Handle, Vfs, sync_directory
 from s3server.model import DataRef, ShardPlace
 
 # (blob, shard index, "missing" or "corrupt"); called from any thread.
@@ -196,7 +196,7 @@ class VolumeReader:
         return handle
 
     def _let_go_of_removed(self) -> None:
-        """Close volumes that compaction removed, so that their space is free.
+        """Close volumes that compaction removed, so that their space is free; also lost ones.
 
         Not at each opening, as a reader of many volumes would do little else.
         """
@@ -206,5 +206,13 @@ class VolumeReader:
         self._opens = 0
         for key, handle in list(self._open.items()):
             osd = self._osds.open.get(key[0])
-            if osd is None or osd.vfs.stat(handle.fd).st_nlink == 0:
+            if osd is None or osd.id in self._osds.silent or _is_removed(osd.vfs, handle):
                 del self._open[key]
+
+
+def _is_removed(vfs: Vfs, handle: Handle) -> bool:
+    """Tell whether an open file has no name any more, or belongs to a disk that has failed."""
+    try:
+        return vfs.stat(handle.fd).st_nlink == 0
+    except OSError:
+        return True

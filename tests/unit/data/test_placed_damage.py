@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +15,9 @@ from s3server.data.codec import codec_from_name
 from s3server.data.layout import BLOCK, PAGE, RECORD_HEADER, Shard, block_checksums, trailer
 from s3server.data.osd_directory import DirectoryOsd
 from s3server.data.placed import PlacedPool
+from s3server.data.vfs import Vfs
 from s3server.model import DataRef
-from tests.support.blobs import BytesSource, collect, make_osds, make_pool, pattern
+from tests.support.blobs import CLUSTER, BytesSource, collect, make_osds, make_pool, pattern
 
 MIB = 1 << 20
 CODECS = ["replica:3", "ec:2+1", "ec:4+2"]
@@ -27,6 +30,39 @@ def osds_of(root: Path, codec: str) -> dict[int, DirectoryOsd]:
 
 def shard_path(osds: dict[int, DirectoryOsd], ref: DataRef, index: int) -> Path:
     return Path(osds[ref.shards[index].osd].shard_path(ref.blob, index))
+
+
+class DeadVfs(Vfs):
+    """Nothing can be said of a file that is open, from some moment on."""
+
+    is_dead = False
+
+    def pread(self, fd: int, size: int, offset: int) -> bytes:
+        self._live()
+        return super().pread(fd, size, offset)
+
+    def pread_cached(self, fd: int, buffer: bytearray, offset: int) -> int:
+        self._live()
+        return super().pread_cached(fd, buffer, offset)
+
+    def stat(self, fd: int) -> os.stat_result:
+        self._live()
+        return super().stat(fd)
+
+    def _live(self) -> None:
+        if self.is_dead:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+async def test_volumes_of_an_osd_that_died_are_no_reason_not_to_open_others(tmp_path: Path) -> None:
+    osds, vfs = make_osds(tmp_path, 3), DeadVfs()
+    first = DirectoryOsd.open(osds[0].path, cluster=CLUSTER, osd=0, vfs=vfs)
+    pool = make_pool({**osds, 0: first}, "replica:3")
+    ref = await pool.write(BytesSource(pattern(5_000)))
+    assert pattern(5_000) == await pool.read(ref, 0, 5_000)  # it is open now
+    vfs.is_dead = True
+    assert pattern(5_000) == await pool.read(ref, 0, 5_000)
+    await pool.close()
 
 
 @pytest.mark.parametrize("codec", CODECS)
