@@ -16,7 +16,8 @@ class Spread:
     """The OSDs for `count` shards of a blob, of which at least `least` must be found.
 
     Its calls raise FullError where there would be enough OSDs if they had space, and
-    UnavailableError where there would not. Used by one thread at a time.
+    UnavailableError where there would not, or where shards are lost that were begun already.
+    Used by one thread at a time.
     """
 
     def __init__(
@@ -79,13 +80,15 @@ class Spread:
             return
         down, full = self._osds.down, self._osds.full
         self._failed -= full
-        with_space = [osd for osd in self._usable(frozenset(down)) if osd is not None]
         known = [f"OSD {osd}: {reason}" for osd, reason in sorted(down.items())]
         known += [f"OSD {osd} is full" for osd in sorted(full)]
         text = "; ".join([f"{found} OSDs for {self._count} shards of a blob", *known])
-        if len(with_space) >= self._least:
+        if self._count_of(self._osds.avoid) < self._least <= self._count_of(frozenset(down)):
             raise FullError(text)
-        raise UnavailableError(text)
+        raise UnavailableError(text)  # maybe of what had been written: another attempt may succeed
+
+    def _count_of(self, avoid: frozenset[int]) -> int:
+        return sum(osd is not None for osd in self._usable(avoid))
 
 
 class Fixed:
