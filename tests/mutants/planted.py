@@ -200,6 +200,13 @@ BUGS = {
         "        if late:\n            self.journal.write(*late)\n",
         f"{_POINTS}[put small-replica:3]",
     ),
+    "a dead disk is asked before another one's volume is opened": Bug(
+        "s3server.data.volumes",
+        "    try:\n        return vfs.stat(handle.fd).st_nlink == 0\n"
+        "    except OSError:\n        return True\n",
+        "    return vfs.stat(handle.fd).st_nlink == 0\n",
+        "tests/unit/data/test_placed_damage.py",
+    ),
     "a commit that another process replayed is tried again": Bug(
         "s3server.meta.lmdb_writer",
         " or followed.seal == tried.after.chain or end == tried.after:",
