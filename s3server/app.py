@@ -16,6 +16,7 @@ from s3server.cluster.live import Cluster
 from s3server.cluster.seed import cluster_id
 from s3server.config import Config
 from s3server.core.access import Access
+from s3server.core.annotations import Annotations
 from s3server.core.blobs import Blobs
 from s3server.core.clock import Ids, SystemClock
 from s3server.core.copying import Copying
@@ -27,6 +28,7 @@ from s3server.core.objects import Objects
 from s3server.core.open_uploads import OpenUploads
 from s3server.core.projects import DEFAULT_ACCOUNT, Projects
 from s3server.core.records import store_key
+from s3server.core.renaming import Renaming
 from s3server.core.services import Regions, Services, make_iam
 from s3server.expiry import make_calendar
 from s3server.health import health_application
@@ -194,6 +196,8 @@ async def _services(
         access=Access(meta, buckets),
         objects=objects,
         copying=Copying(meta, blobs, objects),
+        annotations=Annotations(meta, blobs, objects, clock=clock),
+        renaming=Renaming(meta, blobs, objects),
         multipart=Multipart(meta, blobs, objects, clock=clock),
         open_uploads=OpenUploads(blobs, objects),
         listing=Listing(meta),

@@ -123,7 +123,7 @@ class MetadataCheck:
     def _record(self, table: bytes, key: bytes, record: Record) -> None:
         self._recount.see(key, record)
         if isinstance(record, ObjectRecord):
-            self._uses[record.blob] += 1
+            self._uses.update(record.blobs)
             self._found.counts["objects" if table == records.OBJECT else "older versions"] += 1
         elif isinstance(record, BlobRecord):
             self._counted[key[1:]] = record.uses

@@ -7,7 +7,7 @@ works those off, so no request ever waits for bytes to be freed.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import TypeVar
@@ -172,6 +172,17 @@ class Blobs:
             return None
         record = decode(BlobRecord, row)
         return [Put(key, encode(replace(record, uses=record.uses + 1)))], [Unchanged(key, row)]
+
+    async def share_all(self, blobs: Iterable[bytes]) -> tuple[list[Write], list[Check]]:
+        """Do that for several; raise SlowDown where one is gone: what names it was read before."""
+        writes, checks = [], []
+        for blob in blobs:
+            shared = await self.share(blob)
+            if shared is None:
+                raise SlowDown
+            writes += shared[0]
+            checks += shared[1]
+        return writes, checks
 
     async def load(self, blob: bytes) -> BlobRecord | None:
         """Return a blob's record, or None.

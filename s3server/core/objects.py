@@ -18,7 +18,15 @@ from s3server.core.lifecycle_rules import Calendar
 from s3server.core.locks import NOT_RETAINED, Retention, default_retention
 from s3server.core.notifications import Cause, Caused, Notifications
 from s3server.core.quotas import Quotas
-from s3server.core.records import BlobRecord, BucketRecord, Grants, ObjectRecord, decode, encode
+from s3server.core.records import (
+    Annotation,
+    BlobRecord,
+    BucketRecord,
+    Grants,
+    ObjectRecord,
+    decode,
+    encode,
+)
 from s3server.core.versions import (
     NULL_VERSION,
     Located,
@@ -51,6 +59,7 @@ class Attributes:
     tags: Pairs = ()
     retention: Retention = NOT_RETAINED
     legal_hold: str = ""
+    annotations: tuple[Annotation, ...] = ()  # of a copy: shared with its source
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +136,7 @@ class Objects:
         calendar: Calendar = Calendar(),  # noqa: B008 (frozen)
     ) -> None:
         self._meta, self._blobs, self._clock = meta, blobs, clock
-        self._notifications = notifications or Notifications(meta, clock=clock)
+        self.notifications = notifications or Notifications(meta, clock=clock)
         self.versions = Versions(meta, blobs, clock=clock, calendar=calendar)
         self._commit = Commits(meta)
         self._quotas = Quotas(meta)
@@ -200,7 +209,7 @@ class Objects:
         if not held.mode:
             held = default_retention(stack.bucket, self._clock.now_ms())
         record = ObjectRecord(
-            **self._next_version(stack),
+            **self.next_version(stack),
             size=version.size,
             etag=version.etag,
             owner=attributes.owner,
@@ -218,19 +227,21 @@ class Objects:
             retain_until_ms=held.until_ms,
             legal_hold=attributes.legal_hold,
             encryption=attributes.encryption,
+            annotations=attributes.annotations,
         )
+        shared = await self._blobs.share_all(each.blob for each in attributes.annotations)
         await self.versions.push(stack, record)
         stack.tally.add(record.owner, uploads=version.uploads, part_bytes=version.part_bytes)
         quotas = await self._quotas.checks(stack.tally)
-        caused = await self._notifications.of(stack.bucket, attributes.cause, key, record)
+        caused = await self.notifications.of(stack.bucket, attributes.cause, key, record)
         return Plan(
             result=record,
-            writes=[*version.writes, *stack.writes, *caused.writes],
-            checks=[*stack.checks, *version.checks, *quotas],
+            writes=[*version.writes, *shared[0], *stack.writes, *caused.writes],
+            checks=[*stack.checks, *shared[1], *version.checks, *quotas],
             after=caused.after,
         )
 
-    def _next_version(self, stack: Stack) -> dict[str, Any]:
+    def next_version(self, stack: Stack) -> dict[str, Any]:
         """Return place, id and time of a version that goes on top."""
         now, top = self._clock.now_ms(), None if stack.top is None else stack.top.record
         sequence = self._blobs.ids.sequence_after(0 if top is None else top.sequence)
@@ -313,7 +324,7 @@ class Objects:
                 return Plan(result=changed, checks=checks)
             now = same_bucket(bucket, bucket_row)
             touch = self.versions.touch(now, key)
-            caused = await self._notifications.of(now, cause, key, changed)
+            caused = await self.notifications.of(now, cause, key, changed)
             return Plan(
                 result=changed,
                 writes=[Put(found.key, encode(changed)), *touch, *caused.writes],
@@ -345,23 +356,17 @@ class Objects:
 
         async def plan() -> Plan[Deleted]:
             stack = await self.versions.open(bucket, key)
-            deleted = Deleted()
-            if version_id is not None:
+            if version_id is None:
+                condition.verify(stack.current, key)
+                deleted = await self.delete_current(stack, owner, bypass=bypass)
+            else:
                 version = await self.versions.find(stack.bucket, key, version_id)
                 condition.verify(None if version is None else version.record, key)
-            else:
-                version = None if stack.bucket.versioning else stack.top
-                condition.verify(stack.current, key)
-            if version is not None:
-                await self.versions.remove(stack, version, bypass=bypass)
-                deleted = Deleted(removed=version.record)
-            elif version_id is None and stack.bucket.versioning:
-                marker = ObjectRecord(
-                    **self._next_version(stack), size=0, etag="", owner=owner, is_delete_marker=True
-                )
-                await self.versions.push(stack, marker)
-                deleted = Deleted(marker=marker)
-            caused = await self._of_deletion(stack.bucket, cause, key, deleted)
+                deleted = Deleted()
+                if version is not None:
+                    await self.versions.remove(stack, version, bypass=bypass)
+                    deleted = Deleted(removed=version.record)
+            caused = await self.events_of_deletion(stack.bucket, cause, key, deleted)
             return Plan(
                 result=deleted,
                 writes=[*stack.writes, *caused.writes],
@@ -371,15 +376,29 @@ class Objects:
 
         return await self._commit(plan)
 
-    async def _of_deletion(
+    async def delete_current(self, stack: Stack, owner: str, *, bypass: bool = False) -> Deleted:
+        """Plan that a key has no current version: by a delete marker where there are versions."""
+        if stack.bucket.versioning:
+            marker = ObjectRecord(
+                **self.next_version(stack), size=0, etag="", owner=owner, is_delete_marker=True
+            )
+            await self.versions.push(stack, marker)
+            return Deleted(marker=marker)
+        if stack.top is None:
+            return Deleted()
+        await self.versions.remove(stack, stack.top, bypass=bypass)
+        return Deleted(removed=stack.top.record)
+
+    async def events_of_deletion(
         self, bucket: BucketRecord, cause: Cause | None, key: str, deleted: Deleted
     ) -> Caused:
+        """Return what a deletion adds to its commit for its event."""
         record = deleted.marker or deleted.removed
         if cause is None or record is None:
             return Caused()
         what = "DeleteMarkerCreated" if deleted.marker is not None else "Delete"
         named = structs.replace(cause, event=f"{cause.event}:{what}")
-        return await self._notifications.of(bucket, named, key, record)
+        return await self.notifications.of(bucket, named, key, record)
 
     async def blob_of(self, record: ObjectRecord) -> BlobRecord:
         """Return the blob of a version that has bytes.

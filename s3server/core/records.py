@@ -119,6 +119,18 @@ class BucketRecord(Record, frozen=True, array_like=True, kw_only=True):
     encryption: str = ""  # of new objects that say nothing of it: "AES256"; "": none
 
 
+class Annotation(msgspec.Struct, frozen=True, array_like=True):
+    """A named text that belongs to a version, and goes with it."""
+
+    name: str
+    size: int  # bytes
+    etag: str  # MD5, without quotes
+    modified_ms: int
+    blob: bytes
+    checksums: tuple[tuple[str, str], ...] = ()
+    encryption: bytes = b""  # `keys.Envelope` of the ring; empty: plain
+
+
 class ObjectRecord(Record, frozen=True, array_like=True, kw_only=True):
     """One version of a key."""
 
@@ -143,6 +155,18 @@ class ObjectRecord(Record, frozen=True, array_like=True, kw_only=True):
     legal_hold: str = ""  # "ON", "OFF", "" where it was never set
     encryption: bytes = b""
     grants: Grants = ()
+    annotations: tuple[Annotation, ...] = ()  # in the order of their names' bytes
+    renamed_from: tuple[str, str] = ("", "")  # the key before, and the client's token
+
+    @property
+    def space(self) -> int:
+        """Bytes that the version counts for."""
+        return self.size + sum(annotation.size for annotation in self.annotations)
+
+    @property
+    def blobs(self) -> tuple[bytes, ...]:
+        """All blobs that the version refers to; b"" is none."""
+        return (self.blob, *(annotation.blob for annotation in self.annotations))
 
 
 class BlobPart(msgspec.Struct, frozen=True, array_like=True):

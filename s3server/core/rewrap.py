@@ -74,7 +74,15 @@ class Rewrap:
         return Rewrapped(keys, lost)
 
     def _rewrapped(self, record: ObjectRecord | UploadRecord) -> ObjectRecord | UploadRecord | None:
-        if not record.encryption:
-            return None
-        envelope = self._ring.rewrap(read_envelope(record.encryption))
-        return None if envelope is None else replace(record, encryption=write_envelope(envelope))
+        changed = replace(record, encryption=self._wrapped(record.encryption))
+        if isinstance(changed, ObjectRecord) and changed.annotations:
+            annotations = tuple(
+                replace(each, encryption=self._wrapped(each.encryption))
+                for each in changed.annotations
+            )
+            changed = replace(changed, annotations=annotations)
+        return None if changed == record else changed
+
+    def _wrapped(self, encryption: bytes) -> bytes:
+        envelope = self._ring.rewrap(read_envelope(encryption)) if encryption else None
+        return encryption if envelope is None else write_envelope(envelope)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from s3server.core.access import Access
+from s3server.core.annotations import Annotations
 from s3server.core.attachments import Attachments
 from s3server.core.buckets import Buckets
 from s3server.core.clock import Clock, Ids
@@ -21,6 +22,7 @@ from s3server.core.notifications import Notifications
 from s3server.core.objects import Objects
 from s3server.core.open_uploads import OpenUploads
 from s3server.core.projects import Projects
+from s3server.core.renaming import Renaming
 from s3server.core.roles import Roles
 from s3server.core.topics import Topics
 from s3server.core.users import Users
@@ -75,6 +77,8 @@ class Services:
     copying: Copying
     multipart: Multipart
     open_uploads: OpenUploads
+    annotations: Annotations
+    renaming: Renaming
     listing: Listing
     lifecycle: Lifecycle
     projects: Projects

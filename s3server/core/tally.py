@@ -26,13 +26,19 @@ class Tally:
 
     def version(self, record: ObjectRecord, sign: int, *, is_current: bool) -> None:
         """Count a version that comes (1) or goes (-1): a current one, or an older one."""
-        size = sign * record.size
+        size = sign * record.space
         if record.is_delete_marker:
             self.add(record.owner, markers=sign)
         elif is_current:
             self.add(record.owner, objects=sign, bytes=size)
         else:
             self.add(record.owner, old=sign, old_bytes=size)
+
+    def absorb(self, other: Tally) -> None:
+        """Count what another plan for the same bucket counts, which counts nothing any more."""
+        for owner, counts in other._counts.items():
+            self._counts.setdefault(owner, Counter()).update(counts)
+        other._counts.clear()
 
     def scopes(self) -> dict[bytes, Counter[str]]:
         """Return what changes in each scope; anonymous owners have none of their own."""

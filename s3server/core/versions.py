@@ -220,7 +220,7 @@ class Versions:
         check_removable(version.record, self._clock.now_ms(), bypass=bypass)
         self._take_out(stack, version)
         stack.changes += self._blobs.give_up(
-            version.record.blob, project=stack.bucket.account, size=version.record.size
+            *version.record.blobs, project=stack.bucket.account, size=version.record.space
         )
 
     def _bury(self, stack: Stack, version: Located) -> None:

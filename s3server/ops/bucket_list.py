@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from s3server.core.listing import ObjectPage
+from s3server.core.objects import Pairs
 from s3server.core.records import ObjectRecord
 from s3server.errors import InvalidArgument
 from s3server.operation import Ctx, handles
@@ -115,12 +116,17 @@ def describe_entry(key: str, record: ObjectRecord, spell: Any, *, owner: bool) -
         "Size": record.size,
         "StorageClass": record.storage_class,
     }
-    if algorithms := [_ALGORITHMS[name] for name, _ in record.checksums if name in _ALGORITHMS]:
+    if algorithms := algorithms_of(record.checksums):
         entry["ChecksumAlgorithm"] = algorithms
         entry["ChecksumType"] = record.checksum_type
     if owner:
         entry["Owner"] = {"ID": record.owner}
     return entry
+
+
+def algorithms_of(checksums: Pairs) -> list[str]:
+    """Return the names of the stored checksums that S3 knows."""
+    return [_ALGORITHMS[name] for name, _ in checksums if name in _ALGORITHMS]
 
 
 def _make_token(last: str) -> str:

@@ -30,6 +30,7 @@ from s3server.ops.refusals import check_owner, refuse
 from s3server.wire.conditions import check_copy_source_conditions
 
 MAX_COPY_BYTES = 5 * 1024**3
+_BELONGINGS = {"Tagging": "tags", "Annotation": "annotations"}  # by the names in their actions
 WRITE_ANEW = ("StorageClass", "ServerSideEncryption", "SSECustomerKey")  # why to copy onto itself
 
 
@@ -42,6 +43,9 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     given = await with_acl(ctx, request, given)
     replaced = _directive(request, "MetadataDirective") == "REPLACE"
     tags_replaced = _directive(request, "TaggingDirective") == "REPLACE"
+    # Objects of clients' keys have no annotations.
+    default = "EXCLUDE" if request.get("SSECustomerKey") else "COPY"
+    annotated = _directive(request, "AnnotationDirective", "EXCLUDE", default) == "COPY"
     if request.get("Tagging") is not None and not tags_replaced:
         raise InvalidRequest("x-amz-tagging goes with x-amz-tagging-directive: REPLACE only.")
     target = (ctx.require_bucket(), request["Key"])
@@ -56,7 +60,8 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         )
 
     copied: list[ObjectRecord] = []
-    replaced_by_it = None if tags_replaced else await ctx.services.objects.find(*target)
+    read = (source.bucket, source.key)
+    replaced_by_it = await ctx.services.objects.find(*target)
 
     def describe(record: ObjectRecord) -> Attributes:
         copied[:] = [record]
@@ -76,10 +81,12 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
             headers = [pair for pair in record.headers if pair[0] != REDIRECT]
             headers += [pair for pair in given.headers if pair[0] == REDIRECT]
             copy = replace(copy, headers=tuple(headers), metadata=record.metadata)
-        if not tags_replaced and record.tags:
-            ctx.confirm("s3:GetObjectTagging", source.bucket, source.key, record, source.version_id)
-            ctx.confirm("s3:PutObjectTagging", *target, replaced_by_it)
-            copy = replace(copy, tags=record.tags)
+        for kind, is_copied in (("Tagging", not tags_replaced), ("Annotation", annotated)):
+            belongings = {_BELONGINGS[kind]: getattr(record, _BELONGINGS[kind])}
+            if is_copied and any(belongings.values()):
+                ctx.confirm(f"s3:GetObject{kind}", *read, record, source.version_id)
+                ctx.confirm(f"s3:PutObject{kind}", *target, replaced_by_it)
+                copy = replace(copy, **belongings)
         return copy
 
     record = await ctx.services.copying.copy(source, target, describe, write_condition(request))
@@ -145,9 +152,11 @@ def parse_copy_source(header: str) -> tuple[str, str, str | None]:
     return bucket, key, version_id if query else None
 
 
-def _directive(request: Mapping[str, Any], member: str) -> str:
-    directive = request.get(member) or "COPY"
-    if directive not in ("COPY", "REPLACE"):
+def _directive(
+    request: Mapping[str, Any], member: str, other: str = "REPLACE", default: str = "COPY"
+) -> str:
+    directive = request.get(member) or default
+    if directive not in ("COPY", other):
         kind = member.removesuffix("Directive").lower()
         raise InvalidArgument(
             f"Unknown {kind} directive.",

@@ -46,12 +46,14 @@ _ROOTS = {
     "ListBucketInventoryConfigurations": "ListInventoryConfigurationsResult",
     "ListBucketMetricsConfigurations": "ListMetricsConfigurationsResult",
     "ListBuckets": "ListAllMyBucketsResult",
+    "ListObjectAnnotations": "ListObjectAnnotationsResult",
     "ListDirectoryBuckets": "ListAllMyDirectoryBucketsResult",
     "ListMultipartUploads": "ListMultipartUploadsResult",
     "ListObjectVersions": "ListVersionsResult",
     "ListObjects": "ListBucketResult",
     "ListObjectsV2": "ListBucketResult",
     "ListParts": "ListPartsResult",
+    "PutObjectAnnotation": "PutObjectAnnotationResult",
 }
 _STATUSES = {"PutBucketPolicy": 204, "PutBucketTagging": 204}
 

@@ -170,6 +170,7 @@ async def test_no_key_reaches_the_file_system_or_another_bucket(disk_store: Disk
         digest = base64.b64encode(hashlib.md5(body).digest()).decode()
         deleted = await root("POST", "/data?delete", body=body, headers={"content-md5": digest})
         assert deleted.texts("Deleted/Key") == [key]
+        assert (await root("GET", f"/data/{raw}")).code == "NoSuchKey"
     assert (await root("GET", "/evil/key")).body == b"precious"
     assert (await root("GET", "/evil?list-type=2")).texts("Contents/Key") == ["key"]
     named = (await root("GET", "/")).texts("Buckets/Bucket/Name")

@@ -63,9 +63,9 @@ WEAKNESSES = {
     ),
     "metadata set what the server keeps for itself": Bug(
         "s3server.ops.attributes",
-        "        storage_class=check_storage_class(request),",
-        '        storage_class=(request.get("Metadata") or {}).get('
-        '"x-internal-storage-class") or check_storage_class(request),',
+        'storage_class=request.get("StorageClass") or STANDARD,',
+        'storage_class=(request.get("Metadata") or {}).get("x-internal-storage-class")'
+        ' or request.get("StorageClass") or STANDARD,',
         f"{_HARD}/test_headers.py::test_no_name_of_a_header_reaches_what_the_server_keeps",
     ),
     "a server starts without credentials": Bug(
@@ -134,8 +134,17 @@ WEAKNESSES = {
     ),
     "a form overrides the bucket": Bug(
         "s3server.browser.post",
-        'if fields.get("bucket", bucket) != bucket:',
-        'bucket = fields.get("bucket", bucket)\n    if False:',
+        '    if fields.get("bucket", bucket) != bucket:\n'
+        '        raise AccessDenied("The bucket of the form is not that of its URL.")\n'
+        "    least, most = 0, MAX_SIZE_BYTES\n"
+        '    if "policy" in fields:\n'
+        '        policy = read_post_policy(fields["policy"])\n'
+        "        policy.check(fields, bucket=bucket, now=now)\n",
+        "    least, most = 0, MAX_SIZE_BYTES\n"
+        '    if "policy" in fields:\n'
+        '        policy = read_post_policy(fields["policy"])\n'
+        "        policy.check(fields, bucket=bucket, now=now)\n"
+        '        bucket = fields.get("bucket", bucket)\n',
         f"{_HARD}/test_forms.py::test_form_cannot_name_another_bucket",
     ),
     "fields that the policy does not name pass": Bug(

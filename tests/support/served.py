@@ -23,6 +23,7 @@ from s3server.auth.oidc_keys import ProviderKeys
 from s3server.auth.secrets import SecretBox
 from s3server.auth.session_tokens import TokenBox
 from s3server.core.access import Access
+from s3server.core.annotations import Annotations
 from s3server.core.blobs import Blobs
 from s3server.core.buckets import Buckets
 from s3server.core.clock import Ids
@@ -44,6 +45,7 @@ from s3server.core.project_records import (
 )
 from s3server.core.projects import DEFAULT_ACCOUNT, Projects
 from s3server.core.records import UserRecord, encode, user_key, user_name_key
+from s3server.core.renaming import Renaming
 from s3server.core.services import Regions, Services, make_iam
 from s3server.core.topics import Topics
 from s3server.core.users import Users
@@ -253,6 +255,8 @@ class Store:
             access=Access(self.meta, buckets),
             objects=objects,
             copying=Copying(self.meta, blobs, objects),
+            annotations=Annotations(self.meta, blobs, objects, clock=self.clock),
+            renaming=Renaming(self.meta, blobs, objects),
             multipart=Multipart(self.meta, blobs, objects, clock=self.clock),
             open_uploads=OpenUploads(blobs, objects),
             listing=Listing(self.meta),

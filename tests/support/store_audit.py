@@ -139,7 +139,7 @@ async def _check_uses(meta: MetadataStore, blobs: dict[bytes, BlobRecord], found
     uses: Counter[bytes] = Counter()
     for table in (records.OBJECT, records.VERSION):
         for _, row in await _table(meta, table):
-            uses[decode(ObjectRecord, row).blob] += 1
+            uses.update(decode(ObjectRecord, row).blobs)
     uploads = {decode(UploadRecord, row).id for _, row in await _table(meta, records.UPLOAD)}
     for key, row in await _table(meta, records.PART):
         upload, number = key[1:17], key[17:]
@@ -180,9 +180,9 @@ async def _check_buckets(meta: MetadataStore, found: Audit) -> None:
         ]
         for name, actual in (
             ("objects", len(current)),
-            ("bytes", sum(record.size for record in current)),
+            ("bytes", sum(record.space for record in current)),
             ("old", len(old)),
-            ("old-bytes", sum(record.size for record in old)),
+            ("old-bytes", sum(record.space for record in old)),
             ("markers", len(older) - len(old)),
             ("uploads", len(uploads)),
             ("part-bytes", sum(part.size for part in parts)),
