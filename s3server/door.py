@@ -19,7 +19,7 @@ from s3server.auth.escalation import escapes_limits
 from s3server.auth.own_law import OwnLaw
 from s3server.auth.policy import Policy, Question, Requester, Verdict, evaluate
 from s3server.auth.policy_parse import parse_policy
-from s3server.auth.request_keys import RequestKeys, Seen, requester_of
+from s3server.auth.request_keys import Pairs, RequestKeys, Seen, requester_of
 from s3server.auth.trust import RoleKeys, trusts_principal, trusts_provider
 from s3server.core.identity_records import RoleRecord
 from s3server.core.records import BucketRecord, ObjectRecord, TopicRecord
@@ -229,7 +229,9 @@ class Door:
         arn = f"arn:aws:s3:::{asked.bucket.name}"
         if asked.key is not None:
             arn += f"/{asked.key}"
-        keys = self._keys(caller, asked.bucket.account, asked.version, record)
+        bucket = asked.bucket
+        tags = bucket.tags if bucket.abac else None
+        keys = self._keys(caller, bucket.account, asked.version, record, bucket_tags=tags)
         question = Question(requester_of(caller.principal), asked.action, arn, keys)
         return Said(
             Verdict.SILENT if policy is None else evaluate([policy], question),
@@ -253,6 +255,7 @@ class Door:
         version: str | None = None,
         record: ObjectRecord | None = None,
         of_service: Mapping[str, tuple[str, ...]] | None = None,
+        bucket_tags: Pairs | None = None,
     ) -> RequestKeys:
         """Return the condition keys of a request; `account` is that of what it is about."""
         return RequestKeys(
@@ -267,6 +270,7 @@ class Door:
                 stored_tags=() if record is None else record.tags,
                 from_body=caller.from_body,
                 of_service=of_service,
+                bucket_tags=bucket_tags,
             )
         )
 

@@ -367,36 +367,6 @@ class NoSuchUpload(S3Error):
     )
 
 
-class NoSuchAnnotation(S3Error):
-    status = 404
-    message = "The specified annotation does not exist."
-
-
-class AnnotationNameTooLong(S3Error):
-    status = 400
-    message = "The name of the annotation is too long."
-
-
-class InvalidAnnotationName(S3Error):
-    status = 400
-    message = "The name of the annotation is not valid."
-
-
-class AnnotationLimitExceeded(S3Error):
-    status = 400
-    message = "The object has as many annotations as it may have."
-
-
-class UnsupportedMediaType(S3Error):
-    status = 415
-    message = "An annotation must be text in UTF-8."
-
-
-class IdempotencyParameterMismatch(S3Error):
-    status = 400
-    message = "The client token was used for another request."
-
-
 class NoSuchVersion(S3Error):
     status = 404
     message = "The specified version does not exist."

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from s3server.auth.actions import on_version
 from s3server.auth.oidc_keys import ProviderKeys
@@ -78,6 +79,16 @@ class Ctx(msgspec.Struct, frozen=True, gc=False):
     ) -> None:
         """Do that for reading it."""
         self.confirm("s3:GetObject", bucket, key, record, version)
+
+    def confirm_upload(self, action: str, key: str, initiator: str) -> None:
+        """Hold who goes on with an upload against who began it (a canonical user id).
+
+        That an ACL lets everybody write lets nobody at the uploads of others: this takes the
+        bucket's owner, or who a policy permits it. Raises AccessDenied.
+        """
+        if initiator != self.principal.id:
+            as_private = replace(self.require_bucket(), acl="private", grants=())
+            self.door.confirm(self.caller, Asked(action, as_private, key), None)
 
     def require_topic(self, action: str, topic: TopicRecord, *, on_policy: bool = False) -> None:
         """Demand a permission on a topic, or on its policy. Raises AuthorizationError."""

@@ -68,6 +68,7 @@ _OF_SERVICES = (
     "aws:requesttag/", "aws:resourcetag/", "aws:tagkeys", "iam:permissionsboundary",
     "iam:policyarn", "iam:resourcetag/",
 )  # fmt: skip
+_BUCKET_TAGS = ("s3:buckettag/", "aws:resourcetag/")
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -81,6 +82,7 @@ class Seen(msgspec.Struct, frozen=True):
     account: str = ""  # of the bucket
     version: str | None = None  # version id that is asked for
     stored_tags: Pairs = ()  # of the object that is there
+    bucket_tags: Pairs | None = None  # None where conditions are not to ask for them
     from_body: Mapping[str, tuple[str, ...]] | None = None  # keys that a document holds
     of_service: Mapping[str, tuple[str, ...]] | None = None  # keys of IAM, STS and SNS; None for S3
 
@@ -110,7 +112,8 @@ class RequestKeys:
             if self._sent is None:
                 self._sent = _sent_keys(self._seen)
             found = self._sent.get(key)
-        if key.startswith((_EXISTING_TAG, _REQUEST_TAG, _PRINCIPAL_TAG)):
+        is_tag = key.startswith((_EXISTING_TAG, _REQUEST_TAG, _PRINCIPAL_TAG))
+        if is_tag or (self._seen.bucket_tags is not None and key.startswith(_BUCKET_TAGS)):
             # Names of keys ignore case, those of tags do not: of two that look alike none is it.
             return None if found is not None and len(found) > 1 else found or ()
         if found is None and (key in _KNOWN or self._is_of_service(key)):
@@ -156,6 +159,8 @@ def _server_keys(seen: Seen) -> Found:
     found.update(seen.of_service or {})
     found.update(_signature_keys(seen))
     found.update(_tags(_EXISTING_TAG, seen.stored_tags))
+    for prefix in _BUCKET_TAGS:
+        found.update(_tags(prefix, seen.bucket_tags or ()))
     return found
 
 

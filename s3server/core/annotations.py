@@ -19,11 +19,39 @@ from s3server.core.objects import Objects
 from s3server.core.quotas import Quotas
 from s3server.core.records import Annotation, BucketRecord, ObjectRecord, encode
 from s3server.core.versions import Located, Stack
-from s3server.errors import AnnotationLimitExceeded, NoSuchAnnotation, PreconditionFailed
+from s3server.errors import PreconditionFailed, S3Error
 from s3server.meta.base import MetadataStore, Put
 from s3server.model import Upload
 
 MAX_ANNOTATIONS = 1_000  # of a version
+
+
+class NoSuchAnnotation(S3Error):
+    """The version has no annotation of this name."""
+
+    status = 404
+    message = "The specified annotation does not exist."
+
+
+class AnnotationNameTooLong(S3Error):
+    """A name has at most 512 bytes."""
+
+    status = 400
+    message = "The name of the annotation is too long."
+
+
+class InvalidAnnotationName(S3Error):
+    """A name is printable, and begins with neither "aws" nor "s3"."""
+
+    status = 400
+    message = "The name of the annotation is not valid."
+
+
+class AnnotationLimitExceeded(S3Error):
+    """A version has at most 1,000 annotations."""
+
+    status = 400
+    message = "The object has as many annotations as it may have."
 
 
 @dataclass(frozen=True, slots=True)

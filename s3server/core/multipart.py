@@ -132,6 +132,11 @@ class Multipart:
 
         return await self._commit(plan)
 
+    async def find(self, bucket: BucketRecord, key: str, upload_id: str) -> UploadRecord | None:
+        """Return an upload in progress; None where there is none of this id."""
+        row = await self._meta.get(records.upload_key(bucket.id, key, parse_upload_id(upload_id)))
+        return None if row is None else decode(UploadRecord, row)
+
     async def get(self, bucket: BucketRecord, key: str, upload_id: str) -> UploadRecord:
         """Return an upload in progress. Raises NoSuchUpload."""
         return (await self._load(bucket, key, upload_id))[0]

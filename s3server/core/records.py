@@ -117,6 +117,7 @@ class BucketRecord(Record, frozen=True, array_like=True, kw_only=True):
     head_on_get_url: bool = False  # a URL signed for GET is good for HEAD too
     lifecycle: bytes = b""  # digest of its lifecycle configuration; empty: none
     encryption: str = ""  # of new objects that say nothing of it: "AES256"; "": none
+    abac: bool = False  # conditions may ask for the bucket's tags
 
 
 class Annotation(msgspec.Struct, frozen=True, array_like=True):

@@ -16,8 +16,15 @@ from s3server.core.commit import Commits, Plan
 from s3server.core.notifications import Cause, Caused
 from s3server.core.objects import Deleted, Objects, WriteCondition
 from s3server.core.records import BucketRecord, ObjectRecord
-from s3server.errors import IdempotencyParameterMismatch
+from s3server.errors import S3Error
 from s3server.meta.base import MetadataStore
+
+
+class IdempotencyParameterMismatch(S3Error):
+    """A client's token stands for one request only."""
+
+    status = 400
+    message = "The client token was used for another request."
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,7 @@ async def complete_multipart_upload(ctx: Ctx, request: dict[str, Any]) -> dict[s
         return _digest(request, upload, used)
 
     bucket = ctx.require_bucket()
+    await confirm_initiator(ctx, request, "s3:PutObject")
     record = await ctx.services.multipart.complete(
         bucket,
         request["Key"],
@@ -96,6 +97,7 @@ async def abort_multipart_upload(ctx: Ctx, request: dict[str, Any]) -> dict[str,
     check_owner(ctx, request)
     refuse(request, "IfMatchInitiatedTime")
     bucket, key = ctx.require_bucket(), request["Key"]
+    await confirm_initiator(ctx, request, "s3:AbortMultipartUpload")
     await ctx.services.multipart.abort(bucket, key, request["UploadId"])
     return {}
 
@@ -135,6 +137,14 @@ async def list_multipart_uploads(ctx: Ctx, request: dict[str, Any]) -> dict[str,
         if page.last_upload:
             result["NextUploadIdMarker"] = format_upload_id(page.last_upload)
     return result
+
+
+async def confirm_initiator(ctx: Ctx, request: Mapping[str, Any], action: str) -> None:
+    """Raise AccessDenied where the upload, if it is there, is another's and only ACLs let in."""
+    key, upload_id = request["Key"], request["UploadId"]
+    upload = await ctx.services.multipart.find(ctx.require_bucket(), key, upload_id)
+    if upload is not None:
+        ctx.confirm_upload(action, key, upload.owner)
 
 
 def _told(record: ObjectRecord) -> dict[str, str]:

@@ -14,7 +14,7 @@ from s3server.operation import Ctx, handles
 from s3server.ops.attributes import at, quote_etag, shown_checksums
 from s3server.ops.bucket_list import page_size
 from s3server.ops.encryption import OF_SOURCE, data_key_of, told_encryption
-from s3server.ops.multipart import MAX_PARTS
+from s3server.ops.multipart import MAX_PARTS, confirm_initiator
 from s3server.ops.object_copy import check_source_conditions, open_source
 from s3server.ops.refusals import ENCRYPTION, check_owner, refuse
 from s3server.wire.checksums import ADLER32, ALGORITHMS, DEFAULT_ALGORITHM, RunningAdler32, new_md5
@@ -30,6 +30,7 @@ async def upload_part(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     check_owner(ctx, request)
     refuse(request, *ENCRYPTION)
     told: dict[str, str] = {}
+    await confirm_initiator(ctx, request, "s3:PutObject")
 
     def data_key(encryption: bytes) -> bytes:
         told.update(told_encryption(encryption))
@@ -54,6 +55,7 @@ async def upload_part_copy(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     number, services = _part_number(request), ctx.services
     target = (ctx.require_bucket(), request["Key"], request["UploadId"])
     upload = await services.multipart.get(*target)
+    ctx.confirm_upload("s3:PutObject", request["Key"], upload.owner)
     source = await open_source(ctx, request)
     record = await services.objects.get(source.bucket, source.key, source.version_id)
     ctx.confirm_read(source.bucket, source.key, record, source.version_id)
@@ -117,6 +119,7 @@ async def list_parts(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     upload = await ctx.services.multipart.get(
         ctx.require_bucket(), request["Key"], request["UploadId"]
     )
+    ctx.confirm_upload("s3:ListMultipartUploadParts", request["Key"], upload.owner)
     limit = page_size(request.get("MaxParts"), MAX_PARTS_LISTED, "max-parts")
     marker = request.get("PartNumberMarker") or 0
     parts = await ctx.services.multipart.parts(upload.id, after=int(marker), limit=limit + 1)

@@ -6,18 +6,24 @@ import codecs
 from collections.abc import Mapping
 from typing import Any
 
-from s3server.core.annotations import MAX_ANNOTATIONS, PLAIN, Owner, Sealed, find
+from s3server.core.annotations import (
+    MAX_ANNOTATIONS,
+    PLAIN,
+    AnnotationNameTooLong,
+    InvalidAnnotationName,
+    Owner,
+    Sealed,
+    find,
+)
 from s3server.core.keys import read_envelope, write_envelope
 from s3server.core.records import Annotation, ObjectRecord
 from s3server.core.sealing import new_data_key
 from s3server.core.versions import shown_version_id
 from s3server.errors import (
-    AnnotationNameTooLong,
     EntityTooLarge,
-    InvalidAnnotationName,
     InvalidArgument,
     InvalidRequest,
-    UnsupportedMediaType,
+    S3Error,
 )
 from s3server.model import Upload
 from s3server.operation import Ctx, handles
@@ -30,6 +36,13 @@ from s3server.ops.refusals import check_owner
 MAX_NAME_BYTES = 512
 MAX_BYTES = 1 << 20  # of one annotation
 _RESERVED = ("aws", "s3")  # how no name begins, in whatever case
+
+
+class UnsupportedMediaType(S3Error):
+    """What is attached is no text."""
+
+    status = 415
+    message = "An annotation must be text in UTF-8."
 
 
 @handles("PutObjectAnnotation")

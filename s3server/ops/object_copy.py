@@ -42,12 +42,7 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     given = attributes_of(ctx, request, ctx.cause("ObjectCreated:Copy"))
     given = await with_acl(ctx, request, given)
     replaced = _directive(request, "MetadataDirective") == "REPLACE"
-    tags_replaced = _directive(request, "TaggingDirective") == "REPLACE"
-    # Objects of clients' keys have no annotations.
-    default = "EXCLUDE" if request.get("SSECustomerKey") else "COPY"
-    annotated = _directive(request, "AnnotationDirective", "EXCLUDE", default) == "COPY"
-    if request.get("Tagging") is not None and not tags_replaced:
-        raise InvalidRequest("x-amz-tagging goes with x-amz-tagging-directive: REPLACE only.")
+    kinds = _copied_kinds(request)
     target = (ctx.require_bucket(), request["Key"])
     source = await open_source(ctx, request)
     rewrites = any(request.get(name) for name in WRITE_ANEW)
@@ -60,7 +55,6 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         )
 
     copied: list[ObjectRecord] = []
-    read = (source.bucket, source.key)
     replaced_by_it = await ctx.services.objects.find(*target)
 
     def describe(record: ObjectRecord) -> Attributes:
@@ -81,12 +75,12 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
             headers = [pair for pair in record.headers if pair[0] != REDIRECT]
             headers += [pair for pair in given.headers if pair[0] == REDIRECT]
             copy = replace(copy, headers=tuple(headers), metadata=record.metadata)
-        for kind, is_copied in (("Tagging", not tags_replaced), ("Annotation", annotated)):
-            belongings = {_BELONGINGS[kind]: getattr(record, _BELONGINGS[kind])}
-            if is_copied and any(belongings.values()):
-                ctx.confirm(f"s3:GetObject{kind}", *read, record, source.version_id)
+        for kind in kinds:
+            if belongings := getattr(record, _BELONGINGS[kind]):
+                read = (source.bucket, source.key, record, source.version_id)
+                ctx.confirm(f"s3:GetObject{kind}", *read)
                 ctx.confirm(f"s3:PutObject{kind}", *target, replaced_by_it)
-                copy = replace(copy, **belongings)
+                copy = replace(copy, **{_BELONGINGS[kind]: belongings})
         return copy
 
     record = await ctx.services.copying.copy(source, target, describe, write_condition(request))
@@ -101,6 +95,18 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
             **checksums_of(record),
         },
     }
+
+
+def _copied_kinds(request: Mapping[str, Any]) -> list[str]:
+    """Return what else of the source is copied, where it has some: there are rights on each."""
+    replaces_tags = _directive(request, "TaggingDirective") == "REPLACE"
+    if request.get("Tagging") is not None and not replaces_tags:
+        raise InvalidRequest("x-amz-tagging goes with x-amz-tagging-directive: REPLACE only.")
+    # Objects of clients' keys have no annotations.
+    default = "EXCLUDE" if request.get("SSECustomerKey") else "COPY"
+    annotates = _directive(request, "AnnotationDirective", "EXCLUDE", default) == "COPY"
+    wanted = {"Tagging": not replaces_tags, "Annotation": annotates}
+    return [kind for kind, is_wanted in wanted.items() if is_wanted]
 
 
 async def open_source(ctx: Ctx, request: Mapping[str, Any]) -> CopySource:

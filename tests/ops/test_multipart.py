@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import random
 from urllib.parse import quote
 
@@ -384,3 +385,53 @@ async def test_encoding_type_covers_keys_of_uploads(data: Store) -> None:
     await begin(data.alice, "/data/a%20b%0A")
     answer = await data.alice("GET", "/data?uploads&encoding-type=url")
     assert answer.texts("Upload/Key") == ["a%20b%0A"]
+
+
+def going_on(upload: str) -> dict[str, tuple[str, str, dict[str, str]]]:
+    """Return every request that goes on with an upload."""
+    copy = {"x-amz-copy-source": "data/there"}
+    return {
+        "UploadPart": ("PUT", f"/data/key?partNumber=2&uploadId={upload}", {}),
+        "UploadPartCopy": ("PUT", f"/data/key?partNumber=2&uploadId={upload}", copy),
+        "ListParts": ("GET", f"/data/key?uploadId={upload}", {}),
+        "CompleteMultipartUpload": ("POST", f"/data/key?uploadId={upload}", {}),
+        "AbortMultipartUpload": ("DELETE", f"/data/key?uploadId={upload}", {}),
+    }
+
+
+@pytest.mark.parametrize("who", ["alice", None])
+async def test_public_bucket_lets_nobody_at_the_uploads_of_others(
+    data: Store, who: str | None
+) -> None:
+    """Its ACL lets everybody write; only who began an upload, or owns the bucket, goes on."""
+    await data.alice.made("/data/there", body=b"x", headers={"x-amz-acl": "public-read"})
+    await data.alice.configure("/data?acl", b"", headers={"x-amz-acl": "public-read-write"})
+    upload = await begin(data.client(who), "/data/key")
+    part = await send_part(data.client(who), "/data/key", upload, 1, b"part")
+    document = parts_document([part])
+    for name, (method, target, headers) in going_on(upload).items():
+        body = document if name.startswith("Complete") else b"x" * (name == "UploadPart")
+        with data.untouched():
+            answer = await data.bob(method, target, body=body, headers=headers)
+        assert answer.outcome == (403, "AccessDenied"), name
+    for name, (method, target, headers) in going_on(upload).items():
+        body = document if name.startswith("Complete") else b"x" * (name == "UploadPart")
+        mine = await data.client(who)(method, target, body=body, headers=headers)
+        assert mine.status in (200, 204, 404), (name, mine.body)
+
+
+async def test_bucket_owner_and_whom_a_policy_permits_go_on_with_uploads_of_others(
+    data: Store,
+) -> None:
+    await data.alice.configure("/data?acl", b"", headers={"x-amz-acl": "public-read-write"})
+    upload = await begin(data.bob, "/data/key")
+    part = f"/data/key?partNumber=1&uploadId={upload}"
+    assert (await data.alice("PUT", part, body=b"x")).status == 200
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:PutObject",
+                 "Resource": "arn:aws:s3:::data/*"}  # fmt: skip
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]}).encode()
+    assert (await data.nobody("PUT", part, body=b"x")).outcome == (403, "AccessDenied")
+    await data.alice.sent("/data?policy", policy)
+    assert (await data.nobody("PUT", part, body=b"x")).status == 200
+    listed = await data.nobody("GET", f"/data/key?uploadId={upload}")
+    assert listed.outcome == (403, "AccessDenied")

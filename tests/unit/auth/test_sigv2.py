@@ -6,9 +6,11 @@ from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from botocore.auth import HmacV1Auth
 
 from s3server.auth.authenticate import AuthSettings, authenticate
 from s3server.auth.credentials import Credential
+from s3server.auth.sigv2 import SUB_RESOURCES
 from s3server.errors import (
     AccessDenied,
     InvalidAccessKeyId,
@@ -22,6 +24,10 @@ from s3server.model import HttpRequest, Principal, Target
 KEY_ID, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 CREDENTIAL = Credential(KEY_ID, SECRET, Principal("user", "a" * 64, "ada", access_key_id=KEY_ID))
 NOW = datetime(2026, 11, 21, 10, 0, 0, tzinfo=UTC)
+
+
+def test_what_is_signed_of_a_query_is_what_botocore_signs():
+    assert set(HmacV1Auth.QSAOfInterest) == SUB_RESOURCES
 
 
 async def prove(request, *, now=NOW, **settings):
