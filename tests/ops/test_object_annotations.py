@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -217,3 +218,20 @@ async def test_annotations_are_encrypted_like_their_object(data: Store) -> None:
     assert (await data.alice("GET", named("notes"))).body == b"plain text"
     stored = b"".join(data.pool._blobs.values())
     assert b"plain text" not in stored
+
+
+async def test_annotation_of_a_locked_version_stays(store: Store) -> None:
+    """It is neither removed nor replaced; more may come."""
+    lock = {"x-amz-bucket-object-lock-enabled": "true"}
+    await store.alice.made("/data", headers=lock)
+    until = (store.clock.now() + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    held = {"x-amz-object-lock-mode": "GOVERNANCE", "x-amz-object-lock-retain-until-date": until}
+    await store.alice.made("/data/key", body=b"content", headers=held)
+    assert (await annotate(store.alice, "notes")).status == 200
+    with store.untouched():
+        assert (await store.alice("DELETE", named("notes"))).outcome == (403, "AccessDenied")
+    assert (await annotate(store.alice, "notes", b"other")).outcome == (403, "AccessDenied")
+    assert (await annotate(store.alice, "more")).status == 200
+    assert (await store.alice("GET", named("notes"))).body == b"text"
+    bypass = {"x-amz-bypass-governance-retention": "true"}
+    assert (await store.alice("DELETE", named("notes"), headers=bypass)).status == 204
