@@ -22,23 +22,30 @@ def page() -> str:
     handlers = load_handlers()
     own = [row for row in S3_ROWS if row.alias_of is None]
     acting = sum(row.name in handlers for row in own)
-    twins = [row for row in S3_ROWS if row.alias_of is not None]
+    by_name = {row.name: row for row in S3_ROWS}
+    twins = [row for row in S3_ROWS if row.alias_of in handlers]
+    # A twin of another permission is another operation: of buckets that there are none of here.
+    named = [row for row in twins if row.action == by_name[row.alias_of or ""].action]
+    others = [row for row in twins if row not in named]
     lines = [
         "# Operations",
         "",
         "Made by `tools/support_table.py`; not to be edited.",
         "",
         *_text(
-            f"{acting} of the {len(S3_ROWS)} operations of S3 act. What does not act answers 501 "
-            "NotImplemented with the operation's name, and so does an option of an acting "
-            "operation that does not act: nothing is stored that is not acted on."
+            f"{acting + len(named)} of the {len(S3_ROWS)} operations of S3 act, {len(named)} of "
+            "them by newer ones. What does not act answers 501 NotImplemented with the operation's "
+            "name, and so does an option of an acting operation that does not act: nothing is "
+            "stored that is not acted on."
         ),
         "",
         *_section("S3", own, handlers),
         *_text(
-            "Deprecated twins have the method and URL of a newer operation, which answers for "
-            "them; they are not counted above: "
-            + ", ".join(f"{row.name} ({row.alias_of})" for row in twins)
+            "Deprecated operations have the method, URL and documents of a newer one, which acts "
+            "for them: "
+            + ", ".join(f"{row.name} ({row.alias_of})" for row in named)
+            + ". Not so, and not counted: "
+            + ", ".join(f"{row.name} ({row.alias_of} answers)" for row in others)
             + "."
         ),
         "",

@@ -103,3 +103,22 @@ def test_slides_run_as_printed(broker: Broker, client: Callable[..., Any]) -> No
     assert told["TopicConfigurations"] == notifconfig["TopicConfigurations"]
     attributes = sns.get_topic_attributes(TopicArn=topic["TopicArn"])["Attributes"]
     assert attributes["amqp-ack-level"] == "none"
+
+
+def test_deprecated_operation_of_boto3_configures_too(
+    broker: Broker, client: Callable[..., Any]
+) -> None:
+    consumer = Consumer(broker, "deprecated")
+    attributes = {"push-endpoint": broker.url, "amqp-exchange": "deprecated"}
+    topic = client("sns").create_topic(Name="deprecated", Attributes=attributes)["TopicArn"]
+    s3 = client("s3")
+    s3.create_bucket(Bucket="deprecated")
+    rule = {"Id": "old", "Event": "s3:ObjectCreated:*", "Topic": topic}
+    s3.put_bucket_notification(
+        Bucket="deprecated", NotificationConfiguration={"TopicConfiguration": rule}
+    )
+    told = s3.get_bucket_notification(Bucket="deprecated")["TopicConfiguration"]
+    assert (told["Id"], told["Topic"]) == ("old", topic)
+    s3.put_object(Bucket="deprecated", Key="key", Body=b"x")
+    assert consumer.wait_for("key")["s3"]["configurationId"] == "old"
+    consumer.close()
