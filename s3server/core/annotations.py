@@ -14,12 +14,13 @@ from s3server.core import records
 from s3server.core.blobs import Blobs
 from s3server.core.clock import Clock
 from s3server.core.commit import Commits, Plan
+from s3server.core.keys import read_envelope
 from s3server.core.locks import check_removable
 from s3server.core.objects import Objects
 from s3server.core.quotas import Quotas
 from s3server.core.records import Annotation, BucketRecord, ObjectRecord, encode
 from s3server.core.versions import Located, Stack
-from s3server.errors import PreconditionFailed, S3Error
+from s3server.errors import InvalidRequest, PreconditionFailed, S3Error
 from s3server.meta.base import MetadataStore, Put
 from s3server.model import Upload
 
@@ -99,14 +100,16 @@ class Annotations:
     ) -> tuple[ObjectRecord, Annotation]:
         """Attach an annotation, or replace the one of this name. On return it is durable.
 
-        Raises what `body` raises, NoSuchKey, NoSuchVersion, PreconditionFailed,
-        AnnotationLimitExceeded, QuotaExceeded, and AccessDenied where one that is locked would be
-        replaced.
+        Raises what `body` raises, InvalidRequest for objects of clients' keys, NoSuchKey,
+        NoSuchVersion, PreconditionFailed, AnnotationLimitExceeded, QuotaExceeded, and AccessDenied
+        where one that is locked would be replaced.
         """
         ref = await self._blobs.write(owner.bucket.pool, body, sealed.data_key)
 
         async def plan() -> Plan[tuple[ObjectRecord, Annotation]]:
             stack, found = await self._open(owner)
+            if found.record.encryption and read_envelope(found.record.encryption).is_customers:
+                raise InvalidRequest("Objects encrypted with SSE-C cannot have annotations.")
             old = [each for each in found.record.annotations if each.name == name]
             kept = [each for each in found.record.annotations if each.name != name]
             if old:

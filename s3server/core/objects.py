@@ -205,9 +205,7 @@ class Objects:
         stack = await self.versions.open(bucket, key)
         version.condition.verify(stack.current, key)
         attributes = version.attributes
-        held = attributes.retention
-        if not held.mode:
-            held = default_retention(stack.bucket, self._clock.now_ms())
+        held = self.retention_in(stack.bucket, attributes.retention)
         record = ObjectRecord(
             **self.next_version(stack),
             size=version.size,
@@ -240,6 +238,10 @@ class Objects:
             checks=[*stack.checks, *shared[1], *version.checks, *quotas],
             after=caused.after,
         )
+
+    def retention_in(self, bucket: BucketRecord, own: Retention) -> Retention:
+        """Return the retention of a new version, which may bring one of its own."""
+        return own if own.mode else default_retention(bucket, self._clock.now_ms())
 
     def next_version(self, stack: Stack) -> dict[str, Any]:
         """Return place, id and time of a version that goes on top."""

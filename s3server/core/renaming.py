@@ -13,8 +13,10 @@ from msgspec import structs
 
 from s3server.core.blobs import Blobs
 from s3server.core.commit import Commits, Plan
+from s3server.core.locks import retention_of
 from s3server.core.notifications import Cause, Caused
 from s3server.core.objects import Deleted, Objects, WriteCondition
+from s3server.core.quotas import Quotas
 from s3server.core.records import BucketRecord, ObjectRecord
 from s3server.errors import S3Error
 from s3server.meta.base import MetadataStore
@@ -47,14 +49,15 @@ class Renaming:
     def __init__(self, meta: MetadataStore, blobs: Blobs, objects: Objects) -> None:
         self._blobs, self._objects = blobs, objects
         self._commit = Commits(meta)
+        self._quotas = Quotas(meta)
 
     async def rename(self, what: Rename, check: Callable[[ObjectRecord], None]) -> ObjectRecord:
         """Rename an object; return its record under the new key.
 
         `check` raises where the version that is found may not be renamed. A request that is sent
-        again with its token is answered as the first was. Raises NoSuchKey,
-        PreconditionFailed, IdempotencyParameterMismatch, and AccessDenied where a version that is
-        locked would go.
+        again with its token is answered as the first was. Raises NoSuchKey, PreconditionFailed,
+        IdempotencyParameterMismatch, QuotaExceeded, and AccessDenied where a version that is locked
+        would go.
         """
 
         async def plan() -> Plan[ObjectRecord]:
@@ -64,9 +67,12 @@ class Renaming:
             found = await self._objects.locate(target.bucket, what.source)
             check(found.record)
             what.condition.verify(target.current, what.target)
+            held = self._objects.retention_in(target.bucket, retention_of(found.record))
             record = structs.replace(
                 found.record,
                 **self._objects.next_version(target),
+                retention_mode=held.mode,
+                retain_until_ms=held.until_ms,
                 renamed_from=(what.source, what.token),
             )
             writes, checks = await self._blobs.share_all(blob for blob in record.blobs if blob)
@@ -74,6 +80,7 @@ class Renaming:
             source = await self._objects.versions.open(target.bucket, what.source)
             deleted = await self._objects.delete_current(source, what.by)
             target.tally.absorb(source.tally)
+            checks += await self._quotas.checks(target.tally)
             created, removed = await self._caused(what, record, deleted)
             return Plan(
                 record,

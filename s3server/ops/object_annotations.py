@@ -145,15 +145,10 @@ async def _record(ctx: Ctx, request: Mapping[str, Any]) -> ObjectRecord:
 
 
 async def _sealed(ctx: Ctx, request: Mapping[str, Any]) -> Sealed:
-    """Return how the object is encrypted, for its annotation: by a key of its own.
-
-    Raises InvalidRequest where that is by a client's key, as S3 has it.
-    """
+    """Return how the annotation is encrypted: as its object is, by a key of its own."""
     record = await _record(ctx, request)
     if not record.encryption:
         return PLAIN
-    if read_envelope(record.encryption).is_customers:
-        raise InvalidRequest("Objects encrypted with SSE-C cannot have annotations.")
     data_key = new_data_key()
     return Sealed(write_envelope(ctx.services.key_ring.wrap(data_key)), data_key)
 

@@ -10,7 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from s3server.core import records
-from s3server.core.project_records import bucket_scope
+from s3server.core.project_records import QuotaRecord, bucket_scope
+from s3server.core.quotas import Quotas
 from s3server.meta.base import Put
 from tests.ops.test_bucket_versioning import set_versioning
 from tests.support.asgi_client import Answer, Client
@@ -190,6 +191,14 @@ async def test_limit_is_1000(kept: Store) -> None:
     assert (await annotate(kept.alice, "x1")).status == 200
     assert (await annotate(kept.alice, "x2")).outcome == (400, "AnnotationLimitExceeded")
     assert (await annotate(kept.alice, "x1", b"again")).status == 200
+
+
+async def test_annotations_count_for_quotas(kept: Store) -> None:
+    bucket = await kept.services.buckets.get("data")
+    await Quotas(kept.meta).put(bucket_scope(bucket.id), QuotaRecord(bytes=7 + 4))
+    assert (await annotate(kept.alice, "one")).status == 200
+    assert (await annotate(kept.alice, "two", b"x")).outcome == (403, "QuotaExceeded")
+    assert await names(kept.alice) == ["one"]
 
 
 async def test_each_operation_has_its_permission(kept: Store) -> None:

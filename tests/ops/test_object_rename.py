@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from s3server.core.project_records import QuotaRecord, bucket_scope
+from s3server.core.quotas import Quotas
 from tests.ops.test_bucket_versioning import set_versioning
 from tests.ops.test_object_annotations import annotate, bytes_counted, uses
 from tests.support.asgi_client import Answer, Client
@@ -123,6 +125,22 @@ async def allow(store: Store, actions: list[str]) -> None:
                  "Resource": "arn:aws:s3:::data/*"}  # fmt: skip
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]}).encode()
     assert (await store.alice.sent("/data?policy", document)).status == 204
+
+
+async def test_version_that_a_rename_makes_is_one_more_to_quota_and_lock(kept: Store) -> None:
+    bucket = await kept.services.buckets.get("data")
+    await set_versioning(kept.alice, "Enabled")
+    rule = "<Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Days>1</Days></DefaultRetention></Rule>"
+    lock = f"<ObjectLockEnabled>Enabled</ObjectLockEnabled>{rule}"
+    document = f"<ObjectLockConfiguration>{lock}</ObjectLockConfiguration>".encode()
+    assert (await kept.alice.configure("/data?object-lock", document)).status == 200
+    await Quotas(kept.meta).put(bucket_scope(bucket.id), QuotaRecord(bytes=21))
+    assert (await rename(kept.alice)).outcome == (403, "QuotaExceeded")
+    assert await keys(kept) == ["key"]
+    await Quotas(kept.meta).put(bucket_scope(bucket.id), QuotaRecord(bytes=22))
+    assert (await rename(kept.alice)).status == 200
+    head = await kept.alice("HEAD", "/data/new")
+    assert head.header("x-amz-object-lock-mode") == "GOVERNANCE"
 
 
 async def test_of_two_that_rename_the_same_one_succeeds(kept: Store) -> None:
