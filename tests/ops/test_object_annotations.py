@@ -14,6 +14,7 @@ from s3server.core.project_records import QuotaRecord, bucket_scope
 from s3server.core.quotas import Quotas
 from s3server.meta.base import Put
 from tests.ops.test_bucket_versioning import set_versioning
+from tests.ops.test_encryption import customer
 from tests.support.asgi_client import Answer, Client
 from tests.support.served import Store
 
@@ -244,3 +245,11 @@ async def test_annotation_of_a_locked_version_stays(store: Store) -> None:
     assert (await store.alice("GET", named("notes"))).body == b"text"
     bypass = {"x-amz-bypass-governance-retention": "true"}
     assert (await store.alice("DELETE", named("notes"), headers=bypass)).status == 204
+
+
+async def test_object_of_a_customers_key_has_none(data: Store) -> None:
+    client = data.alice.changed(scheme="https")
+    await client.made("/data/key", body=b"content", headers=customer())
+    before = await data.rows()
+    assert (await annotate(data.alice, "notes")).outcome == (400, "InvalidRequest")
+    assert await data.rows() == before
