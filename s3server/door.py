@@ -254,6 +254,7 @@ class Door:
         account: str,
         version: str | None = None,
         record: ObjectRecord | None = None,
+        *,
         of_service: Mapping[str, tuple[str, ...]] | None = None,
         bucket_tags: Pairs | None = None,
     ) -> RequestKeys:

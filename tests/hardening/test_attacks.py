@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.hardening import limits
 from tests.hardening.attacks import ATTACKS
 from tests.mutants.planted_attacks import WEAKNESSES
 
 ROOT = Path(__file__).parents[2]
 ROWS = range(1, 45)  # 4.1, 4.2 and 4.3 of the hardening reference
+OTHER_ROWS = range(45, 72)  # 4.4 to 4.7
 
 
 @lru_cache
@@ -44,6 +46,12 @@ def test_row_is_tested_and_shown_red(row: int) -> None:
         caught_by = WEAKNESSES[name].caught_by
         path = caught_by.partition("::")[0]
         assert any(test == caught_by or test.startswith(path) for test in attack.tests), name
+
+
+def test_rows_without_plants_have_tests_or_are_named_as_missing() -> None:
+    assert sorted(limits.ROWS.keys() | limits.MISSING.keys()) == list(OTHER_ROWS)
+    named = [test for tests in (*limits.ROWS.values(), *limits.LIMITS.values()) for test in tests]
+    assert [test for test in named if not exists(test)] == []
 
 
 def test_every_weakness_belongs_to_a_row() -> None:
