@@ -18,7 +18,8 @@ from s3server.core.keys import read_envelope
 from s3server.core.locks import check_removable
 from s3server.core.objects import Objects
 from s3server.core.quotas import Quotas
-from s3server.core.records import Annotation, BucketRecord, ObjectRecord, encode
+from s3server.core.record_parts import Annotation
+from s3server.core.records import BucketRecord, ObjectRecord, encode
 from s3server.core.versions import Located, Stack
 from s3server.errors import InvalidRequest, PreconditionFailed, S3Error
 from s3server.meta.base import MetadataStore, Put

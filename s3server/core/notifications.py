@@ -17,10 +17,10 @@ import re2
 
 from s3server.core import records
 from s3server.core.clock import Clock
+from s3server.core.record_parts import NotificationRule
 from s3server.core.records import (
     BucketRecord,
     EventRecord,
-    NotificationRule,
     ObjectRecord,
     TopicRecord,
     TopicStatusRecord,

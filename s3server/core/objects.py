@@ -18,15 +18,8 @@ from s3server.core.lifecycle_rules import Calendar
 from s3server.core.locks import NOT_RETAINED, Retention, default_retention
 from s3server.core.notifications import Cause, Caused, Notifications
 from s3server.core.quotas import Quotas
-from s3server.core.records import (
-    Annotation,
-    BlobRecord,
-    BucketRecord,
-    Grants,
-    ObjectRecord,
-    decode,
-    encode,
-)
+from s3server.core.record_parts import Annotation
+from s3server.core.records import BlobRecord, BucketRecord, Grants, ObjectRecord, decode, encode
 from s3server.core.versions import (
     NULL_VERSION,
     Located,

@@ -47,6 +47,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import msgspec
 from awscrt.checksums import crc32c
 
+from s3server.core.record_parts import Annotation, NotificationRule
 from s3server.meta.base import CorruptRecordError
 from s3server.model import FREE, Bindings, DataRef, Pairs, PublicAccessBlock
 
@@ -78,20 +79,6 @@ class Record(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     VERSION: ClassVar[int] = 1
 
 
-class NotificationRule(msgspec.Struct, frozen=True, array_like=True):
-    """Which events of a bucket go to a topic."""
-
-    id: str
-    topic: str  # ARN
-    topic_id: bytes  # 8 bytes: a topic of the same name that is made later is another one
-    events: tuple[str, ...]  # "ObjectCreated:*"
-    prefix: str = ""
-    suffix: str = ""
-    regex: str = ""
-    metadata: tuple[tuple[str, str], ...] = ()  # names in lower case
-    tags: tuple[tuple[str, str], ...] = ()
-
-
 class BucketRecord(Record, frozen=True, array_like=True, kw_only=True):
     """One bucket. `id` is never used again, so a new bucket of an old name is another one."""
 
@@ -118,18 +105,6 @@ class BucketRecord(Record, frozen=True, array_like=True, kw_only=True):
     lifecycle: bytes = b""  # digest of its lifecycle configuration; empty: none
     encryption: str = ""  # of new objects that say nothing of it: "AES256"; "": none
     abac: bool = False  # conditions may ask for the bucket's tags
-
-
-class Annotation(msgspec.Struct, frozen=True, array_like=True):
-    """A named text that belongs to a version, and goes with it."""
-
-    name: str
-    size: int  # bytes
-    etag: str  # MD5, without quotes
-    modified_ms: int
-    blob: bytes
-    checksums: tuple[tuple[str, str], ...] = ()
-    encryption: bytes = b""  # `keys.Envelope` of the ring; empty: plain
 
 
 class ObjectRecord(Record, frozen=True, array_like=True, kw_only=True):

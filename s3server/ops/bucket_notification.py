@@ -13,7 +13,8 @@ from msgspec.structs import replace
 
 from s3server import errors
 from s3server.core.notifications import EVENTS, WILDCARDS, compile_regex
-from s3server.core.records import BucketRecord, NotificationRule
+from s3server.core.record_parts import NotificationRule
+from s3server.core.records import BucketRecord
 from s3server.errors import InvalidArgument, NotFound, S3Error
 from s3server.operation import Ctx, handles
 from s3server.ops.refusals import check_owner

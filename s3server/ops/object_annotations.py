@@ -16,7 +16,8 @@ from s3server.core.annotations import (
     find,
 )
 from s3server.core.keys import read_envelope, write_envelope
-from s3server.core.records import Annotation, ObjectRecord
+from s3server.core.record_parts import Annotation
+from s3server.core.records import ObjectRecord
 from s3server.core.sealing import new_data_key
 from s3server.core.versions import shown_version_id
 from s3server.errors import (

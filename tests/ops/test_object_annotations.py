@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from s3server.core import records
 from s3server.core.project_records import QuotaRecord, bucket_scope
 from s3server.core.quotas import Quotas
+from s3server.core.record_parts import Annotation
 from s3server.meta.base import Put
 from tests.ops.test_bucket_versioning import set_versioning
 from tests.ops.test_encryption import customer
@@ -186,7 +187,7 @@ async def test_limit_is_1000(kept: Store) -> None:
     bucket = (await kept.services.buckets.find("data") or [None])[0]
     assert bucket is not None
     record = await kept.services.objects.get(bucket, "key")
-    many = tuple(records.Annotation(f"n{at:04}", 1, "e", 0, b"") for at in range(999))
+    many = tuple(Annotation(f"n{at:04}", 1, "e", 0, b"") for at in range(999))
     full = records.encode(replace(record, annotations=many))
     await kept.meta.commit([Put(records.object_key(bucket.id, "key"), full)])
     assert (await annotate(kept.alice, "x1")).status == 200
