@@ -18,6 +18,7 @@ _KEYS = f"{_HARD}/test_keys.py"
 _FORMS = f"{_HARD}/test_forms.py"
 _LOCK = "tests/ops/test_object_lock.py"
 _DOCUMENTS = f"{_HARD}/test_documents.py"
+_OIDC = "tests/unit/auth/test_oidc.py"
 _SOURCES = f"{_HARD}/test_sources.py"
 
 
@@ -108,9 +109,13 @@ ATTACKS: dict[int, Attack] = {
     ),
     11: Attack(
         "Ceph CVE-2024-48916, MinIO CVE-2026-33322",
-        "tokens of algorithm none",
-        (f"{_DOCUMENTS}::test_form_without_signature_is_refused",),
-        ("a form is believed without a signature",),
+        "tokens of algorithm none, or of another one than their key's",
+        (
+            f"{_OIDC}::test_broken_token_is_refused",
+            f"{_OIDC}::test_key_that_is_for_one_algorithm_does_not_prove_another",
+            f"{_OIDC}::test_every_changed_character_of_a_token_is_noticed",
+        ),
+        ("a token is read and not verified",),
     ),
     12: Attack(
         "MinIO CVE-2025-62506, CVE-2024-24747, CVE-2021-43858, CVE-2022-24842",

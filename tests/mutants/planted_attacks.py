@@ -73,6 +73,13 @@ WEAKNESSES = {
         "    root: RootConfig | None = None\n",
         "tests/unit/test_config.py::test_missing_root_is_an_error",
     ),
+    "a token is read and not verified": Bug(
+        "s3server.auth.oidc",
+        "claims = jwt.decode(token, key, algorithms=ALGORITHMS, registry=_REGISTRY).claims",
+        "text = __import__('base64').urlsafe_b64decode(token.split('.')[1] + '==')\n"
+        "        claims = __import__('json').loads(text)",
+        "tests/unit/auth/test_oidc.py::test_every_changed_character_of_a_token_is_noticed",
+    ),
     "a form is believed without a signature": Bug(
         "s3server.server",
         "identity = await self._authenticate(http, target, is_trusted, exchange, sha256=sha256)\n",
