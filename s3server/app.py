@@ -48,7 +48,14 @@ from s3server.parts import (
     repeat,
 )
 from s3server.plain_reads import PlainReads
-from s3server.publishing import make_buckets, make_notifications, make_topics, open_box, open_tokens
+from s3server.publishing import (
+    make_buckets,
+    make_certificates,
+    make_notifications,
+    make_topics,
+    open_box,
+    open_tokens,
+)
 from s3server.server import Edge, Server
 from s3server.sessions import Sessions
 from s3server.wire.proxies import TrustedProxies
@@ -104,6 +111,7 @@ class Application:
             services=services,
             identities=Identities(self._meta),
             sessions=sessions,
+            certificates=make_certificates(self._config),
             providers=ProviderKeys(_providers(self._config), now_ms=clock.now_ms),
             meter=self._meter,
             clock=clock,

@@ -247,6 +247,26 @@ class OidcConfig(Section):
         return value
 
 
+class CertificatesConfig(Section):
+    """Whose certificates, and grid proxies of them, may stand for roles."""
+
+    authorities: Path | None = Field(
+        None, description="directory of authorities, as /etc/grid-security/certificates"
+    )
+    revocation: Literal["required", "if-present"] = Field(
+        "required", description="whether each authority must have a current revocation list"
+    )
+    allow_limited: bool = Field(False, description="accept limited proxies")
+
+
+class CertificateRoleConfig(Section):
+    """Who may become a role; * is a wildcard."""
+
+    dn: str = Field(min_length=2, description="subject, as OpenSSL writes it: /DC=org/CN=Alice")
+    role: str = Field(min_length=20, description="ARN of the role")
+    issuer: str = Field("*", description="subject of the authority, likewise")
+
+
 class Config(BaseSettings):
     """All settings of a server."""
 
@@ -258,6 +278,10 @@ class Config(BaseSettings):
     jobs: JobsConfig = Field(default_factory=lambda: JobsConfig.model_validate({}))
     root: RootConfig
     events: EventsConfig = Field(default_factory=lambda: EventsConfig.model_validate({}))
+    certificates: CertificatesConfig = Field(
+        default_factory=lambda: CertificatesConfig.model_validate({})
+    )
+    certificate_roles: tuple[CertificateRoleConfig, ...] = ()
     oidc: tuple[OidcConfig, ...] = ()
     osds: Annotated[tuple[OsdConfig, ...], Field(min_length=1)]
     pools: Annotated[tuple[PoolConfig, ...], Field(min_length=1)] = Field(

@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from s3server.auth.actions import on_version
+from s3server.auth.certificates import Certificates
 from s3server.auth.oidc_keys import ProviderKeys
 from s3server.core.notifications import Cause
 from s3server.core.records import BucketRecord, ObjectRecord, TopicRecord
@@ -41,6 +42,7 @@ class Ctx(msgspec.Struct, frozen=True, gc=False):
     door: Door
     sessions: Sessions
     providers: ProviderKeys
+    certificates: Certificates
 
     async def require(
         self,

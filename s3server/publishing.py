@@ -8,6 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from s3server.auth.ca_directory import AuthorityDirectory
+from s3server.auth.certificates import Certificates, Rule
+from s3server.auth.challenges import Challenges
 from s3server.auth.secrets import SecretBox, load_or_create_key_file
 from s3server.auth.session_tokens import TokenBox
 from s3server.cluster.seed import cluster_id
@@ -35,6 +38,21 @@ def open_box(config: Config) -> SecretBox:
 def open_tokens(config: Config) -> TokenBox:
     """Return what seals the session tokens of this store."""
     return TokenBox(*load_or_create_key_file(config.storage.master_key_file))
+
+
+def make_certificates(config: Config) -> Certificates:
+    """Return what certificates are held against."""
+    given = config.certificates
+    directory = None
+    if given.authorities is not None:
+        directory = AuthorityDirectory(
+            given.authorities,
+            needs_crls=given.revocation == "required",
+            allows_limited=given.allow_limited,
+        )
+    rules = [Rule(one.dn, one.role, one.issuer) for one in config.certificate_roles]
+    challenges = Challenges(*load_or_create_key_file(config.storage.master_key_file))
+    return Certificates(directory, rules, challenges, config.server.external_urls)
 
 
 def make_buckets(

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from s3server import errors
 from s3server.auth.actions import on_version
 from s3server.auth.authenticate import AuthSettings, authenticate, hoisted_headers
+from s3server.auth.certificates import Certificates
 from s3server.auth.oidc_keys import ProviderKeys
 from s3server.auth.request_keys import KEYS_IN_BODY, keys_of_body
 from s3server.browser.cors import Sharing
@@ -111,6 +112,7 @@ class Server:
         identities: Identities,
         sessions: Sessions,
         providers: ProviderKeys,
+        certificates: Certificates,
         meter: Meter,
         clock: Clock,
         ids: Ids,
@@ -118,6 +120,7 @@ class Server:
         self._edge, self._router, self._handlers = edge, router, handlers
         self._services, self._lookup = services, sessions.lookup
         self._sessions, self._providers = sessions, providers
+        self._certificates = certificates
         self._meter, self._clock, self._ids = meter, clock, ids
         self.door = Door(services, identities)
         self._sharing, self._websites = Sharing(services.buckets), Websites(services.buckets)
@@ -396,6 +399,7 @@ class Server:
             door=self.door,
             sessions=self._sessions,
             providers=self._providers,
+            certificates=self._certificates,
         )
 
     def _refuse(self, error: S3Error, exchange: Exchange) -> Response:

@@ -21,6 +21,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource
 
 from s3server.config import (
+    CertificateRoleConfig,
+    CertificatesConfig,
     Config,
     ConfigError,
     EventsConfig,
@@ -46,6 +48,7 @@ PATHS = (
     "certificate",
     "key",
     "ca_file",
+    "authorities",
 )
 
 Layer = dict[str, Any]
@@ -99,7 +102,12 @@ def _read_toml(file: Path) -> Layer:
 
 def _anchored(layer: Layer, base: Path) -> Layer:
     """Make the paths of a layer absolute, in place."""
-    tables: list[Any] = [layer.get("storage"), layer.get("root"), layer.get("tls")]
+    tables: list[Any] = [
+        layer.get("storage"),
+        layer.get("root"),
+        layer.get("tls"),
+        layer.get("certificates"),
+    ]
     for several in (layer.get("osds"), layer.get("oidc")):
         tables += several if isinstance(several, list) else []
     for table in tables:
@@ -225,6 +233,8 @@ def _model_at(section: str) -> type[BaseModel]:
         "osds": OsdConfig,
         "pools": PoolConfig,
         "oidc": OidcConfig,
+        "certificates": CertificatesConfig,
+        "certificate_roles": CertificateRoleConfig,
     }
     return sections.get(first, Config)
 

@@ -166,6 +166,39 @@ _EXTENSIONS = {
 }
 
 
+_TEXT, _NUMBER = _RawReference("tokenType"), _RawReference("roleDurationSecondsType")
+# MinIO's operation, and what takes the place of its TLS. Shapes that are not here are AWS's.
+_STS_SHAPES = {
+    "AssumeRoleWithCertificateRequest": _RawShape(
+        "structure",
+        members={
+            "Challenge": _TEXT, "CertificateChain": _TEXT, "Signature": _TEXT,
+            "RoleArn": _TEXT, "DurationSeconds": _NUMBER,
+        },
+        required=["Challenge", "CertificateChain", "Signature"],
+    ),
+    "AssumeRoleWithCertificateResponse": _RawShape(
+        "structure",
+        members={
+            "Credentials": _RawReference("Credentials"),
+            "AssumedRoleUser": _RawReference("AssumedRoleUser"),
+        },
+    ),
+    "GetCertificateChallengeRequest": _RawShape("structure"),
+    "GetCertificateChallengeResponse": _RawShape(
+        "structure", members={"Challenge": _TEXT, "Expiration": _RawReference("dateType")}
+    ),
+}  # fmt: skip
+_STS_OPERATIONS = {
+    name: _RawOperation(
+        _RawHttp("POST", "/"),
+        _RawReference(f"{name}Request"),
+        _RawReference(f"{name}Response", result_wrapper=f"{name}Result"),
+    )
+    for name in ("AssumeRoleWithCertificate", "GetCertificateChallenge")
+}
+
+
 def load_model(service: Service, rows: Iterable[Row] = S3_ROWS) -> ServiceModel:
     """Read the model of a service (about 30 ms for S3) and join it with the rows.
 
@@ -178,6 +211,9 @@ def load_model(service: Service, rows: Iterable[Row] = S3_ROWS) -> ServiceModel:
     for name, members in _EXTENSIONS.items() if service == "s3" else ():
         raw.shapes[name].members.update(members)
     linker = _Linker(raw.shapes)
+    if service == "sts":
+        raw.operations.update(_STS_OPERATIONS)
+        raw.shapes.update(_STS_SHAPES)
     own_rows = {row.name: row for row in rows if row.service == service}
     operations = {
         name: _operation(

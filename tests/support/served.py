@@ -17,6 +17,8 @@ import msgspec
 
 from s3server.app import Application, build
 from s3server.auth.authenticate import AuthSettings
+from s3server.auth.certificates import Certificates
+from s3server.auth.challenges import Challenges
 from s3server.auth.credentials import Credential, CredentialStore
 from s3server.auth.oidc import Provider
 from s3server.auth.oidc_keys import ProviderKeys
@@ -157,6 +159,7 @@ class Store:
     website_domains: tuple[str, ...] = ("web.test",)
     proxies: tuple[str, ...] = ()
     providers: tuple[Provider, ...] = ()
+    certificates: Certificates | None = None
     more_pools: tuple[str, ...] = ()  # beside "default"
     storage_classes: Mapping[str, str] = field(default_factory=dict)  # pools by them
     clock: ManualClock = field(default_factory=ManualClock)
@@ -199,6 +202,7 @@ class Store:
             services=self.services,
             identities=Identities(self.meta),
             sessions=sessions,
+            certificates=self.certificates or Certificates(None, (), Challenges(b"k" * 32)),
             providers=ProviderKeys(self.providers, now_ms=self.clock.now_ms),
             meter=self.meter,
             clock=self.clock,
