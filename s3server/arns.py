@@ -6,6 +6,7 @@ Source: "IAM identifiers", AWS IAM user guide.
 from __future__ import annotations
 
 from base64 import b32encode
+from functools import lru_cache
 
 from s3server.model import Principal
 
@@ -13,6 +14,7 @@ USER_ID, ROLE_ID, GROUP_ID, POLICY_ID = "AIDA", "AROA", "AGPA", "ANPA"
 _DIGITS = 17  # of a unique id behind its prefix: 85 bits
 
 
+@lru_cache(maxsize=4_096)
 def unique_id(prefix: str, canonical_id: str) -> str:
     """Return the id that IAM shows ("AIDA..."), of a canonical id: 64 hexadecimal digits."""
     return prefix + b32encode(bytes.fromhex(canonical_id)).decode()[:_DIGITS]

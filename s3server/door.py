@@ -18,6 +18,7 @@ from s3server.auth.bucket_policy import is_public, parse_bucket_policy
 from s3server.auth.escalation import escapes_limits
 from s3server.auth.own_law import OwnLaw
 from s3server.auth.policy import Policy, Question, Requester, Verdict, evaluate
+from s3server.auth.policy_index import PolicyIndex
 from s3server.auth.policy_parse import parse_policy
 from s3server.auth.request_keys import Pairs, RequestKeys, Seen, requester_of
 from s3server.auth.trust import RoleKeys, trusts_principal, trusts_provider
@@ -39,7 +40,7 @@ _READS = "s3:Get"
 class Law(msgspec.Struct, frozen=True):
     """What holds in a bucket beside its ACL."""
 
-    policy: Policy | None = None
+    policy: PolicyIndex | None = None
     is_public: bool = False  # whether the policy is
     block: PublicAccessBlock = NOTHING_BLOCKED
 
@@ -56,6 +57,7 @@ class Caller(msgspec.Struct):
     query: Mapping[str, str]
     from_body: Mapping[str, tuple[str, ...]] | None = None  # condition keys that a document holds
     laws: dict[bytes, Law] = {}  # of buckets that this request has been judged in, by their id
+    said: dict[tuple[object, ...], Said] = {}  # by what was asked
     own: OwnLaw | None = None  # what binds a principal that is not free, once that was read
 
 
@@ -226,6 +228,12 @@ class Door:
         own, policy = caller.own, law.policy
         if own is None and policy is None:
             return Said(is_public=law.is_public, block=law.block)
+        # Asked before and after the handler has read the object: of the same one it is the same.
+        stored = () if record is None else record.tags
+        about = (asked.action, asked.bucket.id, asked.key, asked.version, stored)
+        known = caller.said.get(about)
+        if known is not None:
+            return known
         arn = f"arn:aws:s3:::{asked.bucket.name}"
         if asked.key is not None:
             arn += f"/{asked.key}"
@@ -233,12 +241,13 @@ class Door:
         tags = bucket.tags if bucket.abac else None
         keys = self._keys(caller, bucket.account, asked.version, record, bucket_tags=tags)
         question = Question(requester_of(caller.principal), asked.action, arn, keys)
-        return Said(
-            Verdict.SILENT if policy is None else evaluate([policy], question),
+        said = caller.said[about] = Said(
+            Verdict.SILENT if policy is None else policy.verdict(question),
             law.is_public,
             None if own is None else own.verdict(question),
             law.block,
         )
+        return said
 
     def _own_verdict(self, caller: Caller, action: str, subject: Subject) -> Verdict | None:
         """Return what the caller's own policies say of something that is in no bucket."""
@@ -290,7 +299,7 @@ class Door:
             return LAWLESS
         digest, text = found
         policy = parse_bucket_policy(text, bucket.name)
-        law = Law(policy, is_public(policy))
+        law = Law(PolicyIndex([policy]), is_public(policy))
         if len(self._parsed) >= _CACHED_POLICIES:
             self._parsed.clear()
         self._parsed[bucket.id, digest] = law

@@ -5,22 +5,29 @@ Attachments are read in every request, from the store; parsed policies are kept 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
 from s3server.arns import iam_arn
 from s3server.auth.own_law import NOTHING_ALLOWED, OwnLaw
 from s3server.auth.policy import Policy
+from s3server.auth.policy_index import PolicyIndex
 from s3server.auth.policy_parse import parse_policy
 from s3server.core import identity_records as rows
 from s3server.core import records
 from s3server.core.aws_policies import AWS_POLICIES
 from s3server.core.identity_records import GroupRecord, ManagedPolicyRecord, RoleRecord
-from s3server.core.records import PolicyRecord, UserRecord, decode
+from s3server.core.records import PolicyRecord, Remembering, UserRecord, decode
 from s3server.meta.base import CorruptRecordError, MetadataStore
 from s3server.model import Bindings, Principal
 
-_CACHED_POLICIES = 4_096
+_CACHED = 4_096  # policies, and laws
 _ATTEMPTS = 10  # each but the last met a change that was made meanwhile
+
+# Where a policy comes from: a text, the digest of an inline one, or that of a version of a managed
+# one with account, name and number. The same source is the same policy for ever.
+_Source = str | bytes | tuple[bytes, str, str, int]
+# Whether it is bound, what allows, what limits: what two principals share has one law.
+_Sources = tuple[bool, tuple[_Source, ...], tuple[_Source, ...]]
 
 
 class _Changed(Exception):
@@ -32,7 +39,10 @@ class Identities:
 
     def __init__(self, meta: MetadataStore) -> None:
         self._meta = meta
-        self._parsed: dict[bytes | str, Policy] = {}
+        self._decode_group = Remembering(GroupRecord)
+        self._decode_policy = Remembering(ManagedPolicyRecord)
+        self._parsed: dict[_Source, Policy] = {}
+        self._laws: dict[_Sources, OwnLaw] = {}
 
     async def law_of(self, principal: Principal) -> OwnLaw | None:
         """Return what binds a principal; None where nothing does, as for root.
@@ -70,66 +80,69 @@ class Identities:
 
     async def _read(self, principal: Principal, bindings: Bindings) -> OwnLaw:
         holders = [(principal.id, bindings)]
-        for row in await self._meta.get_many([rows.group_key(group) for group in bindings.groups]):
-            group = decode(GroupRecord, _present(row))
-            holders.append((group.id, group.bindings))
-        inline = [
-            await self._inline(holder, name, digest)
-            for holder, held in holders
-            for name, digest in held.inline
-        ]
+        if bindings.groups:
+            keys = [rows.group_key(group) for group in bindings.groups]
+            for row in await self._meta.get_many(keys):
+                group = self._decode_group(_present(row))
+                holders.append((group.id, group.bindings))
+        inline = {
+            digest: (holder, name) for holder, held in holders for name, digest in held.inline
+        }
         attached = [arn for _, held in holders for arn in held.managed]
         boundary = [bindings.boundary] if bindings.boundary else []
         managed = await self._managed([*boundary, *attached])
-        scopes = [self._parse(text, text) for text in principal.session_policies]
-        return OwnLaw(
-            is_bound=any(held.is_bound for _, held in holders),
-            policies=(*inline, *managed[len(boundary) :]),
-            limits=(*managed[: len(boundary)], *scopes),
+        sources = (
+            any(held.is_bound for _, held in holders),
+            (*inline, *managed[len(boundary) :]),
+            (*managed[: len(boundary)], *principal.session_policies),
         )
+        known = self._laws.get(sources)
+        return known if known is not None else await self._make(sources, inline)
 
-    async def _inline(self, holder: str, name: str, digest: bytes) -> Policy:
-        known = self._parsed.get(digest)
-        if known is not None:
-            return known
-        row = await self._meta.get(rows.inline_policy_key(holder, name))
-        text = decode(PolicyRecord, _present(row)).text
-        return self._parse(rows.digest_of(text), text)  # the newest, where it was replaced since
-
-    async def _managed(self, arns: Iterable[str]) -> list[Policy]:
+    async def _managed(self, arns: Sequence[str]) -> list[_Source]:
         """Return the versions that count of managed policies."""
         own = [arn for arn in arns if arn not in AWS_POLICIES]
-        found = dict(
-            zip(
-                own,
-                await self._meta.get_many([rows.managed_policy_key(*_named(arn)) for arn in own]),
-                strict=True,
-            )
-        )
+        found = await self._meta.get_many([rows.managed_policy_key(*_named(arn)) for arn in own])
+        policies = {
+            arn: self._decode_policy(_present(row)) for arn, row in zip(own, found, strict=True)
+        }
         return [
-            self._parse(arn, AWS_POLICIES[arn].text)
-            if arn in AWS_POLICIES
-            else await self._default(decode(ManagedPolicyRecord, _present(found[arn])))
-            for arn in arns
+            _default(policies[arn]) if arn in policies else AWS_POLICIES[arn].text for arn in arns
         ]
 
-    async def _default(self, policy: ManagedPolicyRecord) -> Policy:
-        (digest,) = (one.digest for one in policy.versions if one.number == policy.default)
-        known = self._parsed.get(digest)
+    async def _make(self, sources: _Sources, inline: Mapping[bytes, tuple[str, str]]) -> OwnLaw:
+        """Return the law of these sources, read and parsed as far as it is not known."""
+        is_bound, allowing, limiting = sources
+        law = OwnLaw(
+            is_bound,
+            PolicyIndex([await self._policy(source, inline) for source in allowing]),
+            tuple([PolicyIndex([await self._policy(source, inline)]) for source in limiting]),
+        )
+        if len(self._laws) >= _CACHED:
+            self._laws.clear()
+        self._laws[sources] = law
+        return law
+
+    async def _policy(self, source: _Source, inline: Mapping[bytes, tuple[str, str]]) -> Policy:
+        known = self._parsed.get(source)
         if known is not None:
             return known
-        key = rows.policy_version_key(policy.account, policy.name, policy.default)
-        text = decode(PolicyRecord, _present(await self._meta.get(key))).text
-        return self._parse(rows.digest_of(text), text)
-
-    def _parse(self, key: bytes | str, text: str) -> Policy:
-        known = self._parsed.get(key)
-        if known is None:
-            known = parse_policy(text, has_principals=False)
-            if len(self._parsed) >= _CACHED_POLICIES:
-                self._parsed.clear()
-            self._parsed[key] = known
+        if isinstance(source, str):
+            text = source
+        elif isinstance(source, tuple):
+            text = await self._text(rows.policy_version_key(*source[1:]), source[0])
+        else:
+            text = await self._text(rows.inline_policy_key(*inline[source]), source)
+        if len(self._parsed) >= _CACHED:
+            self._parsed.clear()
+        known = self._parsed[source] = parse_policy(text, has_principals=False)
         return known
+
+    async def _text(self, key: bytes, digest: bytes) -> str:
+        text = decode(PolicyRecord, _present(await self._meta.get(key))).text
+        if rows.digest_of(text) != digest:  # replaced since its name was read
+            raise _Changed
+        return text
 
     async def _bindings_now(self, principal: Principal) -> Bindings | None:
         """Return the bindings of the user or role as they are; None where it is gone."""
@@ -138,6 +151,11 @@ class Identities:
             return None if row is None else decode(RoleRecord, row).bindings
         row = await self._meta.get(records.user_key(principal.id))
         return None if row is None else decode(UserRecord, row).bindings
+
+
+def _default(policy: ManagedPolicyRecord) -> _Source:
+    (digest,) = (one.digest for one in policy.versions if one.number == policy.default)
+    return digest, policy.account, policy.name, policy.default
 
 
 def _present(row: bytes | None) -> bytes:

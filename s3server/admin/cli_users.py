@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,7 +30,7 @@ keys = typer.Typer(no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the user.")]
 
 USER_COLUMNS = ("name", "project", "email", "display_name", "created", "id")
-KEY_COLUMNS = ("access_key", "active", "created", "description")
+KEY_COLUMNS = ("access_key", "active", "created", "expires", "scope", "description")
 
 
 @users.command("create")
@@ -125,6 +127,12 @@ def create_key(
     name: Name,
     *,
     description: Annotated[str, typer.Option(help="What the key is for.")] = "",
+    expires: Annotated[
+        datetime | None, typer.Option(help="When it ends, in UTC: 2027-01-31, or with a time.")
+    ] = None,
+    scope: Annotated[
+        str, typer.Option(help="What it may do at most: read-only, s3://bucket/prefix, a file.")
+    ] = "",
     access_key: Annotated[str | None, typer.Option(help="Id of a key to bring along.")] = None,
     secret_key_file: SecretFile = None,
     project: ProjectName = None,
@@ -136,6 +144,8 @@ def create_key(
     if (access_key is None) != (secret_key_file is None):
         raise typer.BadParameter("--access-key and --secret-key-file belong together")
     secret = read_secret(secret_key_file) if secret_key_file is not None else None
+    ends = 0 if expires is None else round(expires.replace(tzinfo=UTC).timestamp() * 1000)
+    limits = _scope(scope)
 
     async def work(tenants: Tenants) -> tuple[AccessKeyRecord, str]:
         return await tenants.users.create_key(
@@ -144,6 +154,8 @@ def create_key(
             access_key_id=access_key,
             secret=secret,
             account=await tenants.account(project),
+            expires_ms=ends,
+            scope=limits,
         )
 
     key, shown = run(work, config, directory)
@@ -203,4 +215,20 @@ def _key_row(key: AccessKeyRecord) -> dict[str, Any]:
         "active": key.is_active,
         "created": show_time(key.created_ms),
         "description": key.description,
+        "expires": show_time(key.expires_ms),
+        "scope": dict(key.tags).get("scope", ""),
     }
+
+
+def _scope(given: str) -> str:
+    """Return a scope in words, or the policy that a file holds."""
+    from s3server.auth.policy_parse import PolicyError, parse_policy  # noqa: PLC0415
+
+    if not given.endswith(".json"):
+        return given
+    text = Path(given).read_text(encoding="utf-8").strip()
+    try:
+        parse_policy(text, has_principals=False)
+    except PolicyError as error:
+        raise typer.BadParameter(f"{given} is no policy: {error}") from None
+    return text

@@ -11,7 +11,7 @@ from s3server.auth.actions import BUCKET_ACTIONS, OBJECT_ACTIONS
 from s3server.auth.conditions import Condition
 from s3server.auth.policy import Policy, Statement
 from s3server.auth.policy_parse import PolicyError, parse_policy
-from s3server.auth.wildcard import Pattern
+from s3server.auth.wildcard import NO_KEYS, Pattern
 
 MAX_BYTES = 20 * 1024
 _ACTIONS = BUCKET_ACTIONS | OBJECT_ACTIONS
@@ -22,14 +22,6 @@ _NARROWING = frozenset({
 })  # fmt: skip
 _FIXED = frozenset({"StringEquals", "StringEqualsIgnoreCase", "StringLike", "ArnEquals", "ArnLike"})
 _WIDEST_IPV4, _WIDEST_IPV6 = 8, 32  # shorter prefixes of networks are as good as everybody
-
-
-class _NoKeys:
-    def find(self, key: str) -> tuple[str, ...] | None:
-        return None
-
-
-_NO_KEYS = _NoKeys()
 
 
 def parse_bucket_policy(text: str, bucket: str) -> Policy:
@@ -51,7 +43,7 @@ def _check(statement: Statement, bucket: str) -> None:
         if not (_may_be(pattern, arn) or _may_be_in(pattern, arn + "/")):
             raise PolicyError("Policy has invalid resource")
     for pattern in statement.actions:
-        named = {action for action in _ACTIONS if pattern.matches(action, _NO_KEYS)}
+        named = {action for action in _ACTIONS if pattern.matches(action, NO_KEYS)}
         if not named:
             raise PolicyError("Policy has invalid action")
         if statement.not_actions or statement.not_resources:
@@ -64,7 +56,7 @@ def _check(statement: Statement, bucket: str) -> None:
 
 def _may_be(pattern: Pattern, arn: str) -> bool:
     """Return whether the pattern may match exactly this; one with variables may where it begins."""
-    matches = pattern.matches(arn, _NO_KEYS)
+    matches = pattern.matches(arn, NO_KEYS)
     return arn.startswith(pattern.start) if matches is None else matches
 
 

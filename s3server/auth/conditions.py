@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -208,6 +209,7 @@ def _bytes(text: str) -> bytes:
         raise ValueError("not base64") from None
 
 
+@lru_cache(maxsize=4_096)
 def _address(text: str) -> Address:
     address = ipaddress.ip_address(text)
     mapped = getattr(address, "ipv4_mapped", None)  # what a socket for both families shows

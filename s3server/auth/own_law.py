@@ -9,29 +9,30 @@ from __future__ import annotations
 
 import msgspec
 
-from s3server.auth.policy import Policy, Question, Verdict, evaluate
+from s3server.auth.policy import Question, Verdict
+from s3server.auth.policy_index import PolicyIndex
 
 
 class OwnLaw(msgspec.Struct, frozen=True):
     """The policies that a principal carries along."""
 
     is_bound: bool  # whether nothing is allowed but by `policies`
-    policies: tuple[Policy, ...] = ()  # of the user or role, and of the user's groups
-    limits: tuple[Policy, ...] = ()  # boundary, session policies, scope: each has to allow it
+    policies: PolicyIndex = PolicyIndex(())  # of the user or role, and of the user's groups
+    limits: tuple[PolicyIndex, ...] = ()  # boundary, session policies, scope: each has to allow it
 
     def verdict(self, question: Question) -> Verdict | None:
         """Return what they say; None where they leave the decision to others.
 
         DENY outweighs whatever else is said; SILENT is to be made up for by the bucket's policy.
         """
-        said = evaluate(self.policies, question)
+        said = self.policies.verdict(question)
         if said is Verdict.DENY or not self.leaves(question):
             return Verdict.DENY
         return said if self.is_bound else None
 
     def leaves(self, question: Question) -> bool:
         """Return whether every limit allows it."""
-        return all(evaluate([limit], question) is Verdict.ALLOW for limit in self.limits)
+        return all(limit.verdict(question) is Verdict.ALLOW for limit in self.limits)
 
 
 NOTHING_ALLOWED = OwnLaw(is_bound=True)

@@ -12,7 +12,7 @@ from enum import Enum
 import msgspec
 
 from s3server.auth.conditions import Condition, all_of, any_of
-from s3server.auth.wildcard import Keys, Pattern
+from s3server.auth.wildcard import NO_KEYS, Keys, Pattern
 
 
 class Verdict(Enum):
@@ -80,9 +80,19 @@ class Statement(msgspec.Struct, frozen=True):
 
     def applies(self, question: Question) -> bool:
         """Return whether the statement has its effect on this question."""
+        if not self.is_about_action(question.action):
+            return False
+        return self.applies_to_resource(question)
+
+    def is_about_action(self, action: str) -> bool:
+        """Return whether the action is among those that it is about."""
+        acts = any(pattern.matches(action, NO_KEYS) for pattern in self.actions)
+        return acts != self.not_actions
+
+    def applies_to_resource(self, question: Question) -> bool:
+        """Return whether it has its effect, where it is about the action."""
         keys = question.keys
-        acts = any(pattern.matches(question.action, keys) for pattern in self.actions)
-        if acts == self.not_actions or not self._is_about(question.who):
+        if not self._is_about(question.who):
             return False
         if self.resources is not None:
             named = any_of(pattern.matches(question.resource, keys) for pattern in self.resources)

@@ -95,7 +95,7 @@ class Pattern:
     def __init__(self, template: Template, *, ignores_case: bool = False) -> None:
         self.template = template
         self._fold = str.lower if ignores_case else str
-        tokens = self._resolve(_NO_KEYS)
+        tokens = self._resolve(NO_KEYS)
         self._fixed = None if tokens is None else Wildcard(tokens)
 
     def matches(self, text: str, keys: Keys) -> bool | None:
@@ -146,7 +146,7 @@ class _NoKeys:
         return None
 
 
-_NO_KEYS = _NoKeys()
+NO_KEYS = _NoKeys()
 
 
 class Wildcard:

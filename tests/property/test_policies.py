@@ -8,7 +8,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s3server.auth.policy import Question, Requester, evaluate
+from s3server.auth.own_law import OwnLaw
+from s3server.auth.policy import Policy, Question, Requester, Verdict, evaluate
+from s3server.auth.policy_index import PolicyIndex
 from s3server.auth.policy_parse import parse_policy
 from tests.support.policy_model import Asked, decide
 
@@ -119,6 +121,45 @@ def test_evaluator_agrees_with_the_model(policy: dict[str, Any], asked: Asked) -
     parsed = parse_policy(json.dumps(policy), has_principals=True)
     question = Question(who, asked.action, asked.resource, _Keys(asked))
     assert evaluate([parsed], question).value == decide(policy, asked)
+
+
+@settings(max_examples=200)
+@given(st.lists(policies, max_size=4), st.lists(policies, max_size=2), questions, st.booleans())
+def test_own_law_is_what_the_model_says_of_each_policy(
+    allowing: list[dict[str, Any]], limiting: list[dict[str, Any]], asked: Asked, is_bound: bool
+) -> None:
+    """Of identity policies: a deny of any outweighs all, and each limit has to allow."""
+    own, limits = (
+        [_of_identity(policy) for policy in documents] for documents in (allowing, limiting)
+    )
+    law = OwnLaw(
+        is_bound,
+        PolicyIndex(map(_parsed, own)),
+        tuple(PolicyIndex([_parsed(one)]) for one in limits),
+    )
+    question = Question(Requester(), asked.action, asked.resource, _Keys(asked))
+    said = [decide(_of_everybody(one), asked) for one in own]
+    within = all(decide(_of_everybody(one), asked) == "allow" for one in limits)
+    expected = "deny" if "deny" in said or not within else "allow" if "allow" in said else "silent"
+    for _ in range(2):  # found, and known
+        verdict = law.verdict(question)
+        assert verdict is (Verdict(expected) if is_bound or expected == "deny" else None)
+
+
+def _of_identity(policy: dict[str, Any]) -> dict[str, Any]:
+    parts = [
+        {name: value for name, value in part.items() if "Principal" not in name}
+        for part in policy["Statement"]
+    ]
+    return {**policy, "Statement": parts}
+
+
+def _of_everybody(policy: dict[str, Any]) -> dict[str, Any]:
+    return {**policy, "Statement": [{**part, "Principal": "*"} for part in policy["Statement"]]}
+
+
+def _parsed(policy: dict[str, Any]) -> Policy:
+    return parse_policy(json.dumps(policy), has_principals=False)
 
 
 @settings(max_examples=300)

@@ -123,8 +123,11 @@ async def test_scope_of_a_key_limits_a_user_who_is_free_otherwise(directory: Dir
 
 
 async def test_policy_that_was_replaced_meanwhile_counts_as_it_is_now(directory: Directory) -> None:
-    name, _ = await directory.inline(USER, "p", document(GET))
+    name, digest = await directory.inline(USER, "p", document(GET))
     stale = Bindings(True, ((name, b"digest of what it was"),))
+    now = Bindings(True, ((name, digest),))
+    record = UserRecord(id=USER, name="ann", account=ACCOUNT, created_ms=0, bindings=now)
+    await directory.put(user_key(USER), record)
     assert await directory.says(user(stale), GET, PUT) == [Verdict.ALLOW, Verdict.SILENT]
 
 

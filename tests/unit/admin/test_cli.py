@@ -184,6 +184,23 @@ def test_key_of_another_store_can_be_brought_along(capsys, store: str, tmp_path:
     assert (key["access_key"], key["secret_key"]) == ("AKIAOLD", "SECRETSECRETSECRETSECRET")
 
 
+def test_key_has_an_end_and_a_scope(capsys, store: str, tmp_path: Path) -> None:
+    at = ["--dir", store, "--json"]
+    run(capsys, "user", "create", "alice", *at)
+    policy = tmp_path / "policy.json"
+    statement = {"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}
+    policy.write_text(json.dumps({"Version": "2012-10-17", "Statement": statement}))
+    for scope, shown in (("s3://raw/2026/", "s3://raw/2026/"), (str(policy), policy.read_text())):
+        options = ["--expires", "2027-01-31", "--scope", scope, "--description", "beam line"]
+        made = json.loads(run(capsys, "key", "create", "alice", *options, *at)[1])
+        assert (made["expires"], made["scope"]) == ("2027-01-31T00:00:00+00:00", shown)
+    listed = json.loads(run(capsys, "key", "list", "alice", *at)[1])
+    assert {key["description"] for key in listed} == {"beam line"}
+    policy.write_text("{}")
+    assert run(capsys, "key", "create", "alice", "--scope", str(policy), *at)[0] == 2
+    assert run(capsys, "key", "create", "alice", "--scope", "write-only", *at)[0] != 0
+
+
 def test_tables_are_for_people(capsys, store: str) -> None:
     run(capsys, "user", "create", "alice", "--dir", store)
     lines = run(capsys, "user", "list", "--dir", store)[1].splitlines()
