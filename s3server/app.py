@@ -16,6 +16,7 @@ from s3server.cluster.live import Cluster
 from s3server.cluster.seed import cluster_id
 from s3server.config import Config
 from s3server.core.access import Access
+from s3server.core.accounts import Accounts
 from s3server.core.annotations import Annotations
 from s3server.core.blobs import Blobs
 from s3server.core.clock import Ids, SystemClock
@@ -27,15 +28,18 @@ from s3server.core.multipart import Multipart
 from s3server.core.objects import Objects
 from s3server.core.open_uploads import OpenUploads
 from s3server.core.projects import DEFAULT_ACCOUNT, Projects
+from s3server.core.quotas import Quotas
 from s3server.core.records import store_key
 from s3server.core.renaming import Renaming
 from s3server.core.services import Regions, Services, make_iam
 from s3server.expiry import make_calendar
 from s3server.health import health_application
 from s3server.identities import Identities
+from s3server.limits import Limits
 from s3server.meta.lmdb import LmdbStore
 from s3server.metadata import open_metadata
 from s3server.metering import Meter, directory_of
+from s3server.metrics import ProjectMetrics
 from s3server.model import HttpRequest, Principal
 from s3server.operation import load_handlers
 from s3server.parts import (
@@ -75,7 +79,12 @@ class Application:
         self._config, self._slot = config, slot
         self._server: Server | None = None
         self._plain_reads: PlainReads | None = None
-        self._health = health_application(self._reasons, self._details)
+        self._health = health_application(
+            self._reasons,
+            self._details,
+            self._metrics,
+            metrics_token=config.server.metrics_token.get_secret_value(),
+        )
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
@@ -89,8 +98,7 @@ class Application:
         ids = Ids(clock)
         self._meta = await open_metadata(self._config, on_failure)
         self._watch = await open_watch(self._config, self._meta)
-        self._meter = Meter(directory_of(self._config.storage.meta_dir))
-        self._meter.turn(clock.now_ms())
+        self._meter, self._limits = _watch_traffic(self._config, clock)
         blobs = Blobs(
             self._meta,
             self._watch.cluster.pools,
@@ -114,6 +122,7 @@ class Application:
             certificates=make_certificates(self._config),
             providers=ProviderKeys(_providers(self._config), now_ms=clock.now_ms),
             meter=self._meter,
+            limits=self._limits,
             clock=clock,
             ids=ids,
         )
@@ -124,6 +133,7 @@ class Application:
             meta=self._meta,
             lookup=sessions.lookup,
             meter=self._meter,
+            limits=self._limits,
             clock=clock,
             ids=ids,
         )
@@ -144,6 +154,11 @@ class Application:
         await self._watch.close()
         await self._meta.close()
         self._meter.close()
+        self._limits.close()
+
+    async def _metrics(self) -> bytes:
+        projects = Projects(self._meta, clock=SystemClock(), ids=Ids(SystemClock()))
+        return await ProjectMetrics(projects, Accounts(self._meta), Quotas(self._meta)).render()
 
     async def _turn(self) -> None:
         self._meter.turn(SystemClock().now_ms())
@@ -235,6 +250,15 @@ def _providers(config: Config) -> list[Provider]:
         Provider(one.issuer, one.audiences, str(one.ca_file or ""), one.roles)
         for one in config.oidc
     ]
+
+
+def _watch_traffic(config: Config, clock: SystemClock) -> tuple[Meter, Limits]:
+    """Return what counts requests, and what limits them, with all other workers."""
+    directory = directory_of(config.storage.meta_dir)
+    meter = Meter(directory)
+    meter.turn(clock.now_ms())
+    failures = config.server.auth_failures_per_minute
+    return meter, Limits(directory / "limits", clock, failures_per_minute=failures)
 
 
 def _edge(config: Config, cluster: str) -> Edge:

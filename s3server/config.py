@@ -53,8 +53,19 @@ class ServerConfig(Section):
     external_urls: tuple[str, ...] = Field((), description="URLs that clients use through a proxy")
     allow_sigv2: bool = Field(True, description="accept Signature Version 2 beside Version 4")
     trusted_proxies: tuple[str, ...] = Field((), description="addresses or networks of proxies")
+    metrics_token: SecretStr = Field(
+        SecretStr(""), description="bearer token of /-/metrics; none: for this machine alone"
+    )
+    auth_failures_per_minute: int = Field(
+        600, ge=0, description="failed authentications of an address before 503; 0: any number"
+    )
     drain_s: float = Field(30, ge=0, description="seconds that requests may take to end at a stop")
     server_header: str = Field("s3server", description="value of the Server header; empty for none")
+
+    @field_serializer("metrics_token", when_used="json")
+    def _reveal(self, value: SecretStr, info: Any) -> str:
+        secret = value.get_secret_value()
+        return secret if (info.context or {}).get("reveal") or not secret else "********"
 
     @field_validator("listen")
     @classmethod

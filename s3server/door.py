@@ -23,6 +23,7 @@ from s3server.auth.policy_parse import parse_policy
 from s3server.auth.request_keys import Pairs, RequestKeys, Seen, requester_of
 from s3server.auth.trust import RoleKeys, trusts_principal, trusts_provider
 from s3server.core.identity_records import RoleRecord
+from s3server.core.project_records import ProjectRecord
 from s3server.core.records import BucketRecord, ObjectRecord, TopicRecord
 from s3server.core.services import Services
 from s3server.errors import AccessDenied, AuthorizationError
@@ -59,6 +60,7 @@ class Caller(msgspec.Struct):
     laws: dict[bytes, Law] = {}  # of buckets that this request has been judged in, by their id
     said: dict[tuple[object, ...], Said] = {}  # by what was asked
     own: OwnLaw | None = None  # what binds a principal that is not free, once that was read
+    limited: ProjectRecord | None = None  # whose rates the request is held to
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -98,7 +100,7 @@ class Door:
         needs its permission too. Raises AccountProblem where the project of either has ended.
         """
         principal = caller.principal
-        await self._projects.admit(principal, action, bucket)
+        caller.limited = await self._projects.admit(principal, action, bucket)
         await self._read_own(caller)
         if bucket is None:
             subject = Subject(f"arn:aws:s3:::{made or '*'}")
@@ -129,7 +131,7 @@ class Door:
         the caller has ended.
         """
         principal = caller.principal
-        await self._projects.admit(principal, action, None)
+        caller.limited = await self._projects.admit(principal, action, None)
         await self._read_own(caller)
         verdict = self._own_verdict(caller, action, subject)
         is_permitted = authorise(principal, action, said=Said(own_policies=verdict))

@@ -15,9 +15,12 @@ from s3server.core.lifecycle_rules import DAY_MS, Calendar, Due
 from s3server.core.locks import check_removable
 from s3server.core.multipart import Multipart
 from s3server.core.objects import Objects
+from s3server.core.projects import Projects
 from s3server.data.base import Pool
 from s3server.errors import AccessDenied
+from s3server.jobs.delete_projects import DeleteProjects
 from s3server.jobs.lifecycle import LifecycleJob
+from s3server.jobs.notices import Notices
 from s3server.jobs.runner import Job
 from s3server.jobs.stale_uploads import StaleUploads
 from s3server.meta.lmdb import LmdbStore
@@ -50,6 +53,9 @@ def make_rule_jobs(
             clock=clock,
         )
     ]
+    projects = Projects(meta, clock=clock, ids=ids)
+    jobs.append(DeleteProjects(meta, projects, buckets, objects, multipart))
+    jobs.append(Notices(meta, projects, clock=clock))
     if config.jobs.stale_upload_days:
         age_ms = round(config.jobs.stale_upload_days * DAY_MS)
         jobs.append(StaleUploads(meta, buckets, multipart, clock=clock, age_ms=age_ms))

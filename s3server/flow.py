@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,7 +17,9 @@ Send = Callable[[Any], Awaitable[None]]
 class Flow:
     """Both ends of a request, in ASGI's form, and whose it turns out to be."""
 
-    __slots__ = ("_has_body", "_meter", "_receive", "_send", "bucket", "principal", "received")
+    __slots__ = (
+        "_has_body", "_meter", "_receive", "_send", "bucket", "pause_s", "principal", "received",
+    )  # fmt: skip
 
     def __init__(self, receive: Receive, send: Send, meter: Meter, method: str) -> None:
         self._receive, self._send, self._meter = receive, send, meter
@@ -24,18 +27,26 @@ class Flow:
         self.received = 0
         self.principal: Principal = ANONYMOUS
         self.bucket: BucketRecord | None = None
+        self.pause_s: Callable[[int], float] | None = None  # after so many bytes, in seconds
 
     async def receive(self) -> Any:
         """Return the next message of the request."""
         message = await self._receive()
-        self.received += len(message.get("body", b""))
+        self.received += (size := len(message.get("body", b"")))
+        await self._pause(size)
         return message
 
     async def send(self, message: Any) -> None:
         """Send a message of the answer; what is in it is counted first: a kill loses nothing."""
         if self._has_body and (size := len(message.get("body", b""))):
             self._count(sent=size)
+            await self._pause(size)
         await self._send(message)
+
+    async def _pause(self, size: int) -> None:
+        """Let bytes pass at the rate of the project: what waits is the client's connection."""
+        if self.pause_s is not None and size and (wait_s := self.pause_s(size)) > 0:
+            await asyncio.sleep(wait_s)
 
     def answer(self) -> None:
         """Count the request, before its answer is sent."""

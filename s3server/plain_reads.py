@@ -22,6 +22,7 @@ from s3server.core.records import BlobRecord, BucketRecord, ObjectRecord, decode
 from s3server.core.services import Services
 from s3server.core.versions import shown_version_id
 from s3server.door import Asked, Caller, Door
+from s3server.limits import Limits
 from s3server.meta.base import Get, InlineStore
 from s3server.metering import Meter
 from s3server.model import HttpRequest
@@ -55,6 +56,7 @@ class PlainReads:
         meta: InlineStore,
         lookup: Lookup,
         meter: Meter,
+        limits: Limits,
         clock: Clock,
         ids: Ids,
     ) -> None:
@@ -62,7 +64,7 @@ class PlainReads:
         self._objects, self._buckets = services.objects, services.buckets
         self._last_used = services.iam.last_used
         self._meta, self._lookup, self._clock, self._ids = meta, lookup, clock, ids
-        self._meter = meter
+        self._meter, self._limits = meter, limits
 
     def __call__(self, request: HttpRequest) -> tuple[bytes, bytes] | None:
         """Return the header fields of a 200 and its body; None: ask the server."""
@@ -79,6 +81,7 @@ class PlainReads:
         target = find_target(http, edge.base_domains)
         if target.bucket is None or target.key is None:
             raise LeftToServerError
+        self._limits.check_failures(http.client)
         proof = authenticate(
             http,
             target,
@@ -93,6 +96,8 @@ class PlainReads:
         bucket, record, blob = self._find(target.bucket, target.key, http.method)
         caller = Caller(identity.principal, identity.mechanism, http, _NO_QUERY)
         _at_once(self._door.permit(caller, ACTION, bucket, target.key))
+        if caller.limited is not None:
+            raise LeftToServerError
         self._door.confirm(caller, Asked(ACTION, bucket, target.key), record)
         fields = self._fields(bucket, record, http.headers)
         body = b"" if blob is None else self._objects.read_now(blob)

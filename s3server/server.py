@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
@@ -33,6 +34,7 @@ from s3server.door import Caller, Door
 from s3server.errors import AccessDenied, NoSuchBucket, S3Error, SignatureDoesNotMatch
 from s3server.flow import Flow, Receive, Send
 from s3server.identities import Identities
+from s3server.limits import Limits
 from s3server.meta import base as meta
 from s3server.metering import Meter
 from s3server.model import ANONYMOUS, HttpRequest, Identity, Target
@@ -60,6 +62,9 @@ _CHECKSUM_OF_OBJECT = frozenset({"CompleteMultipartUpload"})
 # What else such a request stores with the object needs its permission too.
 _CREATING = frozenset({"CopyObject", "CreateMultipartUpload", "PostObject", "PutObject"})
 
+
+# What whoever guesses keys and secrets is told.
+_GUESSES = (errors.InvalidAccessKeyId, SignatureDoesNotMatch)
 
 _BODILESS = frozenset({"GET", "HEAD"})
 
@@ -114,6 +119,7 @@ class Server:
         providers: ProviderKeys,
         certificates: Certificates,
         meter: Meter,
+        limits: Limits,
         clock: Clock,
         ids: Ids,
     ) -> None:
@@ -121,7 +127,8 @@ class Server:
         self._services, self._lookup = services, sessions.lookup
         self._sessions, self._providers = sessions, providers
         self._certificates = certificates
-        self._meter, self._clock, self._ids = meter, clock, ids
+        self._meter, self._limits = meter, limits
+        self._clock, self._ids = clock, ids
         self.door = Door(services, identities)
         self._sharing, self._websites = Sharing(services.buckets), Websites(services.buckets)
         self._bindings: dict[str, _Binding] = {}
@@ -186,15 +193,9 @@ class Server:
         action = operation.action if version is None else on_version(operation.action)
         if bucket is not None and bucket.policy and operation.name in KEYS_IN_BODY:
             content, broken = await self._read_keys(operation, caller, target, identity, receive)
-        made = target.bucket if bucket is None else None
+        creates, made = operation.name in _CREATING, target.bucket if bucket is None else None
         await self.door.permit(
-            caller,
-            action,
-            bucket,
-            target.key,
-            version,
-            creates=operation.name in _CREATING,
-            made=made,
+            caller, action, bucket, target.key, version, creates=creates, made=made
         )
         if broken is not None:
             raise broken
@@ -299,6 +300,12 @@ class Server:
         result = await binding.handler(ctx, request)
         return binding.render(result, request_id=exchange.request_id, host_id=self._edge.host_id)
 
+    def _limit(self, exchange: Exchange, caller: Caller) -> None:
+        """Hold a request to the rates of its project. Raises SlowDown."""
+        if caller.limited is not None:
+            self._limits.admit(caller.limited)
+            exchange.flow.pause_s = partial(self._limits.pause_s, caller.limited)
+
     async def _authenticate(
         self,
         http: HttpRequest,
@@ -308,8 +315,14 @@ class Server:
         *,
         sha256: str | None = None,
     ) -> Identity:
-        """Find out who sent a request; what passes is counted as theirs from then on."""
-        identity = await self._prove(http, target, is_trusted, sha256)
+        """Find out who sent a request. Raises SlowDown where its address guessed too often."""
+        if "authorization" in http.headers or "ignature=" in http.query:
+            self._limits.check_failures(http.client)
+        try:
+            identity = await self._prove(http, target, is_trusted, sha256)
+        except _GUESSES:
+            self._limits.fail(http.client)
+            raise
         exchange.flow.principal = identity.principal
         return identity
 
@@ -389,6 +402,8 @@ class Server:
         return body if binding.streams else await body.read_all(binding.body_limit)
 
     def _context(self, exchange: Exchange, caller: Caller, bucket: BucketRecord | None) -> Ctx:
+        """Return what a handler is given, once its project's rates let it. Raises SlowDown."""
+        self._limit(exchange, caller)
         return Ctx(
             request_id=exchange.request_id,
             principal=caller.principal,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec.structs import replace
 
+from s3server.admin.cli_usage import By, Csv, Year, show_usage, size
 from s3server.admin.output import ConfigFile, Directory, Json, emit, show_time, table
 from s3server.admin.tenants import run
 
@@ -96,7 +97,7 @@ def renew(
     """Change the dates of a project, and let it work again; holds from the next request on."""
     if no_end == (end is not None):
         raise typer.BadParameter("give either --end or --no-end")
-    given: dict[str, Any] = {"end_ms": 0, "is_disabled": False}
+    given: dict[str, Any] = {"end_ms": 0, "is_disabled": False, "is_deleting": False}
     given |= _given(owner, start, end, notice_days, grace_days)
     _change(name, given, config, directory, as_json=as_json)
 
@@ -107,6 +108,71 @@ def disable(
 ) -> None:
     """Let nothing of a project work from the next request on, until it is renewed."""
     _change(name, {"is_disabled": True}, config, directory, as_json=as_json)
+
+
+@projects.command("limit")
+def limit(
+    name: Name,
+    *,
+    requests: Annotated[
+        float | None, typer.Option("--requests-per-second", min=0, help="0: any number.")
+    ] = None,
+    bytes_: Annotated[
+        int | None,
+        typer.Option("--bytes-per-second", parser=size, help="In and out: 100MB; 0: any number."),
+    ] = None,
+    config: ConfigFile = None,
+    directory: Directory = None,
+    as_json: Json = False,
+) -> None:
+    """Limit the rate of a project's requests and bytes, over all workers of a machine."""
+    named = {"requests_per_s": requests, "bytes_per_s": bytes_}
+    given = {field: rate for field, rate in named.items() if rate is not None}
+    if not given:
+        raise typer.BadParameter("give --requests-per-second or --bytes-per-second")
+    _change(name, given, config, directory, as_json=as_json)
+
+
+@projects.command("delete")
+def delete(
+    name: Name,
+    *,
+    confirmed: Annotated[
+        str, typer.Option("--yes-delete-everything", metavar="NAME", help="The name once more.")
+    ],
+    config: ConfigFile = None,
+    directory: Directory = None,
+    as_json: Json = False,
+) -> None:
+    """Delete a project that has ended: its buckets with all objects, its users and their keys.
+
+    The server does it by and by, and keeps what is locked; until then `renew` stops it.
+    """
+    if confirmed != name:
+        raise typer.BadParameter(f"--yes-delete-everything {confirmed} is not {name}")
+
+    async def work(tenants: Tenants) -> dict[str, Any]:
+        return _row(tenants, await tenants.projects.begin_delete(name))
+
+    row = run(work, config, directory)
+    emit(row, as_json=as_json, text=table([row], COLUMNS))
+
+
+@projects.command("usage")
+def usage(
+    name: Name,
+    *,
+    by: By = "bucket",
+    year: Year = None,
+    as_csv: Csv = False,
+    config: ConfigFile = None,
+    directory: Directory = None,
+    as_json: Json = False,
+) -> None:
+    """Tell what a project used in a year, and what it holds now."""
+    show_usage(
+        name, by=by, year=year, as_csv=as_csv, config=config, directory=directory, as_json=as_json
+    )
 
 
 def _change(
@@ -159,4 +225,6 @@ def _row(tenants: Tenants, project: ProjectRecord) -> dict[str, Any]:
         "disabled_at": show_time(project.end_ms and project.end_ms + project.grace_ms),
         "notice_days": project.notice_ms / DAY_MS,
         "grace_days": project.grace_ms / DAY_MS,
+        "requests_per_second": project.requests_per_s,
+        "bytes_per_second": project.bytes_per_s,
     }

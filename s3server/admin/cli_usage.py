@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -140,20 +141,46 @@ async def _quota(
     }
 
 
+By = Annotated[
+    Literal["project", "bucket", "user", "day"], typer.Option(help="What a row is about.")
+]
+Year = Annotated[int | None, typer.Option(min=1970, max=9999, help="Year; this one.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
+
+
 def usage(
     *,
     project: ProjectName = None,
-    by: Annotated[
-        Literal["project", "bucket", "user", "day"],
-        typer.Option(help="What a row is about."),
-    ] = "project",
-    year: Annotated[int | None, typer.Option(min=1970, max=9999, help="This one.")] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    by: By = "project",
+    year: Year = None,
+    as_csv: Csv = False,
     config: ConfigFile = None,
     directory: Directory = None,
     as_json: Json = False,
 ) -> None:
     """Tell what was used in a year, and what is held now; of all projects unless one is named."""
+    show_usage(
+        project,
+        by=by,
+        year=year,
+        as_csv=as_csv,
+        config=config,
+        directory=directory,
+        as_json=as_json,
+    )
+
+
+def show_usage(
+    project: str | None,
+    *,
+    by: By,
+    year: int | None,
+    as_csv: bool,
+    config: Path | None,
+    directory: Path | None,
+    as_json: bool,
+) -> None:
+    """Print what was used in a year."""
     wanted = datetime.now(UTC).year if year is None else year
 
     async def work(tenants: Tenants) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Literal
 from s3server.core import records
 from s3server.core.project_records import (
     BUCKETS,
+    PASSED,
     WAITING,
     ProjectRecord,
     bucket_scope,
@@ -49,6 +50,15 @@ class Held:
         return self.live_bytes + self.old_bytes + self.part_bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What has passed since the beginning, as far as it has been folded."""
+
+    requests: int = 0
+    received: int = 0  # bytes of bodies
+    sent: int = 0
+
+
 NOTHING_HELD = Held()
 _COUNTERS = (
     "objects", "old", "markers", "uploads", "bytes", "old-bytes", "part-bytes", WAITING, BUCKETS,
@@ -75,6 +85,11 @@ class Accounts:
         """Return what a scope (see `project_records`) holds now."""
         rows = await self._meta.get_many([scope + name.encode() for name in _COUNTERS])
         return Held(*map(decode_counter, rows))
+
+    async def passed(self, scope: bytes) -> Passed:
+        """Return what passed for a project."""
+        rows = await self._meta.get_many([scope + name.encode() for name in PASSED])
+        return Passed(*map(decode_counter, rows))
 
     async def report(
         self, project: ProjectRecord, by: By, *, first: str, last: str

@@ -12,7 +12,7 @@ its counters' keys.
 
 from __future__ import annotations
 
-from s3server.core.records import Record, counter_key
+from s3server.core.records import Record, counter_key, store_key
 
 PROJECT, PROJECT_NAME = b"j", b"z"
 TALLY, QUOTA = b"n", b"q"
@@ -22,6 +22,7 @@ TALLY, QUOTA = b"n", b"q"
 COUNTED_BYTES = ("bytes", "old-bytes", "part-bytes")
 COUNTED_OBJECTS = ("objects", "old", "markers", "uploads")
 BUCKETS, WAITING = "buckets", "waiting"  # counted of projects; buckets of users too
+PASSED = ("requests", "received", "sent")  # counted of projects, since their beginning
 
 
 class ProjectRecord(Record, frozen=True, array_like=True, kw_only=True):
@@ -36,6 +37,9 @@ class ProjectRecord(Record, frozen=True, array_like=True, kw_only=True):
     notice_ms: int = 0  # before the end, that it is announced
     grace_ms: int = 0  # from the end until nothing works any more
     is_disabled: bool = False  # by an operator, whatever the dates say
+    is_deleting: bool = False  # with all that is in it, by and by
+    requests_per_s: float = 0.0  # 0: any number
+    bytes_per_s: float = 0.0  # of bodies, received and sent
 
 
 class QuotaRecord(Record, frozen=True, array_like=True, kw_only=True):
@@ -48,6 +52,11 @@ class QuotaRecord(Record, frozen=True, array_like=True, kw_only=True):
 
 def project_key(project_id: str) -> bytes:
     return PROJECT + project_id.encode()
+
+
+def announced_key(project_id: str) -> bytes:
+    """Return the key of the state that was announced last; the prefix of all for no id."""
+    return store_key(f"project-state/{project_id}")
 
 
 def project_name_key(name: str) -> bytes:

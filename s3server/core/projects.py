@@ -32,7 +32,7 @@ _PAGE_ROWS = 1_000
 _CACHED_PROJECTS = 4_096
 _MAX_NAME_CHARACTERS = 64
 
-State = Literal["pending", "active", "notice", "read-only", "disabled"]
+State = Literal["pending", "active", "notice", "read-only", "disabled", "deleting"]
 
 
 def state_of(project: ProjectRecord, now_ms: int) -> State:
@@ -41,6 +41,8 @@ def state_of(project: ProjectRecord, now_ms: int) -> State:
     "pending" before its start and "disabled" after its grace: nothing; "read-only" after its end;
     "notice" shortly before the end: everything, as "active".
     """
+    if project.is_deleting:
+        return "deleting"
     if project.is_disabled:
         return "disabled"
     if now_ms < project.start_ms:
@@ -64,31 +66,41 @@ class Projects:
         """Return what a project may do now."""
         return state_of(project, self._clock.now_ms())
 
-    async def admit(self, principal: Principal, action: str, bucket: BucketRecord | None) -> None:
+    async def admit(
+        self, principal: Principal, action: str, bucket: BucketRecord | None
+    ) -> ProjectRecord | None:
         """Raise AccountProblem unless the projects of both let anybody do `action` now.
 
-        Root works in every project, whatever its state. Costs a look-up for a project.
+        Returns the project whose rates the request is held to, if it has any: the principal's, or
+        that of the bucket where nobody signed. Root works in every project, whatever its state.
+        Costs a look-up for a project.
         """
         if principal.is_root:
-            return
+            return None
+        counted: ProjectRecord | None = None
         if not principal.is_anonymous:
-            await self._admit(principal.account, action)
+            counted = await self._admit(principal.account, action)
         if bucket is not None and (principal.is_anonymous or bucket.account != principal.account):
-            await self._admit(bucket.account, action)
+            found = await self._admit(bucket.account, action)
+            counted = found if principal.is_anonymous else counted
+        if counted is not None and (counted.requests_per_s or counted.bytes_per_s):
+            return counted
+        return None
 
-    async def _admit(self, project_id: str, action: str) -> None:
+    async def _admit(self, project_id: str, action: str) -> ProjectRecord:
         project = await self.find(project_id)
         if project is None:
             raise AccountProblem("The project has been deleted.")
-        if not (project.end_ms or project.start_ms or project.is_disabled):
-            return
+        if not (project.end_ms or project.start_ms or project.is_disabled or project.is_deleting):
+            return project
         state = self.state(project)
         if state == "pending":
             raise AccountProblem(f"The project {project.name} has not begun yet.")
-        if state == "disabled":
+        if state in ("disabled", "deleting"):
             raise AccountProblem(f"The project {project.name} has ended or is disabled.")
         if state == "read-only" and not _is_read(action):
             raise AccountProblem(f"The project {project.name} has ended and can only be read.")
+        return project
 
     async def create(
         self,
@@ -180,6 +192,23 @@ class Projects:
             )
 
         return await self._commit(plan)
+
+    async def begin_delete(self, name: str) -> ProjectRecord:
+        """Have a project deleted with all that is in it; a job does that by and by.
+
+        Raises NoSuchEntity, and InvalidArgument where it has not ended, or is the default one.
+        """
+        if name == DEFAULT_NAME:
+            raise InvalidArgument("The default project stays.", ArgumentName="project")
+
+        def change(now: ProjectRecord) -> ProjectRecord:
+            if self.state(now) not in ("read-only", "disabled", "deleting"):
+                raise InvalidArgument(
+                    f"The project {name} has not ended: disable it first.", ArgumentName="project"
+                )
+            return replace(now, is_disabled=True, is_deleting=True)
+
+        return await self.update(name, change)
 
     async def _load(self, name: str) -> tuple[ProjectRecord, bytes | None]:
         project_id = DEFAULT_ACCOUNT.encode()

@@ -19,8 +19,10 @@ from s3server.core import records
 from s3server.core.clock import Clock
 from s3server.core.project_records import (
     COUNTED_BYTES,
+    PASSED,
     TALLY,
     bucket_scope,
+    project_scope,
 )
 from s3server.core.records import BucketRecord, decode, encode
 from s3server.core.usage_records import (
@@ -36,6 +38,7 @@ from s3server.core.usage_records import (
     usage_key,
 )
 from s3server.meta.base import (
+    Add,
     Check,
     Delete,
     MetadataStore,
@@ -99,6 +102,12 @@ class Usage:
                     added.update(dict(enumerate(_minus(entry.counts, known))))
             writes, checks = await self._adding(used, file.name[: len("20261126")])
             writes.append(Put(key, encode(FoldedRecord(counts=counts))))
+            writes += [
+                Add(project_scope(name) + figure.encode(), added[index])
+                for (kind, name), added in used.items()
+                if kind == "P"
+                for index, figure in enumerate(PASSED)
+            ]
             await self._meta.commit(writes, [*checks, Unchanged(key, row)])
         if not is_written_to:  # nor was it when it was read
             await asyncio.to_thread(file.unlink)

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -197,3 +198,27 @@ def test_usage_tells_what_is_held_of_each_bucket_and_user(
     assert header.startswith("project,name,tb_days")
     assert line.startswith("held,,")
     run("verify")
+
+
+def test_deleted_project_goes_with_all_that_it_has(
+    run: Cli, server: RunningServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    s3 = member_of(run, server, "goes")
+    s3.create_bucket(Bucket="goes")
+    s3.put_object(Bucket="goes", Key="key", Body=b"x")
+    run("project", "disable", "goes")
+    run("project", "delete", "goes", "--yes-delete-everything", "goes")
+    show = ["project", "show", "goes", "--dir", str(server.directory)]
+    _until(lambda: cli.run(show) == 4)
+    capsys.readouterr()
+    root = client(server, server.access_key, server.secret_key)
+    assert "goes" not in [bucket["Name"] for bucket in root.list_buckets()["Buckets"]]
+    assert code_of(s3.list_buckets) == "InvalidAccessKeyId"
+
+
+def test_metrics_tell_of_projects(run: Cli, server: RunningServer) -> None:
+    run("project", "create", "measured")
+    run("quota", "set", "--project", "measured", "--bytes", "5")
+    with urllib.request.urlopen(f"{server.endpoint}/-/metrics", timeout=WAIT_S) as answer:
+        text = answer.read().decode()
+    assert 's3server_project_quota{of="bytes",project="measured"} 5.0' in text

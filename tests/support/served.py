@@ -54,6 +54,7 @@ from s3server.core.users import Users
 from s3server.data.memory import MemoryPool
 from s3server.events.endpoints import AllowList
 from s3server.identities import Identities
+from s3server.limits import Limits
 from s3server.maintenance import initialise
 from s3server.meta.base import Check, Put, Write
 from s3server.meta.memory import MemoryStore
@@ -71,6 +72,7 @@ from s3server.wire.service_model import VERSIONS, load_model
 from tests.support.asgi_client import Client
 from tests.support.signing import REGION, Key
 
+FAILURES_PER_MINUTE = 5_000
 BACKLOG = 50  # events that may wait, per topic
 NOW_MS = 1_790_000_000_000  # 2026-09-21
 ROUTER = Router([load_model(service) for service in VERSIONS])
@@ -166,6 +168,7 @@ class Store:
     keys: Path = field(default_factory=_keys_file)
     meta: WatchedStore = field(default_factory=WatchedStore)
     meter: Meter = field(default_factory=lambda: Meter(Path()))  # in memory
+    limits: Limits = field(init=False)
     pool: WatchedPool = field(init=False)
     services: Services = field(init=False)
     credentials: CredentialStore = field(init=False)
@@ -181,6 +184,7 @@ class Store:
             _finish(self.meta.commit(rows))
         self.meta.commits = 0
         self.pool = WatchedPool("default", ids.blob_id)
+        self.limits = Limits(None, self.clock, failures_per_minute=FAILURES_PER_MINUTE)
         self.services = self._services(ids)
         edge = Edge(
             auth=AuthSettings(
@@ -205,6 +209,7 @@ class Store:
             certificates=self.certificates or Certificates(None, (), Challenges(b"k" * 32)),
             providers=ProviderKeys(self.providers, now_ms=self.clock.now_ms),
             meter=self.meter,
+            limits=self.limits,
             clock=self.clock,
             ids=ids,
         )
@@ -215,6 +220,7 @@ class Store:
             meta=self.meta,
             lookup=sessions.lookup,
             meter=self.meter,
+            limits=self.limits,
             clock=self.clock,
             ids=ids,
         )

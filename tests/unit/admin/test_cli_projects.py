@@ -69,3 +69,35 @@ def test_users_of_projects_are_apart(run: Cli) -> None:
     assert [key] == [k["access_key"] for k in run("key", "list", "bob", "--project", "red")]
     assert run("key", "list", "bob") == []
     assert run("user", "create", "bob", "--project", "blue") == 4
+
+
+def test_only_a_project_that_ended_is_deleted_and_only_by_its_name(run: Cli) -> None:
+    run("project", "create", "old")
+    assert run("project", "delete", "old", "--yes-delete-everything", "other") == 2
+    assert run("project", "delete", "old", "--yes-delete-everything", "old") == 2
+    run("project", "disable", "old")
+    deleted = run("project", "delete", "old", "--yes-delete-everything", "old")
+    assert deleted["state"] == "deleting"
+    assert run("project", "renew", "old", "--no-end")["state"] == "active"
+
+
+def test_rates_are_set_one_by_one(run: Cli) -> None:
+    run("project", "create", "fast")
+    run("project", "limit", "fast", "--bytes-per-second", "2MB")
+    shown = run("project", "limit", "fast", "--requests-per-second", "7.5")
+    assert (shown["bytes_per_second"], shown["requests_per_second"]) == (2_000_000, 7.5)
+    assert run("project", "limit", "fast") == 2
+
+
+def test_quota_is_set_piece_by_piece_and_cleared(run: Cli) -> None:
+    run("project", "create", "small")
+    run("user", "create", "eve", "--project", "small")
+    of_eve = ["--project", "small", "--user", "eve"]
+    run("quota", "set", *of_eve, "--bytes", "1.5GiB")
+    shown = run("quota", "set", *of_eve, "--objects", "7")
+    assert (shown["scope"], shown["bytes"], shown["objects"]) == ("user", 1_610_612_736, 7)
+    assert run("quota", "show", "--project", "small")["bytes"] is None
+    assert run("quota", "clear", *of_eve)["bytes"] is None
+    for wrong in (["--bytes", "many"], [], ["--bucket", "b", "--buckets", "1"]):
+        assert run("quota", "set", *wrong) == 2
+    assert run("quota", "set", "--bucket", "nowhere", "--bytes", "1") == 4

@@ -13,23 +13,7 @@ from s3server.errors import EntityAlreadyExists, InvalidArgument, NoSuchEntity
 from s3server.meta.base import Put
 from s3server.meta.memory import MemoryStore
 from tests.support.core_store import ManualClock, NumberedIds
-
-
-class PlainSecrets:
-    """Secrets that count, sealed by their key's name in front."""
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def new_access_key_id(self) -> str:
-        self._count += 1
-        return f"AK{self._count:018}"
-
-    def new_secret(self) -> str:
-        return "s" * 40
-
-    def seal(self, access_key_id: str, secret: str) -> bytes:
-        return f"{access_key_id}:{secret}".encode()
+from tests.support.plain_secrets import PlainSecrets
 
 
 @pytest.fixture
