@@ -6,6 +6,7 @@ Attachments are read in every request, from the store; parsed policies are kept 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from s3server.arns import iam_arn
 from s3server.auth.own_law import NOTHING_ALLOWED, OwnLaw
@@ -102,7 +103,7 @@ class Identities:
     async def _managed(self, arns: Sequence[str]) -> list[_Source]:
         """Return the versions that count of managed policies."""
         own = [arn for arn in arns if arn not in AWS_POLICIES]
-        found = await self._meta.get_many([rows.managed_policy_key(*_named(arn)) for arn in own])
+        found = await self._meta.get_many([_row_key(arn) for arn in own])
         policies = {
             arn: self._decode_policy(_present(row)) for arn, row in zip(own, found, strict=True)
         }
@@ -162,6 +163,11 @@ def _present(row: bytes | None) -> bytes:
     if row is None:
         raise _Changed
     return row
+
+
+@lru_cache(maxsize=_CACHED)
+def _row_key(arn: str) -> bytes:
+    return rows.managed_policy_key(*_named(arn))
 
 
 def _named(arn: str) -> tuple[str, str]:

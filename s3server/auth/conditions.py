@@ -62,6 +62,8 @@ class Condition(msgspec.Struct, frozen=True):
             if self.if_exists or self.quantifier == _ALL:
                 return True
             return self.is_negated and self.quantifier != _ANY
+        if len(values) == 1:
+            return self._satisfies(values[0], keys)
         # Negation is of each value: ForAnyValue:StringNotEquals asks for one that is not there.
         verdicts = [self._satisfies(value, keys) for value in values]
         needs_all = self.is_negated if not self.quantifier else self.quantifier == _ALL
@@ -117,7 +119,7 @@ def read_condition(
         return None
 
     def matches(value: str, keys: Keys) -> bool | None:
-        return any_of(test(value, keys) for test in tests)
+        return any_of([test(value, keys) for test in tests])
 
     return Condition(
         key.lower(), matches, base, is_negated, quantifier, base != rest, tuple(values)

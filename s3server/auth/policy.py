@@ -95,12 +95,14 @@ class Statement(msgspec.Struct, frozen=True):
         if not self._is_about(question.who):
             return False
         if self.resources is not None:
-            named = any_of(pattern.matches(question.resource, keys) for pattern in self.resources)
+            named = any_of([one.matches(question.resource, keys) for one in self.resources])
             if named is None:  # a variable without value: a resource of that name there is not
                 named = self.allows and self.not_resources
             if named == self.not_resources:
                 return False
-        holds = all_of(condition.holds(keys) for condition in self.conditions)
+        if not self.conditions:
+            return True
+        holds = all_of([condition.holds(keys) for condition in self.conditions])
         return not self.allows if holds is None else holds
 
     def _is_about(self, who: Requester) -> bool:

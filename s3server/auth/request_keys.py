@@ -10,7 +10,7 @@ Nothing is computed before a condition asks.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
@@ -93,6 +93,13 @@ def requester_of(principal: Principal) -> Requester:
     return Requester(arns_of(principal), account, principal.id)
 
 
+# Keys that most conditions ask for: told without computing the others.
+_CHEAP: dict[str, Callable[[Seen], tuple[str, ...]]] = {
+    "aws:securetransport": lambda seen: ("true" if seen.http.scheme == "https" else "false",),
+    "aws:sourceip": lambda seen: (seen.http.client,) if seen.http.client else (),
+}
+
+
 class RequestKeys:
     """Implements `wildcard.Keys`."""
 
@@ -105,6 +112,9 @@ class RequestKeys:
 
     def find(self, key: str) -> tuple[str, ...] | None:
         """Return the values of a key; see `wildcard.Keys`."""
+        cheap = _CHEAP.get(key)
+        if cheap is not None:
+            return cheap(self._seen)
         if self._server is None:
             self._server = _server_keys(self._seen)
         found = self._server.get(key)
@@ -130,7 +140,6 @@ def _server_keys(seen: Seen) -> Found:
     found: Found = {
         "aws:currenttime": (now.strftime("%Y-%m-%dT%H:%M:%SZ"),),
         "aws:epochtime": (str(seen.now_ms // 1000),),
-        "aws:securetransport": ("true" if is_secure else "false",),
         "aws:principalisawsservice": ("false",),
         "aws:viaawsservice": ("false",),
         "aws:principaltype": (_principal_type(principal),),
@@ -142,8 +151,6 @@ def _server_keys(seen: Seen) -> Found:
         found["s3:tlsversion"] = (seen.http.tls_version,)
     elif not is_secure:
         found["s3:tlsversion"] = ()
-    if seen.http.client:
-        found["aws:sourceip"] = (seen.http.client,)
     if not principal.is_anonymous:
         found["aws:principalarn"] = arns_of(principal)[-1:]
         found["aws:principalaccount"] = (principal.account,)
