@@ -60,6 +60,7 @@ from s3server.publishing import (
     open_box,
     open_tokens,
 )
+from s3server.reports import make_spool
 from s3server.server import Edge, Server
 from s3server.sessions import Sessions
 from s3server.wire.proxies import TrustedProxies
@@ -125,6 +126,7 @@ class Application:
             limits=self._limits,
             clock=clock,
             ids=ids,
+            spool=make_spool(self._config, clock),
         )
         self._plain_reads = PlainReads(
             edge=edge,

@@ -35,6 +35,7 @@ from s3server.parts import (
     repeat,
 )
 from s3server.publishing import make_outbox, open_box
+from s3server.reports import make_report_jobs, make_spool
 
 TIDY_INTERVAL_S = 60
 JOB_INTERVAL_S = 1.0
@@ -53,6 +54,7 @@ async def run_jobs(config: Config) -> None:
     meta = await open_metadata(config, on_failure)
     watch = await open_watch(config, meta)
     cluster = watch.cluster
+    spool = make_spool(config, clock)
     jobs: list[Job] = [
         Probe(meta, cluster.osds, watch.reopen),
         Collect(meta, cluster.pools, clock=clock, grace_ms=grace_ms(config)),
@@ -60,7 +62,8 @@ async def run_jobs(config: Config) -> None:
         Sweep(meta, cluster.osds, clock=clock, down=lambda: cluster.osd_set.down),
         Snapshots(meta, clock=clock),
         Usage(meta, directory_of(config.storage.meta_dir), clock=clock),
-        *make_rule_jobs(config, meta, cluster.pools, clock),
+        *make_rule_jobs(config, meta, cluster.pools, clock, spool),
+        *make_report_jobs(config, meta, cluster.pools, clock, spool),
         *_keep_whole(config.jobs, meta, cluster, clock, grace_ms(config)),
     ]
     outbox = await make_outbox(config, meta, clock, open_box(config))

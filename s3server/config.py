@@ -145,6 +145,9 @@ class JobsConfig(Section):
     stale_upload_days: float = Field(
         7, ge=0, description="days after which an upload that nobody goes on with ends; 0: never"
     )
+    access_log_s: float = Field(
+        300, ge=1, le=3_600, description="seconds of access logs in one object; divides a day"
+    )
     down_out_s: float = Field(600, ge=1, description="seconds after which a down OSD is out")
 
 

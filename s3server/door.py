@@ -12,8 +12,9 @@ from functools import lru_cache
 import msgspec
 
 from s3server.arns import arns_of, iam_arn
+from s3server.auth.acl import lets_logs_in
 from s3server.auth.actions import also_needed
-from s3server.auth.authorise import Said, authorise, authorise_topic
+from s3server.auth.authorise import OWNER_ENFORCED, Said, authorise, authorise_topic
 from s3server.auth.bucket_policy import is_public, parse_bucket_policy
 from s3server.auth.escalation import escapes_limits
 from s3server.auth.own_law import OwnLaw
@@ -21,9 +22,12 @@ from s3server.auth.policy import Policy, Question, Requester, Verdict, evaluate
 from s3server.auth.policy_index import PolicyIndex
 from s3server.auth.policy_parse import parse_policy
 from s3server.auth.request_keys import Pairs, RequestKeys, Seen, requester_of
+from s3server.auth.service import LOGGING, S3, Act, verdict_on, verdict_on_service
 from s3server.auth.trust import RoleKeys, trusts_principal, trusts_provider
+from s3server.core.access import Access
 from s3server.core.identity_records import RoleRecord
 from s3server.core.project_records import ProjectRecord
+from s3server.core.record_parts import Author, NotificationRule
 from s3server.core.records import BucketRecord, ObjectRecord, TopicRecord
 from s3server.core.services import Services
 from s3server.errors import AccessDenied, AuthorizationError
@@ -57,6 +61,8 @@ class Caller(msgspec.Struct):
     http: HttpRequest
     query: Mapping[str, str]
     from_body: Mapping[str, tuple[str, ...]] | None = None  # condition keys that a document holds
+    # What became of the keys of DeleteObjects, for the access log: key, version id, error code.
+    deleted: list[tuple[str, str, str]] = []
     laws: dict[bytes, Law] = {}  # of buckets that this request has been judged in, by their id
     said: dict[tuple[object, ...], Said] = {}  # by what was asked
     own: OwnLaw | None = None  # what binds a principal that is not free, once that was read
@@ -193,6 +199,24 @@ class Door:
             if not is_trusted:
                 raise AccessDenied(f"Not authorized to perform {action} on {arn}.")
 
+    def author_of_rule(self, caller: Caller, topic: TopicRecord, arn: str) -> Author:
+        """Return who makes a rule that publishes to a topic, as far as its policy may ask.
+
+        Raises AuthorizationError where their own policies forbid it. Whom these do not allow it in
+        another account is nobody: only S3 itself may be let in then.
+        """
+        principal, own = caller.principal, None
+        who = requester_of(principal)
+        if caller.own is not None:
+            keys = self._keys(caller, topic.account)
+            own = caller.own.verdict(Question(who, "sns:Publish", arn, keys))
+        if own is Verdict.DENY:
+            raise AuthorizationError
+        if own is Verdict.SILENT and principal.account != topic.account:
+            return Author()
+        is_host = authorise_topic(principal, topic, Said(own_policies=own))
+        return Author(who.canonical_id, who.account, who.arns, is_host)
+
     async def permit_by_name(
         self,
         caller: Caller,
@@ -324,6 +348,57 @@ class Provider(msgspec.Struct, frozen=True):
 @lru_cache(maxsize=1_024)
 def _trust_policy(text: str) -> Policy:
     return parse_policy(text, has_principals=True, has_resources=False)
+
+
+async def may_deliver(
+    access: Access,
+    service: str,
+    source: BucketRecord,
+    target: BucketRecord,
+    *,
+    key: str,
+    now_ms: int,
+) -> bool:
+    """Return whether one of AWS's services may store an object for a bucket: logs, inventories.
+
+    Both buckets are of one account. The target's policy decides; where it says nothing, buckets of
+    one owner may, and logs where the ACL lets the log delivery group write.
+    """
+    if source.account != target.account:
+        return False
+    found = await access.policy(target)
+    policies = [] if found is None else [_policy_of_bucket(found[1], target.name)]
+    arn = f"arn:aws:s3:::{target.name}/{key}"
+    act = Act("s3:PutObject", arn, source.name, source.account, target.account, now_ms)
+    said = verdict_on_service(policies, service, act)
+    if said is not Verdict.SILENT:
+        return said is Verdict.ALLOW
+    has_acl = service == LOGGING and target.ownership != OWNER_ENFORCED
+    return source.owner == target.owner or (has_acl and lets_logs_in(target.acl, target.grants))
+
+
+def may_publish(
+    bucket: BucketRecord, rule: NotificationRule, topic: TopicRecord, now_ms: int
+) -> bool:
+    """Return whether a topic lets a rule of a bucket publish to it.
+
+    It does where it lets who made the rule, or S3 for this bucket: the former is Ceph's way, the
+    latter AWS's. Asked with every event, so that what a policy takes back ends at once; the
+    request is over by then, and conditions on it (`aws:SourceIp`) decide nothing.
+    """
+    author, text = rule.author, dict(topic.attributes).get("Policy")
+    if text is None:
+        return author.is_host
+    act = Act("sns:Publish", rule.topic, bucket.name, bucket.account, topic.account, now_ms)
+    who = Requester(author.arns, author.account, author.id)
+    policies = [_policy_of_topic(text)]
+    said = {verdict_on(policies, who, act), verdict_on_service(policies, S3, act)}
+    return Verdict.DENY not in said and (author.is_host or Verdict.ALLOW in said)
+
+
+@lru_cache(maxsize=256)
+def _policy_of_bucket(text: str, name: str) -> Policy:
+    return parse_bucket_policy(text, name)
 
 
 @lru_cache(maxsize=256)

@@ -314,44 +314,9 @@ class NoSuchBucket(S3Error):
     message = "The specified bucket does not exist."
 
 
-class NoSuchBucketPolicy(S3Error):
-    status = 404
-    message = "The bucket policy does not exist"
-
-
-class NoSuchCORSConfiguration(S3Error):
-    status = 404
-    message = "The CORS configuration does not exist"
-
-
-class NoSuchWebsiteConfiguration(S3Error):
-    status = 404
-    message = "The specified bucket does not have a website configuration"
-
-
-class ServerSideEncryptionConfigurationNotFoundError(S3Error):
-    status = 404
-    message = "The server side encryption configuration was not found"
-
-
 class NoSuchKey(S3Error):
     status = 404
     message = "The specified key does not exist."
-
-
-class NoSuchPublicAccessBlockConfiguration(S3Error):
-    status = 404
-    message = "The public access block configuration was not found"
-
-
-class NoSuchLifecycleConfiguration(S3Error):
-    status = 404
-    message = "The lifecycle configuration does not exist."
-
-
-class NoSuchObjectLockConfiguration(S3Error):
-    status = 404
-    message = "The specified object does not have a ObjectLock configuration."
 
 
 class NoSuchTagSet(S3Error):
@@ -372,19 +337,9 @@ class NoSuchVersion(S3Error):
     message = "The specified version does not exist."
 
 
-class OwnershipControlsNotFoundError(S3Error):
-    status = 404
-    message = "The bucket ownership controls were not found"
-
-
 class NotFound(S3Error):  # of SNS
     status = 404
     message = "The requested resource does not exist."
-
-
-class ObjectLockConfigurationNotFoundError(S3Error):
-    status = 404
-    message = "Object Lock configuration does not exist for this bucket."
 
 
 class NoSuchEntity(S3Error):

@@ -13,6 +13,7 @@ from s3server.core.clock import Ids, SystemClock
 from s3server.core.lifecycle import Lifecycle
 from s3server.core.lifecycle_rules import DAY_MS, Calendar, Due
 from s3server.core.locks import check_removable
+from s3server.core.log_spool import Spool
 from s3server.core.multipart import Multipart
 from s3server.core.objects import Objects
 from s3server.core.projects import Projects
@@ -34,7 +35,7 @@ def make_calendar(config: Config) -> Calendar:
 
 
 def make_rule_jobs(
-    config: Config, meta: LmdbStore, pools: Mapping[str, Pool], clock: SystemClock
+    config: Config, meta: LmdbStore, pools: Mapping[str, Pool], clock: SystemClock, spool: Spool
 ) -> list[Job]:
     """Return the jobs that do what rules say, and that abort stale uploads."""
     calendar, ids = make_calendar(config), Ids(clock)
@@ -51,6 +52,7 @@ def make_rule_jobs(
             multipart=multipart,
             lifecycle=Lifecycle(meta, buckets, blobs, calendar=calendar),
             clock=clock,
+            spool=spool,
         )
     ]
     projects = Projects(meta, clock=clock, ids=ids)

@@ -112,7 +112,8 @@ class PlainReads:
 
         def read(get: Get) -> Found:
             bucket = self._buckets.decode(_some(get(records.bucket_key(name))))
-            if bucket.lifecycle:  # its objects are told when they expire
+            # Its objects are told when they expire; its requests are logged.
+            if bucket.lifecycle or bucket.logging:
                 raise LeftToServerError
             record = decode(ObjectRecord, _some(get(records.object_key(bucket.id, key))))
             if method == "HEAD" or not record.blob:

@@ -16,11 +16,13 @@ from s3server.auth.session_tokens import TokenBox
 from s3server.cluster.seed import cluster_id
 from s3server.config import Config
 from s3server.core.buckets import Buckets
-from s3server.core.clock import Ids, SystemClock
+from s3server.core.clock import Clock, Ids, SystemClock
 from s3server.core.event_payload import make_message
-from s3server.core.notifications import Notifications
-from s3server.core.records import EventRecord, TopicRecord
+from s3server.core.notifications import MayPublish, Notifications
+from s3server.core.record_parts import NotificationRule
+from s3server.core.records import BucketRecord, EventRecord, TopicRecord
 from s3server.core.topics import Topics
+from s3server.door import may_publish
 from s3server.errors import InvalidParameter
 from s3server.events.base import EventSink, PublishError
 from s3server.events.endpoints import AllowList
@@ -136,7 +138,17 @@ def make_notifications(config: Config, meta: LmdbStore, clock: SystemClock) -> N
         clock=clock,
         backlog_limit=config.events.backlog_limit,
         blocks_when_full=config.events.when_full == "block",
+        may_publish=publishing_rights(clock),
     )
+
+
+def publishing_rights(clock: Clock) -> MayPublish:
+    """Return what `Notifications` asks about policies of topics."""
+
+    def may(bucket: BucketRecord, rule: NotificationRule, topic: TopicRecord) -> bool:
+        return may_publish(bucket, rule, topic, clock.now_ms())
+
+    return may
 
 
 async def make_outbox(

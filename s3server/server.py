@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,7 @@ from s3server.core.services import Services
 from s3server.data import base as data
 from s3server.door import Caller, Door
 from s3server.errors import AccessDenied, NoSuchBucket, S3Error, SignatureDoesNotMatch
+from s3server.exchange import AccessLogs, Exchange, Spool
 from s3server.flow import Flow, Receive, Send
 from s3server.identities import Identities
 from s3server.limits import Limits
@@ -50,7 +51,7 @@ from s3server.wire.promises import require_digest
 from s3server.wire.proxies import TrustedProxies
 from s3server.wire.query_protocol import MAX_FORM_BYTES, is_form, read_form
 from s3server.wire.request import bucket_of_host, find_target, parse_query, read_request
-from s3server.wire.response import WHOLE, Headers, Response
+from s3server.wire.response import WHOLE, Response
 from s3server.wire.routing import Router
 from s3server.wire.serialize import Renderer, compile_renderer, id_headers
 from s3server.wire.service_model import Operation
@@ -67,18 +68,6 @@ _CREATING = frozenset({"CopyObject", "CreateMultipartUpload", "PostObject", "Put
 _GUESSES = (errors.InvalidAccessKeyId, SignatureDoesNotMatch)
 
 _BODILESS = frozenset({"GET", "HEAD"})
-
-
-@dataclass(slots=True)
-class Exchange:
-    """What is known of a request so far, for the answer to an error and for the log."""
-
-    request_id: str
-    method: str
-    path: str
-    flow: Flow
-    operation: Operation | None = None
-    sharing: Headers = field(default_factory=list)  # what a browser is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +111,7 @@ class Server:
         limits: Limits,
         clock: Clock,
         ids: Ids,
+        spool: Spool,
     ) -> None:
         self._edge, self._router, self._handlers = edge, router, handlers
         self._services, self._lookup = services, sessions.lookup
@@ -131,6 +121,7 @@ class Server:
         self._clock, self._ids = clock, ids
         self.door = Door(services, identities)
         self._sharing, self._websites = Sharing(services.buckets), Websites(services.buckets)
+        self._access_logs = AccessLogs(services.buckets, spool, clock, edge.host_id)
         self._bindings: dict[str, _Binding] = {}
         self._log = structlog.get_logger("server")
 
@@ -154,16 +145,22 @@ class Server:
             response = self._refuse(errors.InternalError(), exchange)
         if exchange.sharing:
             response = replace(response, headers=[*response.headers, *exchange.sharing])
+        watch, bucket = None, exchange.bucket
+        if bucket is None or bucket.logging:
+            watch = await self._access_logs.watch(exchange, response)
         flow.answer()
         with suppress(ConnectionResetError):  # the client is gone, and what was read for it ends
-            await _send(response, scope, flow.send)
+            await _send(response if watch is None else watch.response, scope, flow.send)
+        if watch is not None:
+            watch.end()
 
     async def _respond(self, scope: Any, receive: Receive, exchange: Exchange) -> Response:
         http, is_trusted = self._edge.proxies.resolve(read_request(scope))
+        exchange.http = http
         sites = self._edge.website_domains
         if sites and bucket_of_host(http.headers["host"], sites) is not None:
             return await self._visit(http, exchange)
-        target = find_target(http, self._edge.base_domains)
+        target = exchange.target = find_target(http, self._edge.base_domains)
         if target.bucket is None and http.method == "POST" and is_form(http.headers):
             return await self._respond_to_form(http, target, receive, exchange, is_trusted)
         if http.method == "OPTIONS":
@@ -180,15 +177,14 @@ class Server:
         content: object = None
         broken: S3Error | None = None
         if operation.name == "PostObject":
-            http, target, identity, content = await self._open_post(http, target, identity, receive)
-            exchange.flow.principal = identity.principal
+            http, target, identity, content = await self._open_post(exchange, identity, receive)
         elif hoisted := hoisted_headers(http, identity):
             # Parameters of a signed URL that stand for headers count like the headers.
             http = replace(http, headers={**hoisted, **http.headers})
             operation = self._router.find(http.method, target.level, query, http.headers)
             exchange.operation = operation
         bucket = exchange.flow.bucket = await self._bucket(operation, target)
-        caller = Caller(identity.principal, identity.mechanism, http, query)
+        caller = exchange.caller = Caller(identity.principal, identity.mechanism, http, query)
         version = query.get("versionId")
         action = operation.action if version is None else on_version(operation.action)
         if bucket is not None and bucket.policy and operation.name in KEYS_IN_BODY:
@@ -209,14 +205,15 @@ class Server:
 
     async def _visit(self, http: HttpRequest, exchange: Exchange) -> Response:
         """Answer a browser that visits a website: it reads objects as nobody does."""
-        target = find_target(http, self._edge.website_domains)
+        target = exchange.target = find_target(http, self._edge.website_domains)
         if (origin := http.headers.get("origin")) is not None:
             exchange.sharing = await self._sharing.headers(http, target, origin)
 
         async def read(http: HttpRequest, target: Target) -> Response:
             operation = self._router.find(http.method, target.level, {}, http.headers)
+            exchange.operation = operation
             bucket = exchange.flow.bucket = await self._bucket(operation, target)
-            caller = Caller(ANONYMOUS, "anonymous", http, {})
+            caller = exchange.caller = Caller(ANONYMOUS, "anonymous", http, {})
             await self.door.permit(caller, operation.action, bucket, target.key)
             binding = self._bind(operation)
             ctx = self._context(exchange, caller, bucket)
@@ -228,12 +225,13 @@ class Server:
         return await self._websites.respond(http, target, ids, read)
 
     async def _open_post(
-        self, http: HttpRequest, target: Target, identity: Identity, receive: Receive
+        self, exchange: Exchange, identity: Identity, receive: Receive
     ) -> tuple[HttpRequest, Target, Identity, FormFile]:
         """Return the PutObject that a form stands for, once it is proven by its fields."""
+        http, target = exchange.request
         if not identity.principal.is_anonymous:
             raise AccessDenied("An upload by a form is signed by the fields of the form alone.")
-        return await open_post(
+        opened = await open_post(
             http,
             target,
             receive,
@@ -242,6 +240,9 @@ class Server:
             settings=self._edge.auth,
             now=self._clock.now_ms() / 1000,
         )
+        _, exchange.target, proven, _ = opened
+        exchange.flow.principal = proven.principal
+        return opened
 
     async def _read_keys(
         self,
@@ -418,7 +419,7 @@ class Server:
         )
 
     def _refuse(self, error: S3Error, exchange: Exchange) -> Response:
-        operation = exchange.operation
+        operation, exchange.error_code = exchange.operation, error.code
         return render_error(
             error,
             request_id=exchange.request_id,

@@ -18,6 +18,7 @@ from s3server.admin import (
     cli_config,
     cli_encryption,
     cli_events,
+    cli_inventory,
     cli_lifecycle,
     cli_meta,
     cli_osd,
@@ -52,6 +53,7 @@ cli.add_typer(cli_osd.osds, name="osd", help="Add, remove and look at OSDs.")
 cli.add_typer(cli_placement.placement, name="placement", help="Explain, try and change the map.")
 cli.add_typer(cli_sessions.sessions, name="sessions", help="Take temporary credentials back.")
 cli.add_typer(cli_lifecycle.lifecycle, name="lifecycle", help="Look at lifecycle rules.")
+cli.add_typer(cli_inventory.inventories, name="inventory", help="Make inventories, look at them.")
 cli.command("verify")(cli_meta.verify)
 cli.command("client-config")(cli_config.client_config)
 cli.command("status")(status)

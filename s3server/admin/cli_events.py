@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from s3server.admin.event_metrics import exposition
 from s3server.admin.output import ConfigFile, Directory, Json, emit, settings_file, table
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ events = typer.Typer(no_args_is_help=True)
 
 Arn = Annotated[str, typer.Argument(metavar="ARN", help="ARN of the topic.")]
 _TOPIC_COLUMNS = ("arn", "endpoint", "persistent", "backlog")
-_STATUS_COLUMNS = ("arn", "backlog", "oldest_s", "published", "dropped", "state", "error")
+_STATUS_COLUMNS = (
+    "arn", "backlog", "oldest_s", "published", "failed", "dropped", "refused", "state", "error",
+)  # fmt: skip
 
 
 @topics.command("list")
@@ -77,6 +80,16 @@ def status(
 
     rows = _run(work, config, directory)
     emit(rows, as_json=as_json, text=table(rows, _STATUS_COLUMNS))
+
+
+@events.command("metrics")
+def metrics(*, config: ConfigFile = None, directory: Directory = None) -> None:
+    """Print the same for Prometheus: for the text files that its node exporter collects."""
+
+    async def work(access: EventsAccess) -> list[dict[str, Any]]:
+        return [await _status_row(access, topic) for topic in await _all(access)]
+
+    typer.echo(exposition(_run(work, config, directory)), nl=False)
 
 
 @events.command("replay")

@@ -114,7 +114,8 @@ def write_credentials(directory: Path, access: Access) -> None:
         f"AWS_ACCESS_KEY_ID={access.access_key}\n"
         f"AWS_SECRET_ACCESS_KEY={access.secret_key}\n"
         f"AWS_ENDPOINT_URL={access.endpoint}\n"
-        f"AWS_REGION={access.region}\n",
+        f"AWS_REGION={access.region}\n"
+        f"AWS_DEFAULT_REGION={access.region}\n",  # which boto3 reads
     )
 
 

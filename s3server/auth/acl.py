@@ -71,6 +71,12 @@ def is_public(acl: str, grants: Grants) -> bool:
     return any(grantee in PUBLIC_GROUPS for grantee, _ in granted)
 
 
+def lets_logs_in(acl: str, grants: Grants) -> bool:
+    """Return whether a bucket's ACL lets the log delivery group write."""
+    granted = grants if acl == CUSTOM else _CANNED.get(acl, ())
+    return any((LOG_DELIVERY, permission) in granted for permission in ("WRITE", FULL_CONTROL))
+
+
 def permits(
     principal: Principal,
     action: str,

@@ -30,6 +30,7 @@ class Requester(msgspec.Struct, frozen=True):
     account: str = ""
     canonical_id: str = ""
     providers: tuple[str, ...] = ()  # of identities, that vouch for it
+    service: str = ""  # of AWS's, whose part the server itself plays: "logging.s3.amazonaws.com"
 
 
 NOBODY = Requester()
@@ -51,7 +52,7 @@ class Principals(msgspec.Struct, frozen=True):
     arns: frozenset[str] = frozenset()
     accounts: frozenset[str] = frozenset()
     canonical_ids: frozenset[str] = frozenset()
-    others: frozenset[str] = frozenset()  # identity providers; services: nobody here yet
+    others: frozenset[str] = frozenset()  # services and identity providers
 
     def include(self, who: Requester) -> bool:
         """Return whether `who` is among them."""
@@ -62,6 +63,7 @@ class Principals(msgspec.Struct, frozen=True):
             or (who.account != "" and who.account in self.accounts)
             or (who.canonical_id != "" and who.canonical_id in self.canonical_ids)
             or not self.others.isdisjoint(who.providers)
+            or (who.service != "" and who.service in self.others)
         )
 
 

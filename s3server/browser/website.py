@@ -12,11 +12,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from s3server.configuration_errors import NoSuchWebsiteConfiguration
 from s3server.core.buckets import Buckets
 from s3server.errors import (
     MethodNotAllowed,
     NoSuchBucket,
-    NoSuchWebsiteConfiguration,
     S3Error,
 )
 from s3server.model import HttpRequest, Target

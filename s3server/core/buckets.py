@@ -196,11 +196,15 @@ class Buckets:
         return None if row is None else decode(ConfigurationRecord, row).document
 
     async def configure(
-        self, bucket: BucketRecord, name: str, document: dict[str, Any] | None
+        self,
+        bucket: BucketRecord,
+        name: str,
+        document: dict[str, Any] | None,
+        change: Callable[[BucketRecord], BucketRecord] = lambda latest: latest,
     ) -> None:
         """Store one of a bucket's documents in place of the one before; None removes it.
 
-        Raises NoSuchBucket.
+        What `change` makes of the bucket is stored in the same commit. Raises NoSuchBucket.
         """
         key = records.configuration_key(bucket.id, name)
 
@@ -208,11 +212,46 @@ class Buckets:
             found = await self.find(bucket.name)
             if found is None or found[0].id != bucket.id:
                 raise NoSuchBucket(BucketName=bucket.name)
-            write: Write = Delete(key)
+            writes: list[Write] = [Delete(key)]
             if document is not None:
-                write = Put(key, encode(ConfigurationRecord(document=document)))
-            check = Unchanged(records.bucket_key(bucket.name), found[1])
-            return Plan(result=None, writes=[write], checks=[check])
+                writes = [Put(key, encode(ConfigurationRecord(document=document)))]
+            bucket_key, changed = records.bucket_key(bucket.name), change(found[0])
+            if changed != found[0]:
+                writes.append(Put(bucket_key, encode(changed)))
+            return Plan(result=None, writes=writes, checks=[Unchanged(bucket_key, found[1])])
+
+        await self._commit(plan)
+
+    async def revise(
+        self,
+        bucket: BucketRecord,
+        name: str,
+        change: Callable[[dict[str, Any]], dict[str, Any]],
+        *,
+        also: Sequence[Write] = (),
+    ) -> None:
+        """Store what `change` makes of a document that many write to, and `also`.
+
+        It is given {} where there is none, may raise, and may be called again where others were
+        faster. Raises NoSuchBucket.
+        """
+        key = records.configuration_key(bucket.id, name)
+
+        async def plan() -> Plan[None]:
+            found = await self.find(bucket.name)
+            if found is None or found[0].id != bucket.id:
+                raise NoSuchBucket(BucketName=bucket.name)
+            row = await self._meta.get(key)
+            document = change({} if row is None else decode(ConfigurationRecord, row).document)
+            write = (
+                Put(key, encode(ConfigurationRecord(document=document)))
+                if document
+                else Delete(key)
+            )
+            bucket_check = Unchanged(records.bucket_key(bucket.name), found[1])
+            return Plan(
+                result=None, writes=[write, *also], checks=[bucket_check, Unchanged(key, row)]
+            )
 
         await self._commit(plan)
 

@@ -23,10 +23,10 @@ from s3server.core.records import (
     EventRecord,
     ObjectRecord,
     TopicRecord,
-    TopicStatusRecord,
     decode,
     encode,
 )
+from s3server.core.upkeep_records import TopicStatusRecord
 from s3server.errors import SlowDown
 from s3server.meta.base import Add, Append, MetadataStore, Write, after_prefix, decode_counter
 
@@ -42,6 +42,15 @@ EVENTS = frozenset(
     | {"ObjectTagging:Put", "ObjectTagging:Delete", "ObjectAcl:Put"}
 )
 WILDCARDS = frozenset(event.partition(":")[0] + ":*" for event in EVENTS)
+
+
+# Whether a topic lets a rule of a bucket publish to it, now.
+MayPublish = Callable[[BucketRecord, NotificationRule, TopicRecord], bool]
+
+
+def own_topics_only(_: BucketRecord, rule: NotificationRule, __: TopicRecord) -> bool:
+    """Let those publish only who need no policy for it."""
+    return rule.author.is_host
 
 
 class Cause(msgspec.Struct, frozen=True):
@@ -79,8 +88,9 @@ class Notifications:
         clock: Clock,
         backlog_limit: int = 1_000_000,
         blocks_when_full: bool = True,
+        may_publish: MayPublish = own_topics_only,
     ) -> None:
-        self._meta, self._clock = meta, clock
+        self._meta, self._clock, self.may_publish = meta, clock, may_publish
         self._limit, self._blocks = backlog_limit, blocks_when_full
 
     async def of(
@@ -88,7 +98,9 @@ class Notifications:
     ) -> Caused:
         """Return what a change of a version adds to its commit.
 
-        Raises SlowDown where a topic's backlog is full and the operator has chosen to block.
+        A topic's policy is asked with every event: what its owner has taken back is counted, and
+        not published. Raises SlowDown where a topic's backlog is full and the operator has chosen
+        to block.
         """
         caused = Caused()
         if cause is None or not bucket.notifications:
@@ -97,9 +109,13 @@ class Notifications:
             if not matches(rule, cause.event, key, record):
                 continue
             topic = await self._topic(rule)
-            if topic is not None:
-                await self._check_room(topic)
-                self._add(caused, topic, self._event(bucket, rule, cause, key, record))
+            if topic is None:
+                continue
+            if not self.may_publish(bucket, rule, topic):
+                caused.writes.append(Add(records.counter_key(topic.id, "refused"), 1))
+                continue
+            await self._check_room(topic)
+            self._add(caused, topic, self._event(bucket, rule, cause, key, record))
         return caused
 
     async def test(

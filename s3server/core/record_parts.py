@@ -5,6 +5,15 @@ from __future__ import annotations
 import msgspec
 
 
+class Author(msgspec.Struct, frozen=True, array_like=True):
+    """Who configured something, as policies name them: what it does later is done for them."""
+
+    id: str = ""  # canonical user id
+    account: str = ""
+    arns: tuple[str, ...] = ()
+    is_host: bool = False  # needs no leave of what it is about: its owner, or lawful in its account
+
+
 class NotificationRule(msgspec.Struct, frozen=True, array_like=True):
     """Which events of a bucket go to a topic."""
 
@@ -17,6 +26,7 @@ class NotificationRule(msgspec.Struct, frozen=True, array_like=True):
     regex: str = ""
     metadata: tuple[tuple[str, str], ...] = ()  # names in lower case
     tags: tuple[tuple[str, str], ...] = ()
+    author: Author = Author()
 
 
 class Annotation(msgspec.Struct, frozen=True, array_like=True):

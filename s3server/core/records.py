@@ -60,13 +60,15 @@ COUNTER, USER, USER_NAME, ACCESS_KEY, KEY_OF, STORE = b"N", b"I", b"J", b"K", b"
 NULL_VERSION, TOPIC = b"W", b"T"
 LIFECYCLE = b"F"
 
-# All that is counted per topic: events that wait, were published, and were given up.
-TOPIC_COUNTERS = ("backlog", "published", "dropped")
+# All that is counted per topic: events that wait, were published, were given up; attempts that
+# failed; events that the topic's policy does not permit any more.
+TOPIC_COUNTERS = ("backlog", "published", "dropped", "failed", "refused")
 
 # All that is counted of what lies in a bucket, also per project and user: current versions, older
 # ones, delete markers, uploads in progress.
 BUCKET_COUNTERS = ("objects", "bytes", "old", "old-bytes", "markers", "uploads", "part-bytes")
-CONFIGURATIONS = ("cors", "website", "lifecycle")  # documents that a bucket may have
+# Documents that a bucket may have.
+CONFIGURATIONS = ("cors", "website", "lifecycle", "logging", "inventory")
 
 
 # (canonical user id or name of a group, permission): ("AllUsers", "READ")
@@ -105,6 +107,7 @@ class BucketRecord(Record, frozen=True, array_like=True, kw_only=True):
     lifecycle: bytes = b""  # digest of its lifecycle configuration; empty: none
     encryption: str = ""  # of new objects that say nothing of it: "AES256"; "": none
     abac: bool = False  # conditions may ask for the bucket's tags
+    logging: bool = False  # its requests are logged; the document says where to
 
 
 class ObjectRecord(Record, frozen=True, array_like=True, kw_only=True):
@@ -248,15 +251,6 @@ class TopicRecord(Record, frozen=True, array_like=True, kw_only=True):
     sealed_endpoint: bytes
     attributes: tuple[tuple[str, str], ...]  # as they may be shown
     sealed_secret: bytes = b""  # that web hooks are signed with
-
-
-class TopicStatusRecord(Record, frozen=True, array_like=True, kw_only=True):
-    """How publishing to a topic goes, as its operator sees it."""
-
-    failing_since_ms: int = 0  # 0: the last attempt went well
-    attempts: int = 0  # that failed in a row
-    error: str = ""  # of the last one
-    published_ms: int = 0
 
 
 class IdentityRecord(Record, frozen=True, array_like=True, kw_only=True):

@@ -21,6 +21,15 @@ class HoldRecord(Record, frozen=True, array_like=True, kw_only=True):
     until_ms: int
 
 
+class TopicStatusRecord(Record, frozen=True, array_like=True, kw_only=True):
+    """How publishing to a topic goes, as its operator sees it."""
+
+    failing_since_ms: int = 0  # 0: the last attempt went well
+    attempts: int = 0  # that failed in a row
+    error: str = ""  # of the last one
+    published_ms: int = 0
+
+
 class LifecycleReport(Record, frozen=True, array_like=True, kw_only=True):
     """What the lifecycle job did in its last run: since the last midnight of its calendar."""
 

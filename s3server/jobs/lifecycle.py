@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from s3server.core import records
+from s3server.core.access_log import line_of_rule
 from s3server.core.buckets import Buckets
 from s3server.core.clock import Clock
 from s3server.core.commit import Commits, Plan
 from s3server.core.lifecycle import Lifecycle
 from s3server.core.lifecycle_rules import Due
+from s3server.core.log_spool import Spool
 from s3server.core.multipart import Multipart, format_upload_id
 from s3server.core.notifications import Cause
 from s3server.core.objects import Objects, WriteCondition
@@ -83,9 +85,12 @@ class LifecycleJob:
         multipart: Multipart,
         lifecycle: Lifecycle,
         clock: Clock,
+        spool: Spool | None = None,
     ) -> None:
+        """Prepare; `spool` takes lines of access logs."""
         self._meta, self._buckets, self._objects = meta, buckets, objects
         self._multipart, self._lifecycle, self._clock = multipart, lifecycle, clock
+        self._spool = spool
         self._commit = Commits(meta)
 
     async def step(self) -> Worked:
@@ -168,7 +173,19 @@ class LifecycleJob:
             return True
         counter = _DELETED[due.action]
         setattr(worked, counter, getattr(worked, counter) + 1)
+        self._write_down(bucket, key, due)
         return True
+
+    def _write_down(self, bucket: BucketRecord, key: str, due: Due) -> None:
+        """Leave a line of what was done in the bucket's access log."""
+        if self._spool is None or not bucket.logging:
+            return
+        done = "DELETE.UPLOAD" if due.upload is not None else "EXPIRE.OBJECT"
+        if due.action == "Expiration" and bucket.versioning:
+            done = "CREATE.DELETEMARKER"
+        version_id = "" if due.version is None else due.version.version_id
+        line = line_of_rule(bucket, f"S3.{done}", key, version_id, self._clock.now_ms())
+        self._spool.add(bucket, line)
 
     async def _walk(
         self, bucket: BucketRecord, row: Row, token: bytes, now_ms: int, worked: Worked

@@ -16,7 +16,8 @@ import structlog
 
 from s3server.core import records
 from s3server.core.clock import Clock
-from s3server.core.records import EventRecord, TopicRecord, TopicStatusRecord, decode, encode
+from s3server.core.records import EventRecord, TopicRecord, decode, encode
+from s3server.core.upkeep_records import TopicStatusRecord
 from s3server.events.base import EventSink, Message, PublishError
 from s3server.meta.base import (
     Add,
@@ -245,4 +246,7 @@ class Outbox:
         self, topic: TopicRecord, delivery: _Delivery, status: TopicStatusRecord
     ) -> None:
         delivery.status = status
-        await self._meta.commit([Put(records.topic_status_key(topic.id), encode(status))])
+        writes: list[Write] = [Put(records.topic_status_key(topic.id), encode(status))]
+        if status.error:
+            writes.append(Add(records.counter_key(topic.id, "failed"), 1))
+        await self._meta.commit(writes)

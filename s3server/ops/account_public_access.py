@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from s3server.errors import AccessDenied, InvalidRequest, NoSuchPublicAccessBlockConfiguration
+from s3server.configuration_errors import NoSuchPublicAccessBlockConfiguration
+from s3server.errors import (
+    AccessDenied,
+    InvalidRequest,
+)
 from s3server.operation import Ctx, handles
 from s3server.ops.bucket_public_access import block_of, describe
 from s3server.wire.request import ACCOUNT_HEADER

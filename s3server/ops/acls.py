@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -148,13 +148,18 @@ async def acl_of_request(ctx: Ctx, request: Mapping[str, Any], canned: Set[str],
         raise MalformedACLError
     if named != owner:
         raise AccessDenied
+    return _custom(await grants_of(ctx, document.get("Grants") or []))
+
+
+async def grants_of(ctx: Ctx, listed: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return the grants that a document lists. Raises MalformedACLError, InvalidArgument."""
     grants = []
-    for grant in document.get("Grants") or []:
+    for grant in listed:
         grantee, permission = grant.get("Grantee"), grant.get("Permission")
         if grantee is None or permission is None:
             raise MalformedACLError
         grants.append((await _grantee(ctx, *_kind(grantee)), permission))
-    return _custom(grants)
+    return grants
 
 
 def _kind(grantee: Mapping[str, str]) -> tuple[str, str]:

@@ -7,7 +7,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from s3server import errors
-from s3server.errors import MalformedXML, ServerSideEncryptionConfigurationNotFoundError
+from s3server.configuration_errors import ServerSideEncryptionConfigurationNotFoundError
+from s3server.errors import (
+    MalformedXML,
+)
 from s3server.operation import Ctx, handles
 from s3server.ops.refusals import check_owner
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
+from s3server.configuration_errors import NoSuchLifecycleConfiguration
 from s3server.core.lifecycle import NAME
 from s3server.core.records import BucketRecord, ObjectRecord
-from s3server.errors import NoSuchLifecycleConfiguration
 from s3server.operation import Ctx, handles
 from s3server.ops.attributes import at
 from s3server.ops.refusals import check_owner, refuse

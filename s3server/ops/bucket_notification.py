@@ -76,16 +76,20 @@ async def _rule(ctx: Ctx, given: Mapping[str, Any], number: int) -> Notification
     arn = given["TopicArn"]
     try:
         topic = await ctx.services.topics.get(arn)
-        ctx.require_topic("sns:Publish", topic)
+        author = ctx.door.author_of_rule(ctx.caller, topic, arn)
     except (NotFound, errors.InvalidParameter, errors.AuthorizationError) as error:
         raise _invalid_destination(arn, error) from None
-    return NotificationRule(
+    rule = NotificationRule(
         given.get("Id") or f"rule-{number}",
         arn,
         topic.id,
         events or ("ObjectCreated:*", "ObjectRemoved:*"),
         **_filter(given.get("Filter") or {}),
+        author=author,
     )
+    if not ctx.services.notifications.may_publish(ctx.require_bucket(), rule, topic):
+        raise _invalid_destination(arn, errors.AuthorizationError())
+    return rule
 
 
 def _invalid_destination(arn: str, error: S3Error) -> S3Error:

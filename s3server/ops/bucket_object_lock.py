@@ -7,13 +7,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from s3server.configuration_errors import ObjectLockConfigurationNotFoundError
 from s3server.core.locks import MAX_DAYS, MAX_YEARS
 from s3server.core.records import BucketRecord
 from s3server.errors import (
     InvalidArgument,
     InvalidBucketState,
     MalformedXML,
-    ObjectLockConfigurationNotFoundError,
 )
 from s3server.operation import Ctx, handles
 from s3server.ops.refusals import check_owner, refuse

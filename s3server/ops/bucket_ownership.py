@@ -8,11 +8,11 @@ from msgspec.structs import replace
 
 from s3server.auth.acl import spelt_out
 from s3server.auth.authorise import OWNER_ENFORCED
+from s3server.configuration_errors import OwnershipControlsNotFoundError
 from s3server.core.records import BucketRecord
 from s3server.errors import (
     InvalidBucketAclWithObjectOwnership,
     MalformedXML,
-    OwnershipControlsNotFoundError,
 )
 from s3server.operation import Ctx, handles
 from s3server.ops.refusals import check_owner

@@ -7,7 +7,11 @@ from typing import Any
 from s3server.auth.bucket_policy import is_public, parse_bucket_policy
 from s3server.auth.policy import Policy
 from s3server.auth.policy_parse import PolicyError
-from s3server.errors import AccessDenied, MalformedPolicy, NoSuchBucketPolicy
+from s3server.configuration_errors import NoSuchBucketPolicy
+from s3server.errors import (
+    AccessDenied,
+    MalformedPolicy,
+)
 from s3server.operation import Ctx, handles
 from s3server.ops.refusals import check_owner, refuse
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from s3server.errors import NoSuchPublicAccessBlockConfiguration
+from s3server.configuration_errors import NoSuchPublicAccessBlockConfiguration
 from s3server.model import PublicAccessBlock
 from s3server.operation import Ctx, handles
 from s3server.ops.refusals import check_owner

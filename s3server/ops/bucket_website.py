@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from s3server.errors import NoSuchWebsiteConfiguration
+from s3server.configuration_errors import NoSuchWebsiteConfiguration
 from s3server.operation import Ctx, handles
 from s3server.ops.refusals import check_owner
 from s3server.wire.website import check_website

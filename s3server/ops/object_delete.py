@@ -57,6 +57,10 @@ async def delete_objects(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
             group.create_task(_delete_one(ctx, request, bucket, entry, limit)) for entry in entries
         ]
     outcomes = [task.result() for task in tasks]
+    ctx.caller.deleted += [
+        (outcome["Key"], outcome.get("VersionId", ""), outcome.get("Code", ""))
+        for outcome in outcomes
+    ]
     result: dict[str, Any] = {"Errors": [outcome for outcome in outcomes if "Code" in outcome]}
     if not wanted.get("Quiet"):
         result["Deleted"] = [outcome for outcome in outcomes if "Code" not in outcome]

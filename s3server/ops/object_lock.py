@@ -7,9 +7,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from s3server.configuration_errors import NoSuchObjectLockConfiguration
 from s3server.core.locks import Retention, check_retention_change
 from s3server.core.records import ObjectRecord
-from s3server.errors import MalformedXML, NoSuchObjectLockConfiguration
+from s3server.errors import (
+    MalformedXML,
+)
 from s3server.operation import Ctx, handles
 from s3server.ops.attributes import at
 from s3server.ops.lock_headers import locked_bucket, may_bypass, retention

@@ -65,6 +65,14 @@ def status(server: RunningServer, arn: str) -> dict[str, Any]:
     return row
 
 
+def metrics(server: RunningServer) -> list[str]:
+    command = [sys.executable, "-m", "s3server", "events", "metrics"]
+    done = subprocess.run(
+        [*command, "--dir", str(server.directory)], check=True, capture_output=True, text=True
+    )
+    return done.stdout.splitlines()
+
+
 def test_events_of_a_broker_that_is_away_arrive_when_it_is_back(
     broker: Broker, server: RunningServer, client: Callable[..., Any]
 ) -> None:
@@ -77,6 +85,7 @@ def test_events_of_a_broker_that_is_away_arrive_when_it_is_back(
         s3.put_object(Bucket="away", Key=str(number % 3), Body=b"x")
     waits = status(server, arn)
     assert waits["backlog"] == 30
+    assert f's3server_events_backlog{{topic="{arn}"}} 30' in metrics(server)
     broker.start()
     found = consume(broker, "away", 30)
     assert len({each for each, _ in found}) == 30
@@ -107,6 +116,18 @@ def test_topic_that_is_not_persistent_is_waited_for(
     for number in range(5):
         s3.put_object(Bucket="waited", Key=str(number), Body=b"x")
         assert status(server, arn)["backlog"] == 0
+
+
+def test_topic_that_is_not_persistent_is_not_waited_for_for_ever(
+    server: RunningServer, client: Callable[..., Any]
+) -> None:
+    with closing(socket.socket()) as hole:
+        hole.bind(("127.0.0.1", 0))
+        hole.listen()
+        url = f"amqp://127.0.0.1:{hole.getsockname()[1]}"
+        s3, arn = configure(client, "forever", url, persistent="false")
+        s3.put_object(Bucket="forever", Key="a", Body=b"x")  # answered, within boto3's patience
+        assert status(server, arn)["backlog"] == 2
 
 
 def test_unroutable_message_is_reported_and_kept(

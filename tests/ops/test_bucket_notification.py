@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from s3server.core.lifecycle_rules import DAY_MS
+from s3server.core.log_spool import Spool
 from s3server.core.records import EventRecord
 from s3server.jobs.lifecycle import LifecycleJob
 from tests.ops.test_bucket_versioning import set_versioning
@@ -41,7 +44,7 @@ async def topic(data: Store) -> str:
     return await make_topic(data.alice, "t")
 
 
-async def expire(store: Store) -> None:
+async def expire(store: Store, spool: Spool | None = None) -> None:
     """Let two days pass, and lifecycle rules do what has fallen due."""
     services = store.services
     job = LifecycleJob(
@@ -51,6 +54,7 @@ async def expire(store: Store) -> None:
         multipart=services.multipart,
         lifecycle=services.lifecycle,
         clock=store.clock,
+        spool=spool,
     )
     store.clock.ms += 2 * DAY_MS
     while (await job.step()).has_more:
@@ -112,6 +116,63 @@ async def test_queues_and_functions_are_not_implemented(data: Store) -> None:
 async def test_another_users_topic_needs_its_policy(data: Store) -> None:
     topic = await make_topic(data.bob, "bobs")
     assert (await configure(data.alice, rule(topic, *ALL))).outcome == (400, "InvalidArgument")
+
+
+def publishers(effect: str, principal: object, condition: object = None) -> str:
+    statement = {
+        "Effect": effect, "Principal": principal, "Action": "sns:Publish", "Resource": "*",
+        **({"Condition": condition} if condition else {}),
+    }  # fmt: skip
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+SERVICE = {"Service": "s3.amazonaws.com"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "status"),
+    [
+        (publishers("Allow", "*"), 200),
+        (publishers("Allow", {"AWS": "arn:aws:iam::alice-project:user/alice"}), 200),
+        (publishers("Allow", {"AWS": "arn:aws:iam::bob-project:user/bob"}), 400),
+        (publishers("Allow", SERVICE), 200),
+        (
+            publishers(
+                "Allow",
+                SERVICE,
+                {
+                    "ArnLike": {"aws:SourceArn": "arn:aws:s3:*:*:data"},
+                    "StringEquals": {"aws:SourceAccount": "alice-project"},
+                },
+            ),
+            200,
+        ),
+        (
+            publishers("Allow", SERVICE, {"ArnLike": {"aws:SourceArn": "arn:aws:s3:::another"}}),
+            400,
+        ),
+        # Events come about when no request is there to be asked.
+        (publishers("Allow", "*", {"IpAddress": {"aws:SourceIp": "0.0.0.0/0"}}), 400),
+        (publishers("Deny", "*"), 400),
+    ],
+)
+async def test_topics_policy_says_who_publishes(data: Store, policy: str, status: int) -> None:
+    topic = await make_topic(data.bob, "bobs", AMQP | {"Policy": policy})
+    assert (await configure(data.alice, rule(topic, *ALL))).status == status
+
+
+async def test_what_a_topics_policy_takes_back_ends_at_once(data: Store) -> None:
+    topic = await make_topic(data.bob, "bobs", AMQP | {"Policy": publishers("Allow", "*")})
+    await configure(data.alice, rule(topic, *ALL))
+    await data.alice.made("/data/before", body=b"1")
+    fields = {"TopicArn": topic, "AttributeName": "Policy"}
+    only_bob = publishers("Allow", {"AWS": "arn:aws:iam::bob-project:user/bob"})
+    assert (await sns(data.bob, "SetTopicAttributes", {**fields, "AttributeValue": only_bob})).status == 200  # fmt: skip # noqa: E501
+    await data.alice.made("/data/after", body=b"1")
+    assert await names(data) == [("ObjectCreated:Put", "before")]
+    services = data.services
+    counters = await services.notifications.counters(await services.topics.get(topic))
+    assert (counters["refused"], counters["backlog"]) == (1, 2)  # with the test event
 
 
 async def test_every_way_of_storing_and_deleting_is_an_event(data: Store, topic: str) -> None:
@@ -239,7 +300,7 @@ async def test_event_says_what_happened_and_who_did_it(data: Store, topic: str) 
     ("extra", "expected"),
     [
         (key_filter(prefix="img/"), ["img/a.tif", "img/b.txt"]),
-        (key_filter(suffix=".tif"), ["img/a.tif", "c.tif"]),
+        (key_filter(suffix=".tif"), ["img/a.tif", "c.tif", "d.tif", "e.tif"]),
         (key_filter(prefix="img/", suffix=".tif"), ["img/a.tif"]),
         (key_filter(regex="[a-c]\\.tif"), ["c.tif"]),
         (
@@ -248,6 +309,13 @@ async def test_event_says_what_happened_and_who_did_it(data: Store, topic: str) 
                 "<Value>COG</Value></FilterRule></S3Metadata></Filter>"
             ),
             ["c.tif"],
+        ),
+        (
+            (
+                "<Filter><S3Tags><FilterRule><Name>kind</Name><Value>COG</Value></FilterRule>"
+                "<FilterRule><Name>year</Name><Value>2026</Value></FilterRule></S3Tags></Filter>"
+            ),
+            ["d.tif"],
         ),
     ],
 )
@@ -258,6 +326,9 @@ async def test_filters_choose_objects(
     for key in ("img/a.tif", "img/b.txt"):
         await data.alice.made(f"/data/{key}", body=b"x")
     await data.alice.made("/data/c.tif", body=b"x", headers={"x-amz-meta-kind": "COG"})
+    tags = {"x-amz-tagging": "kind=COG&year=2026"}
+    await data.alice.made("/data/d.tif", body=b"x", headers=tags)
+    await data.alice.made("/data/e.tif", body=b"x", headers={"x-amz-tagging": "kind=COG"})
     assert [key for _, key in await names(data)] == expected
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -53,8 +54,9 @@ class Broker:
         }
         with (self._directory / "out").open("ab") as out:
             self._process = subprocess.Popen(
-                [PROGRAM], env=environment, stdout=out, stderr=out, start_new_session=True
-            )
+                [PROGRAM], cwd=self._directory, env=environment, stdout=out, stderr=out,
+                start_new_session=True,
+            )  # fmt: skip # its core dumps go where it runs
         deadline = time.monotonic() + START_S
         while True:
             with suppress(Exception), closing(self.connect()):
@@ -93,9 +95,12 @@ def run_broker(directory: Path) -> Iterator[Broker]:
 
 
 def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port below those that connections are given: nobody has it when we come back."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with closing(socket.socket()) as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _processes_with(variable: str) -> list[int]:

@@ -46,7 +46,7 @@ from s3server.core.project_records import (
     project_name_key,
 )
 from s3server.core.projects import DEFAULT_ACCOUNT, Projects
-from s3server.core.records import UserRecord, encode, user_key, user_name_key
+from s3server.core.records import BucketRecord, UserRecord, encode, user_key, user_name_key
 from s3server.core.renaming import Renaming
 from s3server.core.services import Regions, Services, make_iam
 from s3server.core.topics import Topics
@@ -54,6 +54,7 @@ from s3server.core.users import Users
 from s3server.data.memory import MemoryPool
 from s3server.events.endpoints import AllowList
 from s3server.identities import Identities
+from s3server.jobs.courier import Courier
 from s3server.limits import Limits
 from s3server.maintenance import initialise
 from s3server.meta.base import Check, Put, Write
@@ -63,6 +64,7 @@ from s3server.model import DataRef, Principal, Source
 from s3server.operation import load_handlers
 from s3server.parts import KeyMaker
 from s3server.plain_reads import PlainReads
+from s3server.publishing import publishing_rights
 from s3server.server import Edge, Server
 from s3server.sessions import Sessions
 from s3server.settings import quickstart_config
@@ -172,6 +174,7 @@ class Store:
     pool: WatchedPool = field(init=False)
     services: Services = field(init=False)
     credentials: CredentialStore = field(init=False)
+    lines: list[str] = field(default_factory=list)  # of access logs
     asgi: Server = field(init=False)
     plain_reads: PlainReads = field(init=False)
 
@@ -212,6 +215,7 @@ class Store:
             limits=self.limits,
             clock=self.clock,
             ids=ids,
+            spool=self,
         )
         self.plain_reads = PlainReads(
             edge=edge,
@@ -241,11 +245,28 @@ class Store:
         )
         return Credential(access_key_id, known.secret, principal)
 
+    def add(self, bucket: BucketRecord, *lines: str) -> None:
+        """Take lines of a bucket's access log."""
+        self.lines += lines
+
+    @property
+    def courier(self) -> Courier:
+        """What stores access logs and inventories."""
+        services = self.services
+        return Courier(
+            services.buckets, services.objects, services.access, services.key_ring, self.clock
+        )
+
     def _services(self, ids: Ids) -> Services:
         pools = {"default": self.pool}
         pools |= {name: WatchedPool(name, ids.blob_id) for name in self.more_pools}
         blobs = Blobs(self.meta, pools, clock=self.clock, ids=ids, classes=self.storage_classes)
-        notifications = Notifications(self.meta, clock=self.clock, backlog_limit=BACKLOG)
+        notifications = Notifications(
+            self.meta,
+            clock=self.clock,
+            backlog_limit=BACKLOG,
+            may_publish=publishing_rights(self.clock),
+        )
         objects = Objects(self.meta, blobs, clock=self.clock, notifications=notifications)
         users = Users(self.meta, clock=self.clock, ids=ids, secrets=KeyMaker(_BOX))
         self.credentials = CredentialStore(

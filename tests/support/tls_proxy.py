@@ -37,7 +37,8 @@ def tls_proxy(port: int, directory: Path) -> Iterator[tuple[str, Path]]:
         await stop.wait()
         server.close()
         for stream in streams:
-            stream.transport.abort()
+            with contextlib.suppress(AttributeError):  # of asyncio's, where it has just closed
+                stream.transport.abort()
         relays = asyncio.all_tasks() - {asyncio.current_task()}
         await asyncio.gather(*relays)
 

@@ -69,6 +69,7 @@ def test_credentials_are_lines_that_a_shell_reads(tmp_path: Path) -> None:
         "AWS_SECRET_ACCESS_KEY=SK",
         "AWS_ENDPOINT_URL=http://h:1",
         "AWS_REGION=lyon",
+        "AWS_DEFAULT_REGION=lyon",
     ]
 
 

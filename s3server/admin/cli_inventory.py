@@ -1,0 +1,79 @@
+"""Commands for inventories; they work whether the server runs or not."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from s3server.admin.output import ConfigFile, Directory, Json, emit, settings_file, table
+
+if TYPE_CHECKING:
+    from s3server.core.inventory import InventoryRecord
+
+inventories = typer.Typer(no_args_is_help=True)
+
+_COLUMNS = ("bucket", "id", "rows", "last", "next", "manifest", "error")
+
+
+@inventories.command("run")
+def run(
+    bucket: Annotated[str, typer.Argument(metavar="s3://BUCKET", help="The bucket to list.")],
+    *,
+    identity: Annotated[
+        str, typer.Option("--id", help="Of one configuration; else all that are enabled.")
+    ] = "",
+    config: ConfigFile = None,
+    directory: Directory = None,
+    as_json: Json = False,
+) -> None:
+    """Make a bucket's inventories now, and tell where their manifests are."""
+    from s3server.reports import open_inventories  # noqa: PLC0415 (slow to load)
+    from s3server.settings import load  # noqa: PLC0415
+
+    async def main() -> list[InventoryRecord]:
+        async with open_inventories(load(settings_file(config, directory))) as access:
+            found = await access.buckets.get(bucket.removeprefix("s3://").rstrip("/"))
+            return await access.job.run(found, identity)
+
+    _show(asyncio.run(main()), as_json=as_json)
+
+
+@inventories.command("list")
+def list_inventories(
+    *, config: ConfigFile = None, directory: Directory = None, as_json: Json = False
+) -> None:
+    """List the inventories of all buckets: the last one, the next one, what went wrong."""
+    from s3server.reports import open_inventories  # noqa: PLC0415 (slow to load)
+    from s3server.settings import load  # noqa: PLC0415
+
+    async def main() -> list[InventoryRecord]:
+        async with open_inventories(load(settings_file(config, directory))) as access:
+            return [record for _, record in await access.job.states()]
+
+    _show(asyncio.run(main()), as_json=as_json)
+
+
+def _show(records: list[InventoryRecord], *, as_json: bool) -> None:
+    rows = [_row(record) for record in records]
+    emit(rows, as_json=as_json, text=table(rows, _COLUMNS))
+
+
+def _row(record: InventoryRecord) -> dict[str, Any]:
+    return {
+        "bucket": record.bucket,
+        "id": record.config,
+        "rows": record.last_rows,
+        "last": _time(record.last_ms),
+        "next": _time(record.next_ms),
+        "manifest": record.manifest,
+        "error": record.error,
+    }
+
+
+def _time(at_ms: int) -> str:
+    if not at_ms:
+        return ""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
