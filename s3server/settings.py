@@ -221,9 +221,9 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str
         yield ": ".join(part for part in (origin, name, text) if part)
 
 
-def _model_at(section: str) -> type[BaseModel]:
-    first = section.partition(".")[0]
-    sections: dict[str, type[BaseModel]] = {
+def section_models() -> dict[str, type[BaseModel]]:
+    """Return the model of each table of the settings."""
+    return {
         "server": ServerConfig,
         "tls": TlsConfig,
         "jobs": JobsConfig,
@@ -236,7 +236,10 @@ def _model_at(section: str) -> type[BaseModel]:
         "certificates": CertificatesConfig,
         "certificate_roles": CertificateRoleConfig,
     }
-    return sections.get(first, Config)
+
+
+def _model_at(section: str) -> type[BaseModel]:
+    return section_models().get(section.partition(".")[0], Config)
 
 
 def _hint(key: str, model: type[BaseModel]) -> str:

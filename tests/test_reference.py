@@ -1,0 +1,16 @@
+"""The reference in docs/ says what the code does."""
+
+from __future__ import annotations
+
+from tools import reference
+
+
+def test_reference_is_not_stale() -> None:
+    """`python tools/reference.py` makes it anew."""
+    pages = reference.pages()
+    files = {file.name: file.read_text() for file in reference.FOLDER.iterdir()}
+
+    assert pages == files
+    assert '| `region` | `"us-east-1"` |' in pages["configuration.md"]
+    assert "$ s3server quickstart [OPTIONS]" in pages["commands.md"]
+    assert "| NoSuchKey | 404 |" in pages["errors.md"]
