@@ -28,7 +28,9 @@ from s3server.admin import (
     cli_usage,
     cli_users,
 )
+from s3server.admin.cli_doctor import doctor
 from s3server.admin.cli_status import status
+from s3server.admin.cli_support import support_bundle
 from s3server.admin.output import ConfigFile, Directory, Json, emit, settings_file
 
 cli = typer.Typer(
@@ -57,6 +59,8 @@ cli.add_typer(cli_inventory.inventories, name="inventory", help="Make inventorie
 cli.command("verify")(cli_meta.verify)
 cli.command("client-config")(cli_config.client_config)
 cli.command("status")(status)
+cli.command("doctor")(doctor)
+cli.command("support-bundle")(support_bundle)
 
 
 def run(arguments: list[str]) -> int:
