@@ -7,7 +7,9 @@ A test fails where the files in docs/ are others.
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from pydantic_core import PydanticUndefined
 from typer.cli import get_docs_for_click
 from typer.main import get_command
 
+import s3server
 from s3server import errors
 from s3server.admin.cli import cli
 from s3server.config import Config
@@ -83,6 +86,9 @@ def commands() -> str:
 
 def refusals() -> str:
     """Return the page about error codes."""
+    for module in pkgutil.walk_packages(s3server.__path__, "s3server."):
+        if not module.name.endswith("__main__"):  # an error may stand beside its feature
+            importlib.import_module(module.name)
     found = sorted(_subclasses(errors.S3Error), key=lambda error: (error.code, error.status))
     lines = [
         "# Errors",
