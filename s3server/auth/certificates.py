@@ -11,7 +11,7 @@ import msgspec
 from s3server.auth.ca_directory import AuthorityDirectory
 from s3server.auth.challenges import Challenges
 from s3server.auth.proxy_chain import ChainError, Holder, read_chain, verify_chain
-from s3server.auth.wildcard import Pattern, read_template
+from s3server.auth.wildcard import NO_KEYS, Pattern, read_template
 from s3server.errors import AccessDenied
 
 
@@ -21,11 +21,6 @@ class Rule(msgspec.Struct, frozen=True):
     dn: str
     role: str  # ARN
     issuer: str = "*"  # of the end entity's certificate
-
-
-class _NoKeys:
-    def find(self, key: str) -> tuple[str, ...] | None:
-        return None
 
 
 class Certificates:
@@ -56,11 +51,10 @@ class Certificates:
 
     def roles(self, holder: Holder) -> list[str]:
         """Return the ARNs of the roles of a holder, in the order of the rules."""
-        keys = _NoKeys()
         return [
             role
             for dn, issuer, role in self._rules
-            if dn.matches(holder.dn, keys) and issuer.matches(holder.issuer, keys)
+            if dn.matches(holder.dn, NO_KEYS) and issuer.matches(holder.issuer, NO_KEYS)
         ]
 
     def _verify(self, directory: AuthorityDirectory, pem: str, now: datetime) -> Holder:

@@ -11,7 +11,7 @@ from s3server import errors
 from s3server.arns import arns_of, user_id_of
 from s3server.auth.oidc import read_claim, verify
 from s3server.auth.trust import tag_keys
-from s3server.auth.wildcard import Pattern, read_template
+from s3server.auth.wildcard import NO_KEYS, Pattern, read_template
 from s3server.door import Provider
 from s3server.errors import AccessDenied, NoSuchEntity
 from s3server.model import Lineage, Principal
@@ -29,11 +29,6 @@ from s3server.sts_errors import IDPRejectedClaim
 
 _CHAIN_S = 3_600  # longest session of a role that a role became
 _USER_S, _MAX_USER_S = 43_200, 129_600
-
-
-class _NoKeys:
-    def find(self, key: str) -> tuple[str, ...] | None:
-        return None
 
 
 @handles("GetCallerIdentity")
@@ -115,7 +110,7 @@ async def assume_role_with_web_identity(ctx: Ctx, request: dict[str, Any]) -> di
     identity = verify(token, key, known, ctx.services.clock.now_ms() / 1000)
     role = await find_role(ctx, request["RoleArn"])
     patterns = [Pattern(read_template(text, variables=False)) for text in known.roles]
-    if not any(one.matches(request["RoleArn"], _NoKeys()) for one in patterns):
+    if not any(one.matches(request["RoleArn"], NO_KEYS) for one in patterns):
         raise IDPRejectedClaim("Tokens of this issuer may not name this role.")
     asked = await read_asked(ctx, request, role)
     more = {"sts:rolesessionname": (asked.name,), **identity.keys}
