@@ -97,13 +97,15 @@ class Door:
         *,
         creates: bool = False,
         made: str | None = None,
+        stored: ObjectRecord | None = None,
     ) -> None:
         """Raise AccessDenied unless the caller may do `action` to the bucket, or a key in it.
 
         Where there is none, `made` is the name of the bucket that is being made. `version` is the
-        version id that is asked for, None for the current one. With `creates` the action is
-        s3:PutObject, and all that is to be stored with the object by the headers of the request
-        needs its permission too. Raises AccountProblem where the project of either has ended.
+        version id that is asked for, None for the current one; `stored` is that version, where the
+        caller of this has read it already. With `creates` the action is s3:PutObject, and all that
+        is to be stored with the object by the headers of the request needs its permission too.
+        Raises AccountProblem where the project of either has ended.
         """
         principal = caller.principal
         caller.limited = await self._projects.admit(principal, action, bucket)
@@ -119,7 +121,9 @@ class Door:
         if bucket.policy and key is None and action in _PER_KEY:
             return
         caller.laws[bucket.id] = await self._law(bucket)
-        record = None if key is None else await self._objects.find(bucket, key, version)
+        record = stored
+        if record is None and key is not None:
+            record = await self._objects.find(bucket, key, version)
         self.confirm(caller, Asked(action, bucket, key, version), record)
         if creates:
             for further in also_needed(caller.http.headers):

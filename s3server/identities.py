@@ -1,12 +1,13 @@
 """Which policies bind a principal: the one place where that is found out.
 
-Attachments are read in every request, from the store; parsed policies are kept by their digests.
+Attachments are read in every request, from the store. What was made of them is kept by their bytes,
+and parsed policies by their digests, so that nothing that is remembered can be stale.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from s3server.arns import iam_arn
 from s3server.auth.own_law import NOTHING_ALLOWED, OwnLaw
@@ -29,10 +30,23 @@ _ATTEMPTS = 10  # each but the last met a change that was made meanwhile
 _Source = str | bytes | tuple[bytes, str, str, int]
 # Whether it is bound, what allows, what limits: what two principals share has one law.
 _Sources = tuple[bool, tuple[_Source, ...], tuple[_Source, ...]]
+# What a law is made of, beside the rows that this refers to: id, bindings, session policies.
+_Bound = tuple[str, Bindings, tuple[str, ...]]
 
 
 class _Changed(Exception):
     """What an identity refers to has gone since the identity was read."""
+
+
+class _Made(NamedTuple):
+    """The law of one principal, and the rows of groups and managed policies that it follows from.
+
+    As long as those rows are what they were, so is the law: texts are named by their digests.
+    """
+
+    keys: list[bytes]
+    rows: list[bytes | None]
+    law: OwnLaw
 
 
 class Identities:
@@ -44,6 +58,7 @@ class Identities:
         self._decode_policy = Remembering(ManagedPolicyRecord)
         self._parsed: dict[_Source, Policy] = {}
         self._laws: dict[_Sources, OwnLaw] = {}
+        self._made: dict[_Bound, _Made] = {}
 
     async def law_of(self, principal: Principal) -> OwnLaw | None:
         """Return what binds a principal; None where nothing does, as for root.
@@ -80,36 +95,43 @@ class Identities:
         return None if found is None else decode(PolicyRecord, found).text
 
     async def _read(self, principal: Principal, bindings: Bindings) -> OwnLaw:
+        bound = principal.id, bindings, principal.session_policies
+        made = self._made.get(bound)
+        if made is None or await self._meta.get_many(made.keys) != made.rows:
+            made = await self._assemble(principal, bindings)
+            if len(self._made) >= _CACHED:
+                self._made.clear()
+            self._made[bound] = made
+        return made.law
+
+    async def _assemble(self, principal: Principal, bindings: Bindings) -> _Made:
+        """Return the law that follows from the rows as they are."""
         holders = [(principal.id, bindings)]
-        if bindings.groups:
-            keys = [rows.group_key(group) for group in bindings.groups]
-            for row in await self._meta.get_many(keys):
-                group = self._decode_group(_present(row))
-                holders.append((group.id, group.bindings))
+        group_keys = [rows.group_key(group) for group in bindings.groups]
+        group_rows = await self._meta.get_many(group_keys)
+        for row in group_rows:
+            group = self._decode_group(_present(row))
+            holders.append((group.id, group.bindings))
         inline = {
             digest: (holder, name) for holder, held in holders for name, digest in held.inline
         }
-        attached = [arn for _, held in holders for arn in held.managed]
         boundary = [bindings.boundary] if bindings.boundary else []
-        managed = await self._managed([*boundary, *attached])
+        arns = [*boundary, *(arn for _, held in holders for arn in held.managed)]
+        own = [arn for arn in arns if arn not in AWS_POLICIES]
+        own_keys = [rows.managed_policy_key(*_named(arn)) for arn in own]
+        own_rows = await self._meta.get_many(own_keys)
+        versions = {
+            arn: _default(self._decode_policy(_present(row)))
+            for arn, row in zip(own, own_rows, strict=True)
+        }
+        managed = [versions[arn] if arn in versions else AWS_POLICIES[arn].text for arn in arns]
         sources = (
             any(held.is_bound for _, held in holders),
             (*inline, *managed[len(boundary) :]),
             (*managed[: len(boundary)], *principal.session_policies),
         )
-        known = self._laws.get(sources)
-        return known if known is not None else await self._make(sources, inline)
-
-    async def _managed(self, arns: Sequence[str]) -> list[_Source]:
-        """Return the versions that count of managed policies."""
-        own = [arn for arn in arns if arn not in AWS_POLICIES]
-        found = await self._meta.get_many([_row_key(arn) for arn in own])
-        policies = {
-            arn: self._decode_policy(_present(row)) for arn, row in zip(own, found, strict=True)
-        }
-        return [
-            _default(policies[arn]) if arn in policies else AWS_POLICIES[arn].text for arn in arns
-        ]
+        law = self._laws.get(sources) or await self._make(sources, inline)
+        return _Made([*group_keys, *own_keys], [*group_rows, *own_rows], law)
 
     async def _make(self, sources: _Sources, inline: Mapping[bytes, tuple[str, str]]) -> OwnLaw:
         """Return the law of these sources, read and parsed as far as it is not known."""
@@ -163,11 +185,6 @@ def _present(row: bytes | None) -> bytes:
     if row is None:
         raise _Changed
     return row
-
-
-@lru_cache(maxsize=_CACHED)
-def _row_key(arn: str) -> bytes:
-    return rows.managed_policy_key(*_named(arn))
 
 
 def _named(arn: str) -> tuple[str, str]:

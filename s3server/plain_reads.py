@@ -21,7 +21,7 @@ from s3server.core.clock import Clock, Ids
 from s3server.core.records import BlobRecord, BucketRecord, ObjectRecord, decode
 from s3server.core.services import Services
 from s3server.core.versions import shown_version_id
-from s3server.door import Asked, Caller, Door
+from s3server.door import Caller, Door
 from s3server.limits import Limits
 from s3server.meta.base import Get, InlineStore
 from s3server.metering import Meter
@@ -95,10 +95,9 @@ class PlainReads:
         self._last_used.note(identity.principal.access_key_id, "s3")
         bucket, record, blob = self._find(target.bucket, target.key, http.method)
         caller = Caller(identity.principal, identity.mechanism, http, _NO_QUERY)
-        _at_once(self._door.permit(caller, ACTION, bucket, target.key))
+        _at_once(self._door.permit(caller, ACTION, bucket, target.key, stored=record))
         if caller.limited is not None:
             raise LeftToServerError
-        self._door.confirm(caller, Asked(ACTION, bucket, target.key), record)
         fields = self._fields(bucket, record, http.headers)
         body = b"" if blob is None else self._objects.read_now(blob)
         if body is None:

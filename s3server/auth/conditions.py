@@ -25,8 +25,8 @@ from s3server.auth.wildcard import Keys, Pattern, Token, Variable, read_template
 
 # Whether the value of a request is one of the policy's; None where that cannot be told.
 Test = Callable[[str, Keys], bool | None]
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = tuple[int, int]  # version, number
+Network = tuple[int, int, int]  # version, number of its first address, mask
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{1,30})?").fullmatch
 _DATE = re.compile(
@@ -118,12 +118,19 @@ def read_condition(
     else:
         return None
 
+    return Condition(
+        key.lower(), _any_test(tests), base, is_negated, quantifier, base != rest, tuple(values)
+    )
+
+
+def _any_test(tests: Sequence[Test]) -> Test:
+    if len(tests) == 1:
+        return tests[0]
+
     def matches(value: str, keys: Keys) -> bool | None:
         return any_of([test(value, keys) for test in tests])
 
-    return Condition(
-        key.lower(), matches, base, is_negated, quantifier, base != rest, tuple(values)
-    )
+    return matches
 
 
 def _undecided(value: str, keys: Keys) -> bool | None:
@@ -215,15 +222,17 @@ def _bytes(text: str) -> bytes:
 def _address(text: str) -> Address:
     address = ipaddress.ip_address(text)
     mapped = getattr(address, "ipv4_mapped", None)  # what a socket for both families shows
-    return address if mapped is None else mapped
+    address = address if mapped is None else mapped
+    return address.version, int(address)
 
 
 def _network(text: str) -> Network:
-    return ipaddress.ip_network(text, strict=False)
+    network = ipaddress.ip_network(text, strict=False)
+    return network.version, int(network.network_address), int(network.netmask)
 
 
 def _is_in(address: Address, network: Network) -> bool:
-    return address in network
+    return address[0] == network[0] and address[1] & network[2] == network[1]
 
 
 # operator -> what makes a test of one value; whether it is negated

@@ -32,6 +32,8 @@ class OwnLaw(msgspec.Struct, frozen=True):
 
     def leaves(self, question: Question) -> bool:
         """Return whether every limit allows it."""
+        if not self.limits:
+            return True
         return all(limit.verdict(question) is Verdict.ALLOW for limit in self.limits)
 
 

@@ -97,14 +97,22 @@ class Statement(msgspec.Struct, frozen=True):
         if not self._is_about(question.who):
             return False
         if self.resources is not None:
-            named = any_of([one.matches(question.resource, keys) for one in self.resources])
+            named: bool | None
+            if len(self.resources) == 1:
+                named = self.resources[0].matches(question.resource, keys)
+            else:
+                named = any_of([one.matches(question.resource, keys) for one in self.resources])
             if named is None:  # a variable without value: a resource of that name there is not
                 named = self.allows and self.not_resources
             if named == self.not_resources:
                 return False
         if not self.conditions:
             return True
-        holds = all_of([condition.holds(keys) for condition in self.conditions])
+        holds: bool | None
+        if len(self.conditions) == 1:
+            holds = self.conditions[0].holds(keys)
+        else:
+            holds = all_of([condition.holds(keys) for condition in self.conditions])
         return not self.allows if holds is None else holds
 
     def _is_about(self, who: Requester) -> bool:

@@ -56,7 +56,8 @@ class _ByStart:
                 continue
             for start in {pattern.start for pattern in statement.resources}:
                 tables[len(start)].setdefault(start, []).append(statement)
-        self._tables = list(tables.items())
+        # What names the resource most exactly is asked first.
+        self._tables = sorted(tables.items(), reverse=True)
 
     def applies(self, question: Question) -> bool:
         """Return whether any of them does."""
@@ -65,4 +66,6 @@ class _ByStart:
             for statement in table.get(resource[:length], ()):
                 if statement.applies_to_resource(question):
                     return True
+        if not self._anywhere:
+            return False
         return any(statement.applies_to_resource(question) for statement in self._anywhere)

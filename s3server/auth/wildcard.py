@@ -90,17 +90,21 @@ def _variable(inner: str) -> str | Variable:
 class Pattern:
     """A pattern, compiled once unless it has variables."""
 
-    __slots__ = ("_fixed", "_fold", "template")
+    __slots__ = ("_fixed", "_fold", "_text", "template")
 
     def __init__(self, template: Template, *, ignores_case: bool = False) -> None:
         self.template = template
         self._fold = str.lower if ignores_case else str
         tokens = self._resolve(NO_KEYS)
         self._fixed = None if tokens is None else Wildcard(tokens)
+        texts = [token for token in tokens or () if isinstance(token, str)]
+        self._text = "".join(texts) if tokens is not None and len(texts) == len(tokens) else None
 
     def matches(self, text: str, keys: Keys) -> bool | None:
         """Return whether it is all of `text`; None where a variable of it has no value."""
         text = self._fold(text)
+        if self._text is not None:
+            return text == self._text
         if self._fixed is not None:
             return self._fixed.matches(text)
         tokens = self._resolve(keys)
