@@ -36,7 +36,7 @@ from s3server.model import NOTHING_BLOCKED, HttpRequest, Principal, PublicAccess
 from s3server.subjects import Subject
 
 _CACHED_POLICIES = 4_096
-# Demanded of each key that the request names in its body, where a policy decides by keys.
+# Demanded of each key that the request names in its body, where policies decide: by keys.
 _PER_KEY = frozenset({"s3:DeleteObject"})
 # Which absence of a key or version is told to those only who could see it in a listing.
 _READS = "s3:Get"
@@ -118,7 +118,7 @@ class Door:
             return
         if not bucket.policy and _is_host(principal, bucket) and action.startswith("s3:"):
             return
-        if bucket.policy and key is None and action in _PER_KEY:
+        if key is None and action in _PER_KEY and has_policies(principal, bucket):
             return
         caller.laws[bucket.id] = await self._law(bucket)
         record = stored
@@ -420,6 +420,11 @@ def _refusal(principal: Principal, action: str, subject: Subject, verdict: Verdi
         f"User: {who} is not authorized to perform: {action} on resource: {subject.arn} "
         f"because {why}"
     )
+
+
+def has_policies(principal: Principal, bucket: BucketRecord | None) -> bool:
+    """Return whether policies have a say: the bucket's, or the principal's own."""
+    return (bucket is not None and bucket.policy != b"") or not principal.is_free
 
 
 def _is_host(principal: Principal, bucket: BucketRecord) -> bool:

@@ -7,8 +7,8 @@ so that no handler can forget one of them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,8 +18,9 @@ from msgspec.structs import replace
 
 from s3server import errors
 from s3server.auth.actions import on_version
-from s3server.auth.authenticate import AuthSettings, authenticate, hoisted_headers
+from s3server.auth.authenticate import AuthSettings, Lookup, authenticate, hoisted_headers
 from s3server.auth.certificates import Certificates
+from s3server.auth.credentials import Credential
 from s3server.auth.oidc_keys import ProviderKeys
 from s3server.auth.request_keys import KEYS_IN_BODY, keys_of_body
 from s3server.browser.cors import Sharing
@@ -30,7 +31,7 @@ from s3server.core.clock import Clock, Ids
 from s3server.core.records import BucketRecord
 from s3server.core.services import Services
 from s3server.data import base as data
-from s3server.door import Caller, Door
+from s3server.door import Caller, Door, has_policies
 from s3server.errors import AccessDenied, NoSuchBucket, S3Error, SignatureDoesNotMatch
 from s3server.exchange import AccessLogs, Exchange, Spool
 from s3server.flow import Flow, Receive, Send
@@ -187,7 +188,7 @@ class Server:
         caller = exchange.caller = Caller(identity.principal, identity.mechanism, http, query)
         version = query.get("versionId")
         action = operation.action if version is None else on_version(operation.action)
-        if bucket is not None and bucket.policy and operation.name in KEYS_IN_BODY:
+        if operation.name in KEYS_IN_BODY and has_policies(identity.principal, bucket):
             content, broken = await self._read_keys(operation, caller, target, identity, receive)
         creates, made = operation.name in _CREATING, target.bucket if bucket is None else None
         await self.door.permit(
@@ -231,15 +232,16 @@ class Server:
         http, target = exchange.request
         if not identity.principal.is_anonymous:
             raise AccessDenied("An upload by a form is signed by the fields of the form alone.")
-        opened = await open_post(
-            http,
-            target,
-            receive,
-            payload=identity.payload,
-            lookup=self._lookup,
-            settings=self._edge.auth,
-            now=self._clock.now_ms() / 1000,
-        )
+        with self._guesses(http.client):
+            opened = await open_post(
+                http,
+                target,
+                receive,
+                payload=identity.payload,
+                lookup=self._lookup_for(http.client),
+                settings=self._edge.auth,
+                now=self._clock.now_ms() / 1000,
+            )
         _, exchange.target, proven, _ = opened
         exchange.flow.principal = proven.principal
         return opened
@@ -317,15 +319,31 @@ class Server:
         sha256: str | None = None,
     ) -> Identity:
         """Find out who sent a request. Raises SlowDown where its address guessed too often."""
-        if "authorization" in http.headers or "ignature=" in http.query:
-            self._limits.check_failures(http.client)
-        try:
+        with self._guesses(http.client):
             identity = await self._prove(http, target, is_trusted, sha256)
-        except _GUESSES:
-            self._limits.fail(http.client)
-            raise
         exchange.flow.principal = identity.principal
         return identity
+
+    def _lookup_for(self, address: str) -> Lookup:
+        """Return what finds credentials for an address, unless it guessed too often: SlowDown.
+
+        All that carries a proof, in whatever spelling, comes past here, and nothing else does.
+        """
+
+        async def lookup(access_key_id: str, token: str | None) -> Credential | None:
+            self._limits.check_failures(address)
+            return await self._lookup(access_key_id, token)
+
+        return lookup
+
+    @contextmanager
+    def _guesses(self, address: str) -> Iterator[None]:
+        """Count an address's failure to prove who it is."""
+        try:
+            yield
+        except _GUESSES:
+            self._limits.fail(address)
+            raise
 
     async def _prove(
         self, http: HttpRequest, target: Target, is_trusted: bool, sha256: str | None
@@ -334,7 +352,7 @@ class Server:
             return await authenticate(
                 http,
                 target,
-                lookup=self._lookup,
+                lookup=self._lookup_for(http.client),
                 settings=self._edge.auth,
                 now=self._clock.now_ms() / 1000,
                 trusted_peer=is_trusted,

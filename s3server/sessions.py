@@ -1,7 +1,8 @@
 """Sessions: temporary credentials, given out and taken back.
 
 A token carries everything but what may have changed since: the user and the access key it began
-with, and all roles that led to it, are read in every request. It ends with any of them.
+with, and all roles that led to it, are read in every request. It ends with any of them, and with
+the project of any of them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from s3server.model import Lineage, Pairs, Principal
 
 LookupKey = Callable[[str], Awaitable[Credential | None]]  # of a long-term access key
 MAX_ROLES = 10  # that may lead from one to the next
+_OVER = ("pending", "disabled", "deleting")
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +60,8 @@ class Sessions:
         """Return a new session for a project's user or role, and its token.
 
         It ends after what was asked for, or with what it was given for or the project, where that
-        is sooner. Raises AccessDenied where one of them has ended, PackedPolicyTooLarge.
+        is sooner. Raises AccessDenied where one of them, or another project that leads to it, has
+        ended; PackedPolicyTooLarge.
         """
         now = self._clock.now_ms()
         ends = [now + grant.duration_s * 1000, await self._end_of_project(account)]
@@ -79,11 +82,15 @@ class Sessions:
             provider=grant.provider,
             subject=grant.subject,
         )
+        try:
+            await self._principal(session)
+        except InvalidToken:
+            raise AccessDenied("What the session would be given for has ended.") from None
         return session, self._tokens.seal(session)
 
     async def _end_of_project(self, account: str) -> int:
         project = await self._projects.find(account)
-        if project is None or self._projects.state(project) in ("disabled", "pending"):
+        if project is None or self._projects.state(project) in _OVER:
             raise AccessDenied("The project is not active.")
         if not project.end_ms:
             return 1 << 62
@@ -93,7 +100,7 @@ class Sessions:
     async def _principal(self, session: Session) -> Principal:
         lineage = session.lineage
         user = await self._origin(session) if lineage.user else None
-        role = await self._role(session)
+        roles = await self._roles_of(session)
         scope = () if user is None else user.session_policies
         begun = {
             "kind": "session",
@@ -103,12 +110,16 @@ class Sessions:
             "expires_ms": session.expires_ms,
             "lineage": lineage,
         }
-        if role is None:
+        if not roles:
             if user is None:
                 raise InvalidToken
             return msgspec.structs.replace(user, **begun)
+        accounts = {role.account for role in roles}
+        if user is not None:
+            accounts.add(user.account)
+        await self._check_others(accounts - {roles[-1].account})
         return msgspec.structs.replace(
-            _of_role(role),
+            _of_role(roles[-1]),
             session_name=session.name,
             session_tags=session.tags,
             provider=session.provider,
@@ -125,14 +136,25 @@ class Sessions:
             raise InvalidToken
         return credential.principal
 
-    async def _role(self, session: Session) -> RoleRecord | None:
-        """Return the role of a session, None of a user's own; all that led to it must still be."""
-        role = None
+    async def _roles_of(self, session: Session) -> list[RoleRecord]:
+        """Return the roles that led to a session, its own last: all of them must still be."""
+        roles = []
         for role_id in session.lineage.roles:
             role = await self._roles.find_role_by_id(role_id)
             if role is None or session.issued_ms < role.sessions_valid_from_ms:
                 raise InvalidToken
-        return role
+            roles.append(role)
+        return roles
+
+    async def _check_others(self, accounts: set[str]) -> None:
+        """Raise InvalidToken unless the projects that led to another's role are active.
+
+        That of the role itself is looked at with what is asked for, as for everybody.
+        """
+        for account in accounts:
+            project = await self._projects.find(account)
+            if project is None or self._projects.state(project) not in ("active", "notice"):
+                raise InvalidToken
 
 
 def _of_role(role: RoleRecord) -> Principal:

@@ -224,6 +224,36 @@ async def test_resources_and_conditions_of_identity_policies(store: Store) -> No
     assert found == asked
 
 
+@pytest.mark.parametrize("effect", ["Allow", "Deny"])
+async def test_own_policies_are_asked_by_tags_that_a_document_brings(
+    store: Store, effect: str
+) -> None:
+    await bucket_of_root(store)
+    condition = {"StringEquals": {"s3:RequestObjectTag/level": "low"}}
+    rest = {"Effect": "Allow", "Action": "s3:PutObjectTagging", "Resource": "*"}
+    conditional = {**rest, "Effect": effect, "Condition": condition}
+    allowed = [conditional] if effect == "Allow" else [rest, conditional]
+    ann = await make_user(store, "ann", policy(*allowed))
+    for level in ("low", "high"):
+        tag = f"<Tag><Key>level</Key><Value>{level}</Value></Tag>"
+        document = f"<Tagging><TagSet>{tag}</TagSet></Tagging>".encode()
+        status = (await ann.sent("/data/key?tagging", document)).status
+        assert status == (200 if (level == "low") == (effect == "Allow") else 403)
+
+
+async def test_keys_of_one_request_are_deleted_by_leave_for_each(store: Store) -> None:
+    await bucket_of_root(store)
+    await store.root.made("/data/own/1", body=b"1")
+    leave = allow("s3:DeleteObject", resource="arn:aws:s3:::data/own/*")
+    ann = await make_user(store, "ann", leave)
+    objects = "".join(f"<Object><Key>{key}</Key></Object>" for key in ("own/1", "key"))
+    document = f"<Delete>{objects}</Delete>".encode()
+    answer = await ann.sent("/data?delete", document, method="POST")
+    assert answer.texts("Deleted/Key") == ["own/1"]
+    assert answer.texts("Error/Key") == ["key"]
+    assert (await store.root("GET", "/data/key")).status == 200
+
+
 async def test_topics_of_the_account_are_managed_by_policy(store: Store) -> None:
     text = allow("sns:*", resource="arn:aws:sns:*:*:mine-*")
     sns = Iam(await make_user(store, "ann", text), "sns")

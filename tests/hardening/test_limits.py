@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from tests.support.forms import encode_form, post, signed_fields
 from tests.support.served import FAILURES_PER_MINUTE, Store, credential
 from tests.support.signing import Key
 
@@ -42,6 +43,22 @@ async def test_bytes_of_uploads_and_downloads_are_counted_against_the_rate(store
 
 async def _alices(store: Store) -> Any:
     return await store.services.projects.find(credential("alice").principal.account)
+
+
+async def test_no_way_to_guess_goes_uncounted(store: Store) -> None:
+    await store.alice("PUT", "/data")
+    known = credential("alice")
+    guesser = store.alice.changed(key=Key(known.access_key_id, "a guess", store.region))
+    fields = signed_fields(guesser, [["starts-with", "$key", ""]], {"key": "key"})
+    form = encode_form(fields)
+    for _ in range(FAILURES_PER_MINUTE - 1):
+        store.limits.fail(guesser.peer)
+    assert (await post(guesser, "/data", form)).outcome == (403, "SignatureDoesNotMatch")
+    store.limits.fail(guesser.peer)
+    assert (await post(guesser, "/data", form)).outcome == SLOW
+    spelt = "Signatur%65=x&AWSAccessKeyI%64=AKIAALICE&Expires=99999999999"
+    assert (await store.nobody("GET", f"/data?{spelt}")).outcome == SLOW
+    assert (await post(guesser, "/data", encode_form({"key": "key"}))).status == 403
 
 
 async def test_address_that_guesses_is_no_longer_heard(store: Store) -> None:

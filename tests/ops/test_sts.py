@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace as with_
 
 from s3server.auth.oidc import Provider
 from s3server.core.identity_records import role_key
@@ -148,6 +149,27 @@ async def test_other_account_needs_leave_on_both_sides(kept: Store) -> None:
     arn = await make_role(kept, "cross", trust({"AWS": user_arn("bob")}))
     asked = {"RoleArn": arn, "RoleSessionName": "job"}
     assert (await error_of(kept.bob, "AssumeRole", asked))[0] == 403
+
+
+async def test_sessions_in_another_project_end_with_those_that_led_there(kept: Store) -> None:
+    chain = document({"Action": "sts:AssumeRole", "Resource": "*"})
+    first = await make_role(
+        kept, "first", trust({"AWS": user_arn("bob")}), policy=chain, account="bob-project"
+    )
+    arn = await make_role(kept, "second", trust({"AWS": first}))
+    bob = await assume(kept.bob, first)
+    session = await assume(bob, arn)
+    assert (await session("GET", "/data/key")).status == 200
+    now = kept.clock.ms
+    for changes in ({"is_disabled": True}, {"end_ms": now - 1}, {"start_ms": now + 1}):
+        await kept.services.projects.update("bob-project", lambda old, to=changes: with_(old, **to))
+        assert (await session("GET", "/data/key")).outcome == (400, "InvalidToken")
+        assert (await error_of(bob, "AssumeRole", {"RoleArn": arn, "RoleSessionName": "job"}))[
+            0
+        ] == 403
+        back = {"is_disabled": False, "end_ms": 0, "start_ms": 0}
+        await kept.services.projects.update("bob-project", lambda old, to=back: with_(old, **to))
+    assert (await session("GET", "/data/key")).status == 200
 
 
 async def test_external_id_is_a_condition(kept: Store) -> None:
