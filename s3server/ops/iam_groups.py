@@ -9,7 +9,14 @@ from msgspec.structs import replace
 from s3server.core.directory import GROUPS, USERS, Change
 from s3server.core.identity_records import GroupRecord
 from s3server.operation import Ctx, handles
-from s3server.ops.iam_shapes import MAX_ITEMS, page_of, paged, shown_group, shown_user
+from s3server.ops.iam_shapes import (
+    MAX_ITEMS,
+    page_of,
+    paged,
+    permit_renamed,
+    shown_group,
+    shown_user,
+)
 
 
 @handles("CreateGroup")
@@ -57,6 +64,7 @@ async def update_group(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         name, path = request.get("NewGroupName", group.name), request.get("NewPath", group.path)
         return Change(replace(group, name=name, path=path))
 
+    await permit_renamed(ctx, "UpdateGroup", GROUPS, request)
     await ctx.services.iam.directory.change(
         GROUPS, ctx.principal.account, request["GroupName"], make
     )

@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from msgspec.structs import replace
+
 from s3server.arns import GROUP_ID, POLICY_ID, ROLE_ID, USER_ID, iam_arn, unique_id
 from s3server.auth.policy_parse import PolicyError, parse_policy
+from s3server.core.directory import Kind
 from s3server.core.identity_records import (
     GroupRecord,
     ManagedPolicyRecord,
@@ -21,6 +24,7 @@ from s3server.iam_errors import MalformedPolicyDocument
 from s3server.model import Pairs
 from s3server.operation import Ctx
 from s3server.ops.attributes import at
+from s3server.subjects import subject_of
 
 T = TypeVar("T")
 MAX_ITEMS = 100  # of one answer, where no other number is asked for
@@ -116,6 +120,22 @@ def named_user(ctx: Ctx, request: dict[str, Any]) -> str:
     if ctx.principal.is_root or ctx.principal.role:
         raise ValidationError("Must specify userName when calling with non-User credentials")
     return ctx.principal.name
+
+
+async def permit_renamed(
+    ctx: Ctx, operation: str, kind: Kind[Any], request: dict[str, Any]
+) -> None:
+    """Demand an operation's permission on what an identity will be called, too.
+
+    Else names and paths that policies speak of could be taken on. Source: UpdateUser and
+    UpdateGroup, IAM API reference. Raises NoSuchEntity, AccessDenied.
+    """
+    account, noun = ctx.principal.account, kind.noun.capitalize()
+    subject = await subject_of(ctx.services, ctx.principal, "iam", operation, request)
+    old = await ctx.services.iam.directory.get(kind, account, request[f"{noun}Name"])
+    name, path = request.get(f"New{noun}Name", old.name), request.get("NewPath", old.path)
+    subject = replace(subject, arn=iam_arn(account, kind.noun, path, name))
+    await ctx.door.permit_service(ctx.caller, "iam", operation, f"iam:{operation}", subject)
 
 
 def page_of(

@@ -18,6 +18,7 @@ from s3server.ops.iam_shapes import (
     named_user,
     page_of,
     paged,
+    permit_renamed,
     shown_tags,
     shown_user,
     tags_of,
@@ -83,6 +84,7 @@ async def update_user(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         )
 
     account = ctx.principal.account
+    await permit_renamed(ctx, "UpdateUser", USERS, request)
     await ctx.services.users.update_user(request["UserName"], change, account=account)
     return {}
 

@@ -116,7 +116,10 @@ async def test_iam_is_permitted_by_the_arn_of_what_is_stored(store: Store) -> No
     await root("CreateUser", UserName="other", Path="/guests/")
     await admin("CreateUser", UserName="ann", Path="/staff/")
     await admin("GetUser", UserName="Boss")
+    await admin("UpdateUser", UserName="ann", NewUserName="anna", NewPath="/staff/new/")
     for call in (
+        admin("UpdateUser", UserName="anna", NewPath="/guests/"),
+        admin("UpdateUser", UserName="other", NewPath="/staff/"),
         admin("DeleteUser", UserName="BOSS"),
         admin("GetUser", UserName="other"),
         admin("CreateUser", UserName="eve"),
