@@ -167,7 +167,8 @@ class Application:
 
     def asgi(self, scope: Any, receive: Any, send: Any) -> Coroutine[Any, Any, None]:
         """Serve one request."""
-        if scope["raw_path"].startswith(b"/-/"):
+        path, is_open = scope["raw_path"], "tls" not in scope.get("extensions", ())
+        if path.startswith(b"/-/") and (is_open or path.startswith(b"/-/health/")):
             return self._serve_health(scope, receive, send)
         assert self._server is not None, "open() comes first"
         return self._server(scope, receive, send)

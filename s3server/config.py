@@ -41,6 +41,25 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _checked_address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ValueError("expected HOST:PORT")
+    return text
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 class ServerConfig(Section):
     """How clients reach the server."""
 
@@ -70,10 +89,7 @@ class ServerConfig(Section):
     @field_validator("listen")
     @classmethod
     def _has_port(cls, value: str) -> str:
-        host, _, port = value.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 65535:
-            raise ValueError("expected HOST:PORT")
-        return value
+        return _checked_address(value)
 
     @model_validator(mode="after")
     def _websites_are_elsewhere(self) -> Self:
@@ -87,17 +103,12 @@ class ServerConfig(Section):
     @property
     def address(self) -> tuple[str, int]:
         """Host (IPv6 without brackets) and port to bind."""
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
+        return _address(self.listen)
 
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the address."""
-        host = self.address[0]
-        try:
-            return host == "localhost" or ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return _is_loopback(self.address[0])
 
     @property
     def worker_count(self) -> int:
@@ -271,6 +282,19 @@ class CertificatesConfig(Section):
         "required", description="whether each authority must have a current revocation list"
     )
     allow_limited: bool = Field(False, description="accept limited proxies")
+    listen: str = Field(
+        "", description="address of TLS with client certificates, HOST:PORT; none: signatures alone"
+    )
+
+    @field_validator("listen")
+    @classmethod
+    def _has_port(cls, value: str) -> str:
+        return _checked_address(value) if value else ""
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host (IPv6 without brackets) and port to bind; None: not at all."""
+        return _address(self.listen) if self.listen else None
 
 
 class CertificateRoleConfig(Section):
@@ -335,14 +359,23 @@ class Config(BaseSettings):
             twice = {name for name in names if names.count(name) > 1}
             if twice:
                 raise ValueError(f"{what}: {min(twice)} is named twice")
+        if self.certificates.listen and None in (
+            self.tls.certificate,
+            self.certificates.authorities,
+        ):
+            raise ValueError(
+                "certificates.listen needs tls.certificate and certificates.authorities"
+            )
         _check_tree(self.osds)
         for pool in self.pools:
             _check_pool(pool, self.osds)
         secret = self.root.secret_key.get_secret_value()
         is_weak = len(secret) < 16 or secret.lower() in KNOWN_SECRETS
-        if is_weak and not self.server.is_loopback:
+        further = self.certificates.address
+        if is_weak and not (self.server.is_loopback and (not further or _is_loopback(further[0]))):
+            listen = self.certificates.listen if self.server.is_loopback else self.server.listen
             raise ValueError(
-                f"server.listen is {self.server.listen}: an address that others can reach needs a "
+                f"listen is {listen}: an address that others can reach needs a "
                 "root.secret_key of 16 characters or more that is no known default"
             )
         return self

@@ -24,6 +24,7 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     scheme: str = "http"
     client: str = ""  # address of the peer, after trusted proxies were resolved
     tls_version: str = ""  # "1.3", where a trusted proxy says so
+    client_chain: str | None = None  # PEM, leaf first: proven by the connection, if it asks for one
 
 
 class Bindings(msgspec.Struct, frozen=True, array_like=True):

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from s3server import errors
 from s3server.auth.actions import on_version
 from s3server.auth.authenticate import AuthSettings, Lookup, authenticate, hoisted_headers
-from s3server.auth.certificates import Certificates
+from s3server.auth.certificates import OPERATIONS, Certificates
 from s3server.auth.credentials import Credential
 from s3server.auth.oidc_keys import ProviderKeys
 from s3server.auth.request_keys import KEYS_IN_BODY, keys_of_body
@@ -69,6 +69,7 @@ _CREATING = frozenset({"CopyObject", "CreateMultipartUpload", "PostObject", "Put
 _GUESSES = (errors.InvalidAccessKeyId, SignatureDoesNotMatch)
 
 _BODILESS = frozenset({"GET", "HEAD"})
+_CERTIFICATES_ONLY = "Certificates are exchanged for credentials here, and nothing else is done."
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +160,24 @@ class Server:
         http, is_trusted = self._edge.proxies.resolve(read_request(scope))
         exchange.http = http
         sites = self._edge.website_domains
-        if sites and bucket_of_host(http.headers["host"], sites) is not None:
+        is_open = http.client_chain is None
+        if is_open and sites and bucket_of_host(http.headers["host"], sites) is not None:
             return await self._visit(http, exchange)
         target = exchange.target = find_target(http, self._edge.base_domains)
         if target.bucket is None and http.method == "POST" and is_form(http.headers):
             return await self._respond_to_form(http, target, receive, exchange, is_trusted)
+        if not is_open:
+            raise AccessDenied(_CERTIFICATES_ONLY)
+        return await self._respond_to_s3(http, target, receive, exchange, is_trusted)
+
+    async def _respond_to_s3(
+        self,
+        http: HttpRequest,
+        target: Target,
+        receive: Receive,
+        exchange: Exchange,
+        is_trusted: bool,
+    ) -> Response:
         if http.method == "OPTIONS":
             exchange.sharing = await self._sharing.preflight(http, target)
             ids = id_headers(exchange.request_id, self._edge.host_id)
@@ -282,6 +296,8 @@ class Server:
             form.get("Action", ""), form.get("Version"), _scope_service(http)
         )
         exchange.operation = operation
+        if http.client_chain is not None and operation.name not in OPERATIONS:
+            raise AccessDenied(_CERTIFICATES_ONLY)
         identity = await self._authenticate(http, target, is_trusted, exchange, sha256=sha256)
         self._services.iam.last_used.note(identity.principal.access_key_id, operation.service)
         if identity.mechanism.startswith("v2-") and operation.service != "sns":

@@ -291,11 +291,16 @@ def quickstart_config(
     return load(None, command_line=_anchored(tables, directory), environ={})
 
 
-def systemd_sockets() -> int:
-    """Return how many listening sockets systemd passed, from descriptor 3 on (sd_listen_fds(3))."""
+def systemd_sockets() -> list[str]:
+    """Return the names of the listening sockets that systemd passed, from descriptor 3 on.
+
+    A name is empty where systemd gave none; see sd_listen_fds_with_names(3).
+    """
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
-        return 0
-    return int(os.environ.get("LISTEN_FDS", "0"))
+        return []
+    count = int(os.environ.get("LISTEN_FDS", "0"))
+    names = os.environ.get("LISTEN_FDNAMES", "").split(":")
+    return (names + [""] * count)[:count]
 
 
 def systemd_notify_socket() -> str:

@@ -14,6 +14,9 @@ from s3server.auth.proxy_chain import ChainError, Holder, read_chain, verify_cha
 from s3server.auth.wildcard import NO_KEYS, Pattern, read_template
 from s3server.errors import AccessDenied
 
+# All that is served to whoever shows a certificate in TLS.
+OPERATIONS = frozenset({"AssumeRoleWithCertificate", "GetCertificateChallenge"})
+
 
 class Rule(msgspec.Struct, frozen=True):
     """Whom a role is for; * in a name is a wildcard."""

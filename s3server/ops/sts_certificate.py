@@ -1,6 +1,6 @@
-"""Roles for holders of certificates and grid proxies, who prove by a signature that they are.
+"""Roles for holders of certificates and grid proxies, who prove who they are in TLS or by signing.
 
-The operation is MinIO's; a challenge takes the place of its TLS, so that it works behind a proxy.
+The operation is MinIO's; a challenge can take the place of its TLS, which works behind a proxy.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from s3server.auth.challenges import LIFETIME_MS, proves, signed_text
+from s3server.auth.proxy_chain import Holder
 from s3server.door import Provider
-from s3server.errors import AccessDenied
+from s3server.errors import AccessDenied, ValidationError
 from s3server.model import Lineage
 from s3server.operation import Ctx, handles
 from s3server.ops.attributes import at
@@ -21,6 +22,7 @@ from s3server.ops.sts_requests import answer, find_role, read_duration, role_arn
 from s3server.sessions import Grant
 
 PROVIDER = Provider("x509", is_certificates=True)
+_PROOF = ("Challenge", "CertificateChain", "Signature")
 _NO_NAME = re.compile(r"[^A-Za-z0-9_+=,.@-]+")
 
 
@@ -35,16 +37,7 @@ async def get_certificate_challenge(ctx: Ctx, request: dict[str, Any]) -> dict[s
 @handles("AssumeRoleWithCertificate")
 async def assume_role_with_certificate(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Let the holder of a certificate become a role that the rules give it."""
-    now = ctx.services.clock.now_ms()
-    ctx.certificates.challenges.check(request["Challenge"], now)
-    holder = await ctx.certificates.holder(request["CertificateChain"], now)
-    try:
-        signature = base64.b64decode(request["Signature"].encode("ascii"), validate=True)
-    except (ValueError, binascii.Error):
-        signature = b""
-    texts = [signed_text(host, request["Challenge"]) for host in _hosts(ctx)]
-    if not any(proves(holder.leaf, signature, text) for text in texts):
-        raise AccessDenied("The challenge was not signed with the key of the certificate.")
+    holder = await _holder(ctx, request)
     roles = ctx.certificates.roles(holder)
     arn = request.get("RoleArn") or (roles[0] if roles else "")
     if arn not in roles:
@@ -67,6 +60,26 @@ async def assume_role_with_certificate(ctx: Ctx, request: dict[str, Any]) -> dic
     )
     session, token = await ctx.sessions.issue(role.account, grant)
     return {"Credentials": answer(session, token), "AssumedRoleUser": role_arn(role, name)}
+
+
+async def _holder(ctx: Ctx, request: dict[str, Any]) -> Holder:
+    """Return who is proven to ask: by the answer to a challenge, or else by the connection."""
+    now, chain = ctx.services.clock.now_ms(), ctx.http.client_chain
+    if chain is not None and request.keys().isdisjoint(_PROOF):
+        return await ctx.certificates.holder(chain, now)
+    missing = [name for name in _PROOF if name not in request]
+    if missing:
+        raise ValidationError(f"The request must contain the parameter {missing[0]}.")
+    ctx.certificates.challenges.check(request["Challenge"], now)
+    holder = await ctx.certificates.holder(request["CertificateChain"], now)
+    try:
+        signature = base64.b64decode(request["Signature"].encode("ascii"), validate=True)
+    except (ValueError, binascii.Error):
+        signature = b""
+    texts = [signed_text(host, request["Challenge"]) for host in _hosts(ctx)]
+    if not any(proves(holder.leaf, signature, text) for text in texts):
+        raise AccessDenied("The challenge was not signed with the key of the certificate.")
+    return holder
 
 
 def _hosts(ctx: Ctx) -> list[str]:

@@ -46,7 +46,13 @@ class Child:
         return self._process.pid if self._process is not None else 0
 
     async def start(
-        self, config_json: str, *, listeners: list[int], lock: int, shares: int
+        self,
+        config_json: str,
+        *,
+        listeners: list[int],
+        for_certificates: list[int],
+        lock: int,
+        shares: int,
     ) -> None:
         """Start the process. `lock` stays open in it: a store is locked while any process lives."""
         receiving, sending = os.pipe()
@@ -55,6 +61,7 @@ class Child:
         command = [self.kind, "--slot", str(self.slot), "--status", str(sending)]
         command += ["--listen", ",".join(map(str, listeners)), "--parent", str(os.getpid())]
         command += ["--shares", str(shares)]
+        command += ["--certificates", ",".join(map(str, for_certificates))]
         try:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -62,7 +69,7 @@ class Child:
                 "s3server",
                 *command,
                 stdin=asyncio.subprocess.PIPE,
-                pass_fds=(sending, lock, shares, *listeners),
+                pass_fds=(sending, lock, shares, *listeners, *for_certificates),
             )
         finally:
             os.close(sending)
@@ -126,6 +133,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--status", type=int)
     parser.add_argument("--shares", type=int)
     parser.add_argument("--listen")
+    parser.add_argument("--certificates")
     parser.add_argument("--parent", type=int)
     options = parser.parse_args(arguments)
     _die_with(options.parent)
@@ -135,8 +143,11 @@ def main(arguments: list[str]) -> int:
     config = settings.from_json(sys.stdin.read())
     if options.kind == "jobs":
         return uvloop.run(_jobs(config, options.status))
-    sockets = [socket.socket(fileno=int(number)) for number in options.listen.split(",")]
-    return uvloop.run(_work(config, sockets, options))
+    return uvloop.run(_work(config, options))
+
+
+def _sockets(descriptors: str) -> list[socket.socket]:
+    return [socket.socket(fileno=int(number)) for number in descriptors.split(",") if number]
 
 
 def _die_with(parent: int) -> None:
@@ -145,9 +156,7 @@ def _die_with(parent: int) -> None:
         sys.exit(1)
 
 
-async def _work(
-    config: settings.Config, sockets: list[socket.socket], options: argparse.Namespace
-) -> int:
+async def _work(config: settings.Config, options: argparse.Namespace) -> int:
     from s3server.app import build  # noqa: PLC0415 (what only a worker needs is not loaded elsewhere)
     from s3server.process import worker  # noqa: PLC0415
 
@@ -157,8 +166,9 @@ async def _work(
         status=options.status,
         shares=Shares(options.shares),
         slot=options.slot,
+        for_certificates=_sockets(options.certificates),
     )
-    return await worker.serve(server, sockets)
+    return await worker.serve(server, _sockets(options.listen))
 
 
 async def _jobs(config: settings.Config, status: int) -> int:

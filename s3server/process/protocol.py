@@ -14,7 +14,7 @@ import logging
 import math
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
@@ -42,7 +42,7 @@ KEEP_ALIVE_S = 75  # between requests; longer than nginx keeps its side (60 s)
 STALL_S = 60  # without a byte of a body that is due, or without the client taking any
 LINGER_S = 5  # reading on after an early answer, so that a reset does not destroy it (RFC 9112 9.6)
 _BODILESS = frozenset({"GET", "HEAD"})
-_EXTENSIONS: dict[str, dict[str, object]] = {WHOLE: {}}
+_EXTENSIONS: Mapping[str, Mapping[str, object]] = {WHOLE: {}}
 _NOTED = frozenset({b"range", b"host", b"expect"})  # fields that the protocol itself looks at
 EAGER = 16  # requests of one read answered at once; others wait for their turn of the loop
 MAX_PIPELINED = 64  # requests that wait behind the one being served
@@ -76,6 +76,7 @@ class S3Protocol(HttpToolsProtocol):
     _waits_for_end = False  # a request without a body is served once it is whole
     _refusal: errors.S3Error | None = None
 
+    _extensions = _EXTENSIONS
     _default_fields: list[tuple[bytes, bytes]] | None = None
     _first_lines = b""
 
@@ -269,7 +270,7 @@ class S3Protocol(HttpToolsProtocol):
             "raw_path": url.path,
             "query_string": url.query or b"",
             "headers": self.headers,
-            "extensions": _EXTENSIONS,
+            "extensions": self._extensions,
         }
         is_behind = self._is_busy()
         if is_behind and len(self.pipeline) >= MAX_PIPELINED:

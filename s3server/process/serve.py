@@ -6,6 +6,7 @@ import asyncio
 import resource
 import socket
 from collections.abc import Callable
+from functools import partial
 
 from s3server.config import Config
 from s3server.maintenance import initialise
@@ -22,10 +23,20 @@ def serve(load: Callable[[], Config], *, on_ready: Callable[[str], None]) -> int
     """
     config = load()
     allow_many_files()
-    listeners = systemd.inherited_sockets() or [listen.bind(*config.server.address)]
+    sockets = _sockets(config)
     act_as_owner(config.storage.meta_dir)  # after ports that only root may listen on
     lock = state.lock(config.storage.meta_dir)
-    return asyncio.run(_serve(config, load, listeners, lock, on_ready))
+    return asyncio.run(_serve(config, load, sockets, lock, on_ready))
+
+
+def _sockets(config: Config) -> tuple[list[socket.socket], list[socket.socket]]:
+    """Return those for S3 and those for certificates: systemd's, or new ones."""
+    listeners, for_certificates = systemd.inherited_sockets()
+    if not listeners:
+        listeners = [listen.bind(*config.server.address)]
+    if not for_certificates and config.certificates.address is not None:
+        for_certificates = [listen.bind(*config.certificates.address)]
+    return listeners, for_certificates
 
 
 def allow_many_files() -> None:
@@ -40,19 +51,28 @@ def allow_many_files() -> None:
 async def _serve(
     config: Config,
     load: Callable[[], Config],
-    listeners: list[socket.socket],
+    sockets: tuple[list[socket.socket], list[socket.socket]],
     lock: int,
     on_ready: Callable[[str], None],
 ) -> int:
-    await _prepare(config)
+    listeners, for_certificates = sockets
+    prepare = partial(_prepare, with_certificates=bool(for_certificates))
+    await prepare(config)
     url = listen.url(listeners[0], config.scheme)
     supervisor = Supervisor(
-        load, listeners, lock=lock, prepare=_prepare, on_ready=lambda: on_ready(url)
+        load,
+        listeners,
+        lock=lock,
+        prepare=prepare,
+        on_ready=lambda: on_ready(url),
+        for_certificates=for_certificates,
     )
     return await supervisor.run()
 
 
-async def _prepare(config: Config) -> None:
+async def _prepare(config: Config, *, with_certificates: bool) -> None:
     """Refuse settings that no worker could start with; make what they ask for."""
     tls.context(config.tls)
+    if with_certificates:
+        tls.context_for_certificates(config)
     await initialise(config)

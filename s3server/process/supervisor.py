@@ -1,7 +1,7 @@
-"""The first process: owns the listening socket and keeps the workers and the jobs process alive.
+"""The first process: owns the listening sockets and keeps the workers and the jobs process alive.
 
 SIGTERM and SIGINT end all after their requests are served; SIGHUP reads the settings again and
-replaces the workers one after the other. The socket stays open throughout, so that no connection
+replaces the workers one after the other. The sockets stay open throughout, so that no connection
 is refused. Two live workers never have the same slot.
 """
 
@@ -13,7 +13,7 @@ import itertools
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -36,9 +36,9 @@ HEALTHY_S = 10  # a process that lived so long did not fail at its start
 class Supervisor:
     """Runs a server until it is told to stop.
 
-    `load` returns the settings, at first and at every SIGHUP; the listening address and the number
-    of workers stay what they were. `prepare` is awaited before new settings are used, and may
-    refuse them by raising; so are those of another metadata directory, which is another store.
+    `load` returns the settings, at first and at every SIGHUP; the listening addresses and the
+    number of workers stay what they were. `prepare` is awaited before new settings are used, and
+    may refuse them by raising; so are those of another metadata directory, which is another store.
     `on_ready` is called once when all workers are.
     """
 
@@ -50,11 +50,12 @@ class Supervisor:
         lock: int,
         prepare: Callable[[Config], Awaitable[None]],
         on_ready: Callable[[], None] = lambda: None,
+        for_certificates: Sequence[socket.socket] = (),
     ) -> None:
         self._load = load
         self._prepare = prepare
         self._config = load()
-        self._listeners = listeners
+        self._listeners, self._for_certificates = listeners, for_certificates
         self._lock = lock
         self._on_ready = on_ready
         self._shares = Shares.create()
@@ -101,11 +102,11 @@ class Supervisor:
         used = {child.slot for child in self._children if child.kind == kind}
         child = Child(kind, next(slot for slot in itertools.count() if slot not in used))
         self._children.append(child)
-        descriptors = [listener.fileno() for listener in self._listeners]
         try:
             await child.start(
                 to_json(self._config),
-                listeners=descriptors,
+                listeners=[one.fileno() for one in self._listeners],
+                for_certificates=[one.fileno() for one in self._for_certificates],
                 lock=self._lock,
                 shares=self._shares.descriptor,
             )
@@ -181,11 +182,18 @@ class Supervisor:
 
     def _loaded(self) -> Config:
         """Return the settings as they are now. Raises ConfigError."""
-        loaded, server = self._load(), self._config.server
+        loaded, server, certificates = self._load(), self._config.server, self._config.certificates
         if loaded.storage.meta_dir != self._config.storage.meta_dir:
             raise ConfigError(f"storage.meta_dir is {self._config.storage.meta_dir} until a stop")
         kept = {"listen": server.listen, "workers": server.workers}
-        return loaded.model_copy(update={"server": loaded.server.model_copy(update=kept)})
+        return loaded.model_copy(
+            update={
+                "server": loaded.server.model_copy(update=kept),
+                "certificates": loaded.certificates.model_copy(
+                    update={"listen": certificates.listen}
+                ),
+            }
+        )
 
     async def _renew(self) -> bool:
         """Replace all processes, one after the other; stop at the first that does not start."""
@@ -206,7 +214,7 @@ class Supervisor:
     async def _end(self) -> None:
         self._stop.set()
         systemd.notify("STOPPING=1")
-        for listener in self._listeners:
+        for listener in (*self._listeners, *self._for_certificates):
             listener.close()
         ends = [asyncio.ensure_future(child.wait()) for child in self._children]
         for child in self._children:

@@ -10,12 +10,17 @@ from s3server import settings
 FIRST = 3  # descriptor of the first socket passed, sd_listen_fds(3)
 
 
-def inherited_sockets() -> list[socket.socket]:
-    """Return the listening sockets that systemd passed, non-blocking."""
-    sockets = [socket.socket(fileno=FIRST + index) for index in range(settings.systemd_sockets())]
-    for listener in sockets:
+def inherited_sockets() -> tuple[list[socket.socket], list[socket.socket]]:
+    """Return the listening sockets that systemd passed, non-blocking: for S3, for certificates.
+
+    The latter are those of a unit with FileDescriptorName=certificates.
+    """
+    found: tuple[list[socket.socket], list[socket.socket]] = ([], [])
+    for index, name in enumerate(settings.systemd_sockets()):
+        listener = socket.socket(fileno=FIRST + index)
         listener.setblocking(False)
-    return sockets
+        found[name == "certificates"].append(listener)
+    return found
 
 
 def notify(state: str) -> None:

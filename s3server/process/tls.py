@@ -1,10 +1,14 @@
-"""The certificate that a worker shows, where it is the server itself that ends TLS."""
+"""The certificate that a worker shows, where it is the server itself that ends TLS.
+
+And what it asks of the clients of the listener for certificates.
+"""
 
 from __future__ import annotations
 
 import ssl
 
-from s3server.config import ConfigError, TlsConfig
+from s3server.config import Config, ConfigError, TlsConfig
+from s3server.process import client_chain
 
 HANDSHAKE_S = 10  # like the headers of a request on a plain connection
 
@@ -25,6 +29,29 @@ def context(config: TlsConfig) -> ssl.SSLContext | None:
         made.load_cert_chain(config.certificate, config.key, password=_refuse)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise ConfigError(f"tls.certificate {config.certificate}: {error}") from error
+    return made
+
+
+def context_for_certificates(config: Config) -> ssl.SSLContext:
+    """Return what connections are accepted with whose clients have to show a certificate.
+
+    Proxies are let through (RFC 3820). OpenSSL proves that the client has the key and that some
+    authority vouches for it; what the chain is good for, `auth/proxy_chain.py` decides, with the
+    revocation lists: OpenSSL would keep those that it read first, and refuse all once they end.
+    Raises ConfigError.
+    """
+    made, authorities = context(config.tls), config.certificates.authorities
+    if made is None or authorities is None:
+        raise ConfigError("certificates.listen needs tls.certificate and certificates.authorities")
+    if not client_chain.is_supported():
+        raise ConfigError("certificates.listen: this Python does not tell the chains of clients")
+    if not authorities.is_dir():  # which OpenSSL would find out with the first client
+        raise ConfigError(f"certificates.authorities {authorities}: not a directory")
+    made.load_verify_locations(capath=authorities)
+    made.verify_mode = ssl.CERT_REQUIRED
+    made.verify_flags |= ssl.VERIFY_ALLOW_PROXY_CERTS | ssl.VERIFY_X509_PARTIAL_CHAIN
+    made.options |= ssl.OP_NO_TICKET  # what is resumed by a ticket has no chain
+    made.num_tickets = 0
     return made
 
 

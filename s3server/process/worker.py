@@ -1,6 +1,6 @@
 """One worker process: the event loop, the connections and the application.
 
-All workers share one listening socket. Each takes one connection per readiness event, and lets
+All workers share the listening sockets. Each takes one connection per readiness event, and lets
 others go first where it has more than they; uvloop's own server takes all there are.
 """
 
@@ -12,7 +12,7 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -21,6 +21,7 @@ import uvicorn
 from s3server.config import Config
 from s3server.model import HttpRequest
 from s3server.process import tls
+from s3server.process.client_chain import CertificateProtocol
 from s3server.process.protocol import S3Protocol, silence_uvicorn
 from s3server.process.shares import ABSENT, Shares
 
@@ -65,7 +66,9 @@ class WorkerServer(uvicorn.Server):
         status: int | None = None,
         shares: Shares | None = None,
         slot: int = 0,
+        for_certificates: Sequence[socket.socket] = (),
     ) -> None:
+        """`for_certificates` are further sockets, whose clients have to show a certificate."""
         header = config.server.server_header
         settings = uvicorn.Config(
             application.asgi,
@@ -84,6 +87,8 @@ class WorkerServer(uvicorn.Server):
         super().__init__(settings)
         self.application = application
         self._tls = tls.context(config.tls)
+        self._for_certificates = for_certificates
+        self._client_tls = tls.context_for_certificates(config) if for_certificates else None
         self._status = status
         self._shares, self._slot = shares or Shares.create(), slot
         self._listeners: list[socket.socket] = []
@@ -95,8 +100,8 @@ class WorkerServer(uvicorn.Server):
         assert sockets is not None
         loop = asyncio.get_running_loop()
         self.servers = []
-        self._listeners = sockets
-        for listener in sockets:
+        self._listeners = [*sockets, *self._for_certificates]
+        for listener in self._listeners:
             loop.add_reader(listener.fileno(), self._on_connection, listener)
         await self.on_tick(0)
         self.started = True
@@ -129,12 +134,15 @@ class WorkerServer(uvicorn.Server):
             return
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        protocol, context = self._protocol, self._tls
+        if listener in self._for_certificates:
+            protocol, context = self._certificate_protocol, self._client_tls
         task = loop.create_task(
             loop.connect_accepted_socket(
-                self._protocol,
+                protocol,
                 connection,
-                ssl=self._tls,
-                ssl_handshake_timeout=tls.HANDSHAKE_S if self._tls else None,
+                ssl=context,
+                ssl_handshake_timeout=tls.HANDSHAKE_S if context else None,
             )
         )
         self._opening.add(task)
@@ -156,6 +164,9 @@ class WorkerServer(uvicorn.Server):
 
     def _protocol(self) -> S3Protocol:
         return S3Protocol(self.config, self.server_state, self.application.at_once)
+
+    def _certificate_protocol(self) -> S3Protocol:
+        return CertificateProtocol(self.config, self.server_state)
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()

@@ -7,7 +7,7 @@ and `%2F` are characters of a key, and a key never becomes a path.
 from __future__ import annotations
 
 import re
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -37,6 +37,7 @@ _SINGLE = frozenset(
 )
 # AWS's SDK for Java sends such a list as one header per item.
 _LISTS = frozenset({"x-amz-object-attributes", "x-amz-optional-object-attributes"})
+_NONE: Mapping[str, Any] = {}
 
 
 def read_request(scope: MutableMapping[str, Any]) -> HttpRequest:
@@ -68,8 +69,13 @@ def read_request(scope: MutableMapping[str, Any]) -> HttpRequest:
     if path[:1] != "/":
         path = _strip_authority(path, host)
     client = scope.get("client")
+    peer = client[0] if client else ""
+    tls = scope.get("extensions", _NONE).get("tls")
+    if tls is None:
+        return HttpRequest(scope["method"], path, query, headers, scope["scheme"], peer)
+    chain = "".join(tls["client_cert_chain"])
     return HttpRequest(
-        scope["method"], path, query, headers, scope["scheme"], client[0] if client else ""
+        scope["method"], path, query, headers, scope["scheme"], peer, client_chain=chain
     )
 
 

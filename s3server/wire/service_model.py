@@ -167,7 +167,7 @@ _EXTENSIONS = {
 
 
 _TEXT, _NUMBER = _RawReference("tokenType"), _RawReference("roleDurationSecondsType")
-# MinIO's operation, and what takes the place of its TLS. Shapes that are not here are AWS's.
+# MinIO's operation, and what can take the place of its TLS. Shapes that are not here are AWS's.
 _STS_SHAPES = {
     "AssumeRoleWithCertificateRequest": _RawShape(
         "structure",
@@ -175,7 +175,6 @@ _STS_SHAPES = {
             "Challenge": _TEXT, "CertificateChain": _TEXT, "Signature": _TEXT,
             "RoleArn": _TEXT, "DurationSeconds": _NUMBER,
         },
-        required=["Challenge", "CertificateChain", "Signature"],
     ),
     "AssumeRoleWithCertificateResponse": _RawShape(
         "structure",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import json
 import os
 import re
 import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,12 +26,22 @@ from botocore.config import Config
 
 from bench.servers import free_port
 from bench.tls_front import certificate
+from tests.support.grid_ca import Authority, proxy
 from tests.support.server_process import ROOT, RunningServer, run_server
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 pytestmark = pytest.mark.skipif(not NGINX, reason="nginx is not installed")
 
 DOMAIN = "s3.nginx.test"
+CA = Authority()
+GRID_ROLE = "arn:aws:iam::000000000000:role/grid"
+GRID_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": {
+        "Effect": "Allow", "Principal": {"Federated": "x509"},
+        "Action": "sts:AssumeRoleWithCertificate",
+    },
+}  # fmt: skip
 WAIT_S = 60
 KEYS = ["a b+c%20d", "ä/ö//ü", "//", "dots/./../x", "~!*'()&=;:@$,", "%2F", "q?x=1#y", "\\"]
 MAIN = """
@@ -119,6 +131,12 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("S3SERVER_SERVER__BASE_DOMAINS", f'["{DOMAIN}"]')
         patch.setenv("S3SERVER_SERVER__TRUSTED_PROXIES", '["127.0.0.1"]')
+        conf = directory / "store" / "conf.d"
+        conf.mkdir(parents=True)
+        (conf / "grid.toml").write_text(
+            f'[certificates]\nauthorities = "{CA.write(directory / "ca")}"\n'
+            f'[[certificate_roles]]\ndn = "/DC=org/DC=grid/CN=Alice"\nrole = "{GRID_ROLE}"\n'
+        )
         with run_server(directory / "store") as server:
             behind = urlsplit(server.endpoint).port or 0
             with nginx(directory, behind) as port:
@@ -239,3 +257,33 @@ def test_clients_without_a_certificate_are_turned_away_where_that_is_asked_for(
             statuses.append(answer.status)
             connection.close()
     assert [400, 200] == statuses
+
+
+def test_a_grid_proxy_proves_itself_through_nginx(front: Front, tmp_path: Path) -> None:
+    iam = boto3.client(
+        "iam",
+        endpoint_url=front.url,
+        aws_access_key_id=front.server.access_key,
+        aws_secret_access_key=front.server.secret_key,
+        region_name=front.server.region,
+        verify=str(front.trusted),
+    )
+    iam.create_role(RoleName="grid", AssumeRolePolicyDocument=json.dumps(GRID_TRUST))
+    command = [Path(sys.executable).with_name("s3server-credentials"), "--no-cache"]
+    command += ["--endpoint", front.url, "--ca-bundle", front.trusted]
+    command += ["--proxy", proxy(CA.user()).write(tmp_path / "x509up")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WAIT_S)
+    assert done.returncode == 0, done.stderr
+    keys = json.loads(done.stdout)
+    sts = boto3.client(
+        "sts",
+        endpoint_url=front.url,
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["SessionToken"],
+        region_name=front.server.region,
+        verify=str(front.trusted),
+    )
+    assert sts.get_caller_identity()["Arn"].endswith("assumed-role/grid/Alice")
+    sts.close()
+    iam.close()

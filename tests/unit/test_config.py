@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from s3server import config, settings
 from s3server.config import ConfigError
-from s3server.settings import load
+from s3server.settings import load, systemd_sockets
 
 BASE = """
 [storage]
@@ -240,6 +241,51 @@ def test_weak_root_secret_is_refused_where_others_can_connect(file: Path, secret
 
     assert load(file, environ={}).server.listen == "127.0.0.1:9000"
     assert "16 characters" in error_of(file, environ={"S3SERVER_SERVER__LISTEN": "0.0.0.0:9000"})
+
+
+GRID = """
+[tls]
+certificate = "c.pem"
+key = "k.pem"
+[certificates]
+authorities = "ca"
+listen = "0.0.0.0:9002"
+"""
+
+
+def test_listener_for_certificates_is_off_until_it_is_named(file: Path) -> None:
+    assert load(file, environ={}).certificates.address is None
+    file.write_text(BASE + GRID)
+    assert load(file, environ={}).certificates.address == ("0.0.0.0", 9002)
+
+
+@pytest.mark.parametrize(
+    ("missing", "text"),
+    [
+        ('certificate = "c.pem"\nkey = "k.pem"\n', "needs tls.certificate"),
+        ('authorities = "ca"\n', "needs tls.certificate and certificates.authorities"),
+        (":9002", "expected HOST:PORT"),
+    ],
+)
+def test_listener_for_certificates_needs_both_and_a_port(
+    file: Path, missing: str, text: str
+) -> None:
+    file.write_text(BASE + GRID.replace(missing, ""))
+    assert text in error_of(file, environ={})
+
+
+def test_weak_root_secret_is_refused_where_others_reach_the_certificates(file: Path) -> None:
+    file.write_text(BASE.replace("abcdefghijklmnopqrst", "short-secret") + GRID)
+    assert "listen is 0.0.0.0:9002" in error_of(file, environ={})
+
+
+def test_sockets_of_systemd_have_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert systemd_sockets() == []
+    monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+    monkeypatch.setenv("LISTEN_FDS", "2")
+    assert systemd_sockets() == ["", ""]
+    monkeypatch.setenv("LISTEN_FDNAMES", "s3server.socket:certificates")
+    assert systemd_sockets() == ["s3server.socket", "certificates"]
 
 
 def test_name_that_only_begins_like_loopback_is_not_loopback(file: Path) -> None:
