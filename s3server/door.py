@@ -109,7 +109,8 @@ class Door:
         """
         principal = caller.principal
         caller.limited = await self._projects.admit(principal, action, bucket)
-        await self._read_own(caller)
+        if caller.own is None and not principal.is_free:
+            caller.own = await self.identities.law_of(principal)
         if bucket is None:
             subject = Subject(f"arn:aws:s3:::{made or '*'}")
             said = Said(own_policies=self._own_verdict(caller, action, subject))
@@ -142,7 +143,8 @@ class Door:
         """
         principal = caller.principal
         caller.limited = await self._projects.admit(principal, action, None)
-        await self._read_own(caller)
+        if caller.own is None and not principal.is_free:
+            caller.own = await self.identities.law_of(principal)
         verdict = self._own_verdict(caller, action, subject)
         is_permitted = authorise(principal, action, said=Said(own_policies=verdict))
         if service == "iam" and escapes_limits(principal, name, subject):
@@ -150,10 +152,6 @@ class Door:
         if not is_permitted:
             refusal = AuthorizationError if service == "sns" else AccessDenied
             raise refusal(_refusal(principal, action, subject, verdict))
-
-    async def _read_own(self, caller: Caller) -> None:
-        if caller.own is None and not caller.principal.is_free:
-            caller.own = await self.identities.law_of(caller.principal)
 
     def confirm_topic(
         self,

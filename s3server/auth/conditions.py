@@ -63,7 +63,8 @@ class Condition(msgspec.Struct, frozen=True):
                 return True
             return self.is_negated and self.quantifier != _ANY
         if len(values) == 1:
-            return self._satisfies(values[0], keys)
+            matches = self.matches(values[0], keys)
+            return None if matches is None else matches != self.is_negated
         # Negation is of each value: ForAnyValue:StringNotEquals asks for one that is not there.
         verdicts = [self._satisfies(value, keys) for value in values]
         needs_all = self.is_negated if not self.quantifier else self.quantifier == _ALL

@@ -21,20 +21,24 @@ class PolicyIndex:
 
     def __init__(self, policies: Iterable[Policy]) -> None:
         self._statements = [one for policy in policies for one in policy.statements]
-        self._by_action: dict[str, tuple[_ByStart, _ByStart]] = {}
+        self._by_action: dict[str, _About] = {}
 
     def verdict(self, question: Question) -> Verdict:
         """Return what the policies say together: one deny outweighs all that allow."""
         denials, permissions = self._by_action.get(question.action) or self._find(question.action)
-        if denials.applies(question):
+        if denials is not None and denials.applies(question):
             return Verdict.DENY
-        return Verdict.ALLOW if permissions.applies(question) else Verdict.SILENT
+        if permissions is not None and permissions.applies(question):
+            return Verdict.ALLOW
+        return Verdict.SILENT
 
-    def _find(self, action: str) -> tuple[_ByStart, _ByStart]:
+    def _find(self, action: str) -> _About:
         about = [one for one in self._statements if one.is_about_action(action)]
+        denying = [one for one in about if not one.allows]
+        allowing = [one for one in about if one.allows]
         found = (
-            _ByStart([one for one in about if not one.allows]),
-            _ByStart([one for one in about if one.allows]),
+            _ByStart(denying) if denying else None,
+            _ByStart(allowing) if allowing else None,
         )
         if len(self._by_action) >= _MOST_ACTIONS:
             self._by_action.clear()
@@ -45,23 +49,28 @@ class PolicyIndex:
 class _ByStart:
     """Statements about one action, by the text that their resources begin with."""
 
-    __slots__ = ("_anywhere", "_tables")
+    __slots__ = ("_anywhere", "_exact", "_tables")
 
     def __init__(self, statements: Iterable[Statement]) -> None:
         self._anywhere: list[Statement] = []
+        self._exact: defaultdict[str, list[Statement]] = defaultdict(list)
         tables: defaultdict[int, dict[str, list[Statement]]] = defaultdict(dict)
         for statement in statements:
             if statement.resources is None or statement.not_resources:
                 self._anywhere.append(statement)
                 continue
-            for start in {pattern.start for pattern in statement.resources}:
+            for start in {one.start for one in statement.resources if not one.is_fixed}:
                 tables[len(start)].setdefault(start, []).append(statement)
-        # What names the resource most exactly is asked first.
-        self._tables = sorted(tables.items(), reverse=True)
+            for name in {one.start for one in statement.resources if one.is_fixed}:
+                self._exact[name].append(statement)
+        self._tables = list(tables.items())
 
     def applies(self, question: Question) -> bool:
         """Return whether any of them does."""
         resource = question.resource
+        for statement in self._exact.get(resource, ()):
+            if statement.applies_to_resource(question):
+                return True
         for length, table in self._tables:
             for statement in table.get(resource[:length], ()):
                 if statement.applies_to_resource(question):
@@ -69,3 +78,6 @@ class _ByStart:
         if not self._anywhere:
             return False
         return any(statement.applies_to_resource(question) for statement in self._anywhere)
+
+
+_About = tuple[_ByStart | None, _ByStart | None]  # what denies and what allows an action

@@ -90,11 +90,11 @@ def _variable(inner: str) -> str | Variable:
 class Pattern:
     """A pattern, compiled once unless it has variables."""
 
-    __slots__ = ("_fixed", "_fold", "_text", "template")
+    __slots__ = ("_fixed", "_ignores_case", "_text", "template")
 
     def __init__(self, template: Template, *, ignores_case: bool = False) -> None:
         self.template = template
-        self._fold = str.lower if ignores_case else str
+        self._ignores_case = ignores_case
         tokens = self._resolve(NO_KEYS)
         self._fixed = None if tokens is None else Wildcard(tokens)
         texts = [token for token in tokens or () if isinstance(token, str)]
@@ -102,7 +102,8 @@ class Pattern:
 
     def matches(self, text: str, keys: Keys) -> bool | None:
         """Return whether it is all of `text`; None where a variable of it has no value."""
-        text = self._fold(text)
+        if self._ignores_case:
+            text = text.lower()
         if self._text is not None:
             return text == self._text
         if self._fixed is not None:
@@ -119,7 +120,9 @@ class Pattern:
             value = _value(token, keys) if isinstance(token, Variable) else token
             if value is None:
                 return None
-            tokens.append(self._fold(value) if isinstance(value, str) else value)
+            if self._ignores_case and isinstance(value, str):
+                value = value.lower()
+            tokens.append(value)
         return tokens
 
     @property
