@@ -54,7 +54,8 @@ def make_certificates(config: Config) -> Certificates:
         )
     rules = [Rule(one.dn, one.role, one.issuer) for one in config.certificate_roles]
     challenges = Challenges(*load_or_create_key_file(config.storage.master_key_file))
-    return Certificates(directory, rules, challenges, config.server.external_urls)
+    names = (*config.server.base_domains, config.server.address[0])
+    return Certificates(directory, rules, challenges, config.server.external_urls, names)
 
 
 def make_buckets(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -16,6 +18,7 @@ from s3server.errors import AccessDenied
 
 # All that is served to whoever shows a certificate in TLS.
 OPERATIONS = frozenset({"AssumeRoleWithCertificate", "GetCertificateChallenge"})
+_PORT = re.compile(r":[0-9]*$")
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -35,9 +38,13 @@ class Certificates:
         rules: Sequence[Rule],
         challenges: Challenges,
         external_urls: Sequence[str] = (),
+        names: Sequence[str] = (),
     ) -> None:
+        """`external_urls` and `names` (without ports) are what clients know this server by."""
         self._directory, self.challenges = directory, challenges
-        self.external_urls = tuple(external_urls)
+        urls = [urlsplit(url) for url in external_urls]
+        self._hosts = [url.netloc for url in urls]
+        self._names = {name.lower() for name in (*names, *(url.hostname or "" for url in urls))}
         self._rules = [(_pattern(rule.dn), _pattern(rule.issuer), rule.role) for rule in rules]
 
     async def holder(self, pem: str, now_ms: int) -> Holder:
@@ -51,6 +58,18 @@ class Certificates:
             raise AccessDenied(f"The certificate proves nobody: {error}.") from None
         except OSError:
             raise AccessDenied("The certificate authorities cannot be read.") from None
+
+    def hosts(self, seen: str) -> list[str]:
+        """Return the hosts that a client may have signed a challenge for; `seen` is Host's value.
+
+        That counts only where it is a name of ours: whoever passes our challenges on to its own
+        clients sends us its own name. Raises AccessDenied where there is none.
+        """
+        is_ours = _PORT.sub("", seen.lower()).strip("[]") in self._names
+        hosts = [seen, *self._hosts] if is_ours else self._hosts
+        if not hosts:
+            raise AccessDenied("This server does not know its name: server.external_urls tells it.")
+        return hosts
 
     def roles(self, holder: Holder) -> list[str]:
         """Return the ARNs of the roles of a holder, in the order of the rules."""

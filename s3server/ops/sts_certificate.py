@@ -9,7 +9,6 @@ import base64
 import binascii
 import re
 from typing import Any
-from urllib.parse import urlsplit
 
 from s3server.auth.challenges import LIFETIME_MS, proves, signed_text
 from s3server.auth.proxy_chain import Holder
@@ -76,13 +75,8 @@ async def _holder(ctx: Ctx, request: dict[str, Any]) -> Holder:
         signature = base64.b64decode(request["Signature"].encode("ascii"), validate=True)
     except (ValueError, binascii.Error):
         signature = b""
-    texts = [signed_text(host, request["Challenge"]) for host in _hosts(ctx)]
+    hosts = ctx.certificates.hosts(ctx.http.headers["host"])
+    texts = [signed_text(host, request["Challenge"]) for host in hosts]
     if not any(proves(holder.leaf, signature, text) for text in texts):
         raise AccessDenied("The challenge was not signed with the key of the certificate.")
     return holder
-
-
-def _hosts(ctx: Ctx) -> list[str]:
-    """Return the hosts under which a client may know this server."""
-    urls = [urlsplit(url).netloc for url in ctx.certificates.external_urls]
-    return [ctx.http.headers["host"], *urls]

@@ -30,7 +30,7 @@ PROXY = proxy(proxy(USER), "2")
 async def grid(tmp_path: Path) -> Store:
     directory = AuthorityDirectory(CA.write(tmp_path / "ca"), needs_crls=True, allows_limited=False)
     rules = [Rule(DN, ARN), Rule("/DC=org/DC=grid/*", f"arn:aws:iam::{ALICE}:role/all")]
-    store = Store(certificates=Certificates(directory, rules, Challenges(b"k" * 32)))
+    store = Store(certificates=Certificates(directory, rules, Challenges(b"k" * 32), names=[HOST]))
     await store.alice.made("/data")
     await store.alice.made("/data/key", body=b"content")
     await make_role(store, "grid", GRID)
@@ -100,6 +100,16 @@ async def test_proof_is_of_this_key_this_host_and_this_minute(grid: Store) -> No
     assert await status(grid, good) == 200
     grid.clock.ms += LIFETIME_MS
     assert await status(grid, good) == 403
+
+
+async def test_challenge_that_another_server_passed_on_is_of_no_use_to_it(grid: Store) -> None:
+    """It sends us the host that its client signed for: its own."""
+    relay = grid.nobody.changed(host="evil.org")
+    signed = await form(grid, PROXY, host="evil.org")
+    assert (await sts(relay, "AssumeRoleWithCertificate", signed)).status == 403
+    ours = grid.nobody.changed(host=f"{HOST.upper()}:8443")
+    signed = await form(grid, PROXY, host=f"{HOST}:8443")
+    assert (await sts(ours, "AssumeRoleWithCertificate", signed)).status == 200
 
 
 async def test_chain_that_proves_nobody_gets_nothing(grid: Store) -> None:
