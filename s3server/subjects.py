@@ -14,8 +14,11 @@ import msgspec
 
 from s3server.arns import arns_of, iam_arn
 from s3server.core.directory import GROUPS, ROLES, USERS, Kind
+from s3server.core.identity_records import GroupRecord
 from s3server.core.records import IdentityRecord
 from s3server.core.services import Services
+from s3server.errors import NoSuchEntity
+from s3server.iam_errors import InvalidInput
 from s3server.model import Principal
 
 Keys = dict[str, tuple[str, ...]]
@@ -43,7 +46,7 @@ class Subject(msgspec.Struct, frozen=True):
 
     arn: str = "*"
     keys: Mapping[str, tuple[str, ...]] = {}  # condition keys that only such requests have
-    # Of a user or role that is made or changed: the policy that will limit it, "" for none.
+    # Of users and roles that are made or changed: the policy that will limit them, "" for none.
     boundary: str | None = None
 
 
@@ -72,12 +75,15 @@ async def _of_iam(
     kind, holder, named = await _holder(services, principal, name, request)
     if kind is None:
         arn = next((request[member] for member in _ARNS if member in request), "*")
-        return Subject(arn, keys)
+        return Subject(arn, keys, await _boundary_behind(services, principal, request, None))
     if holder is None:
         own = arns_of(principal)[-1] if not named else iam_arn(
             principal.account, kind.noun, "/", named
         )  # fmt: skip
         return Subject(own, keys, None if kind is GROUPS else "")
+    if isinstance(holder, GroupRecord):
+        boundary = await _boundary_behind(services, principal, request, holder)
+        return Subject(iam_arn(holder.account, "group", holder.path, holder.name), keys, boundary)
     boundary = wanted or holder.bindings.boundary
     if name.startswith("Delete") and name.endswith("PermissionsBoundary"):
         boundary = ""
@@ -86,7 +92,39 @@ async def _of_iam(
     for key, value in getattr(holder, "tags", ()):
         keys[f"aws:resourcetag/{key.lower()}"] = keys[f"iam:resourcetag/{key.lower()}"] = (value,)
     arn = iam_arn(holder.account, kind.noun, holder.path, holder.name)
-    return Subject(arn, keys, None if kind is GROUPS else boundary)
+    return Subject(arn, keys, boundary)
+
+
+async def _boundary_behind(
+    services: Services, principal: Principal, request: Mapping[str, Any], group: GroupRecord | None
+) -> str | None:
+    """Return the boundary of all whom a change of a group or managed policy is about.
+
+    "" where they have different ones; None where it is about nobody, or nobody asks: only who has
+    a boundary is held against it.
+    """
+    account, iam = principal.account, services.iam
+    holders: list[IdentityRecord] = []
+    if not principal.bindings.boundary:
+        return None
+    if group is not None:
+        holders += await iam.groups.users_of(group)
+        joining = await iam.directory.find(USERS, account, request.get("UserName", ""))
+        holders += [] if joining is None else [joining]
+    elif "PolicyArn" in request:
+        try:
+            policy = await iam.policies.get(account, request["PolicyArn"])
+        except (NoSuchEntity, InvalidInput):  # whoever may ask is told so by the operation
+            return None
+        for use in await iam.policies.uses(account, policy):
+            if isinstance(use.holder, GroupRecord):
+                holders += await iam.groups.users_of(use.holder)
+            else:
+                holders.append(use.holder)
+    boundaries = {holder.bindings.boundary for holder in holders}
+    if not boundaries:
+        return None
+    return boundaries.pop() if len(boundaries) == 1 else ""
 
 
 async def _holder(

@@ -29,7 +29,7 @@ def escapes_limits(principal: Principal, operation: str, subject: Changed) -> bo
     - A key with a scope, a session with a policy of its own, and a session of a user change
       nothing: what they would make lasts longer, and reaches further, than they do.
     - Who has a boundary changes neither that policy nor any user or role without this boundary,
-      and makes none without.
+      be it by a group or a policy of theirs, and makes none without.
     """
     if operation.startswith(_READS) or principal.is_root:
         return False

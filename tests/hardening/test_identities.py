@@ -24,6 +24,7 @@ from tests.support.served import Store
 DENIED = (403, "AccessDenied")
 ADMIN = allow("*")
 BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/limit"
+WORK = f"arn:aws:iam::{ACCOUNT}:policy/work"
 USER = f"arn:aws:iam::{ACCOUNT}:user"
 
 
@@ -36,6 +37,11 @@ async def bounded(store: Store) -> Iam:
     await root("CreateUser", UserName="free")
     await root("CreateUser", UserName="likewise", PermissionsBoundary=BOUNDARY)
     await root("CreateRole", RoleName="job", AssumeRolePolicyDocument=trust())
+    await make_policy(store, "work", allow("s3:Get*"))
+    await root("AttachRolePolicy", RoleName="job", PolicyArn=WORK)
+    for group, member in (("all", "free"), ("ours", "likewise")):
+        await root("CreateGroup", GroupName=group)
+        await root("AddUserToGroup", GroupName=group, UserName=member)
     return Iam(client)
 
 
@@ -59,6 +65,10 @@ ESCAPES: list[tuple[str, dict[str, Any]]] = [
     ("UpdateAssumeRolePolicy", {"RoleName": "job", "PolicyDocument": trust()}),
     ("PutRolePolicy", {"RoleName": "job", "PolicyName": "p", "PolicyDocument": ADMIN}),
     ("DeleteRolePermissionsBoundary", {"RoleName": "job"}),
+    ("CreatePolicyVersion",
+     {"PolicyArn": WORK, "PolicyDocument": ADMIN, "SetAsDefault": True}),
+    ("PutGroupPolicy", {"GroupName": "all", "PolicyName": "p", "PolicyDocument": ADMIN}),
+    ("AddUserToGroup", {"GroupName": "ours", "UserName": "free"}),
 ]  # fmt: skip
 
 
@@ -74,6 +84,8 @@ async def test_boundary_cannot_be_got_rid_of(
 async def test_within_a_boundary_identities_can_be_managed(store: Store, bounded: Iam) -> None:
     await bounded("CreateUser", UserName="new", PermissionsBoundary=BOUNDARY)
     await bounded("PutUserPolicy", UserName="new", PolicyName="p", PolicyDocument=ADMIN)
+    await bounded("AddUserToGroup", GroupName="ours", UserName="new")
+    await bounded("PutGroupPolicy", GroupName="ours", PolicyName="p", PolicyDocument=ADMIN)
     key = (await bounded("CreateAccessKey", UserName="new"))["AccessKey"]
     new = store.holder(key["AccessKeyId"], key["SecretAccessKey"])
     assert (await new("PUT", "/bucket")).status == 403
