@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice, pairwise, zip_longest
 
-from awscrt.checksums import crc32c
-
 from s3server.cluster.live import Cluster
 from s3server.core import records
-from s3server.core.project_records import PROJECT, QUOTA, TALLY, ProjectRecord, QuotaRecord
+from s3server.core.project_records import TALLY
 from s3server.core.records import (
     BlobRecord,
     BucketRecord,
@@ -24,7 +22,6 @@ from s3server.core.records import (
     decode,
 )
 from s3server.core.recount import Recount
-from s3server.core.usage_records import USAGE, UsageRecord
 from s3server.data.base import DataError
 from s3server.data.codec import codec_from_name, shard_size
 from s3server.data.layout import RECORD_HEADER, Shard, parse_record_header
@@ -40,27 +37,10 @@ from s3server.meta.journal_read import Found, History
 from s3server.meta.restore import stored_state
 from s3server.meta.snapshot import StoredSnapshot, View, stored_snapshots
 from s3server.model import ABSENT, DataRef
+from s3server.stored_rows import read_row
 
 MAX_PROBLEMS = 1_000  # listed; all are counted
 ROWS_PER_STEP = 1_000
-NO_PART = b"\0\0"  # the number under which an upload's revision is counted
-
-_KINDS: Mapping[bytes, type[Record]] = {
-    records.BUCKET: BucketRecord,
-    PROJECT: ProjectRecord,
-    QUOTA: QuotaRecord,
-    USAGE: UsageRecord,
-    records.OBJECT: ObjectRecord,
-    records.VERSION: ObjectRecord,
-    records.UPLOAD: UploadRecord,
-    records.BLOB: BlobRecord,
-    records.GARBAGE: GarbageRecord,
-    records.REPAIR: records.RepairRecord,
-    records.EVENT: records.EventRecord,
-    records.USER: records.UserRecord,
-    records.ACCESS_KEY: records.AccessKeyRecord,
-}
-_SEALED = (records.BUCKET_POLICY, records.ACCOUNT_BLOCK, records.CONFIGURATION)
 
 
 @dataclass
@@ -107,18 +87,12 @@ class MetadataCheck:
         self._found.expect(not lost, f"{len(lost)} blobs lack shards and no repair is due")
 
     def _row(self, key: bytes, value: bytes) -> None:
-        table = key[:1]
-        if table == records.PART and key[17:] != NO_PART:
-            part = decode(PartRecord, value)
-            self._uses[part.blob] += 1
-            self._recount.see(key, part)
-        elif table in _KINDS:
-            self._record(table, key, decode(_KINDS[table], value))
-        elif table in (records.COUNTER, TALLY):
-            self._found.expect(len(value) == 8, f"row {key!r} is no counter")
-        elif table in _SEALED or (table == records.STORE and key != records.store_key("cluster")):
-            sealed = crc32c(value[:-4]) == int.from_bytes(value[-4:], "big")
-            self._found.expect(sealed, f"row {key!r}: its checksum does not match")
+        record = read_row(key, value)
+        if isinstance(record, PartRecord):
+            self._uses[record.blob] += 1
+            self._recount.see(key, record)
+        elif record is not None and key[:1] != records.STORE:
+            self._record(key[:1], key, record)
 
     def _record(self, table: bytes, key: bytes, record: Record) -> None:
         self._recount.see(key, record)

@@ -9,7 +9,7 @@ import msgspec
 from s3server.core.records import IdentityRecord, Record, in_account
 from s3server.model import Bindings, Pairs
 
-ROLE, ROLE_NAME, GROUP, GROUP_NAME, MEMBER = b"r", b"y", b"h", b"j", b"g"
+ROLE, ROLE_NAME, GROUP, GROUP_NAME, MEMBER = b"r", b"y", b"h", b"l", b"g"
 MANAGED_POLICY, POLICY_VERSION, INLINE_POLICY, ATTACHED = b"M", b"m", b"p", b"a"
 LAST_USED = b"k"
 _DIGEST_BYTES = 16

@@ -21,12 +21,13 @@ Keys begin with a byte that names their table:
     N bucket-id name                counters of a bucket
     n kind id NUL name              counters of a project (P) or user (U); see project_records
     q counter-prefix                quota of a bucket, project or user
+    u kind name NUL day             what was used on a day; see usage_records
     F time bucket-id key            what lifecycle rules have to look at, and when
     C bucket-id name                configuration of a bucket: a document of its own
     I user-id / J account NUL name  user / its name
     K access-key-id / L user-id access-key-id    access key / keys of a user
     r role-id / y account NUL name  role / its name
-    h group-id / j account NUL name group / its name
+    h group-id / l account NUL name group / its name
     M account NUL name              managed policy
     m account NUL name NUL number   text of one of its versions
     p identity-id policy-name       text of a policy of a user, role or group
