@@ -39,7 +39,7 @@ from s3server.limits import Limits
 from s3server.meta.lmdb import LmdbStore
 from s3server.metadata import open_metadata
 from s3server.metering import Meter, directory_of
-from s3server.metrics import ProjectMetrics
+from s3server.metrics import LargestMetrics, ProjectMetrics
 from s3server.model import HttpRequest, Principal
 from s3server.operation import load_handlers
 from s3server.parts import (
@@ -159,8 +159,13 @@ class Application:
         self._limits.close()
 
     async def _metrics(self) -> bytes:
-        projects = Projects(self._meta, clock=SystemClock(), ids=Ids(SystemClock()))
-        return await ProjectMetrics(projects, Accounts(self._meta), Quotas(self._meta)).render()
+        clock, accounts = SystemClock(), Accounts(self._meta)
+        projects = Projects(self._meta, clock=clock, ids=Ids(clock))
+        told = await ProjectMetrics(projects, accounts, Quotas(self._meta)).render()
+        most = self._config.server.metrics_largest
+        if most:
+            told += await LargestMetrics(projects, accounts, clock, most).render()
+        return told
 
     async def _turn(self) -> None:
         self._meter.turn(SystemClock().now_ms())

@@ -75,6 +75,9 @@ class ServerConfig(Section):
     metrics_token: SecretStr = Field(
         SecretStr(""), description="bearer token of /-/metrics; none: for this machine alone"
     )
+    metrics_largest: int = Field(
+        0, ge=0, le=1_000, description="buckets and users that /-/metrics tells of, the largest"
+    )
     auth_failures_per_minute: int = Field(
         600, ge=0, description="failed authentications of an address before 503; 0: any number"
     )

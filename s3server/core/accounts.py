@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from heapq import nlargest
+from operator import itemgetter
+from typing import Literal, TypeVar
 
 from s3server.core import records
 from s3server.core.project_records import (
     BUCKETS,
+    COUNTED_BYTES,
     PASSED,
     WAITING,
     ProjectRecord,
@@ -16,8 +20,9 @@ from s3server.core.project_records import (
     project_scope,
     user_scope,
 )
-from s3server.core.records import BucketRecord, UserRecord, decode
+from s3server.core.records import BucketRecord, Record, UserRecord, decode
 from s3server.core.usage_records import (
+    Kind,
     UsageRecord,
     bucket_name_of,
     parse_usage_key,
@@ -26,6 +31,7 @@ from s3server.core.usage_records import (
 )
 from s3server.meta.base import MetadataStore, Row, after_prefix, decode_counter
 
+R = TypeVar("R", bound=Record)
 By = Literal["project", "bucket", "user", "day"]
 _PAGE_ROWS = 1_000
 
@@ -90,6 +96,38 @@ class Accounts:
         """Return what passed for a project."""
         rows = await self._meta.get_many([scope + name.encode() for name in PASSED])
         return Passed(*map(decode_counter, rows))
+
+    async def used_on(self, kind: Kind, name: str, day: str) -> UsageRecord:
+        """Return what one bucket or user, by its name in the rows of usage, used on a day."""
+        row = await self._meta.get(usage_key(kind, name, day))
+        return UsageRecord() if row is None else decode(UsageRecord, row)
+
+    async def largest_buckets(self, most: int) -> list[BucketRecord]:
+        """Return at most so many buckets, those that hold most bytes first."""
+        return await self._largest(
+            records.BUCKET, BucketRecord, lambda bucket: bucket_scope(bucket.id), most
+        )
+
+    async def largest_users(self, most: int) -> list[UserRecord]:
+        """Return at most so many users, those first whose buckets hold most bytes."""
+        return await self._largest(records.USER, UserRecord, lambda user: user_scope(user.id), most)
+
+    async def _largest(
+        self, table: bytes, kind: type[R], scope: Callable[[R], bytes], most: int
+    ) -> list[R]:
+        found: list[tuple[int, R]] = []
+        start, each = table, len(COUNTED_BYTES)
+        while page := await self._meta.scan(start, after_prefix(table), limit=_PAGE_ROWS):
+            start = page[-1][0] + b"\0"
+            held = [decode(kind, row) for _, row in page]
+            counters = await self._meta.get_many(
+                [scope(one) + name.encode() for one in held for name in COUNTED_BYTES]
+            )
+            counts = [decode_counter(row) for row in counters]
+            sizes = [sum(counts[at : at + each]) for at in range(0, len(counts), each)]
+            found = nlargest(most, [*found, *zip(sizes, held, strict=True)], key=itemgetter(0))
+            await asyncio.sleep(0)  # requests go on between the pages
+        return [one for _, one in found]
 
     async def report(
         self, project: ProjectRecord, by: By, *, first: str, last: str
