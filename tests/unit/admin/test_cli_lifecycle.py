@@ -17,6 +17,7 @@ from s3server.core.clock import SystemClock
 from s3server.core.lifecycle_rules import DAY_MS
 from s3server.expiry import make_rule_jobs
 from s3server.maintenance import open_operated
+from s3server.reports import make_spool
 from s3server.settings import load
 from tests.ops.test_bucket_lifecycle import ABORT, DAYS, OLD, document, rule
 from tests.ops.test_bucket_versioning import put, set_versioning
@@ -136,7 +137,9 @@ def test_status_tells_what_the_last_run_did_and_what_waits(
     async def work() -> None:
         config = load(store / "s3server.toml")
         async with open_operated(config) as opened:
-            jobs = make_rule_jobs(config, opened.meta, opened.cluster.pools, LaterClock())
+            clock = LaterClock()
+            spool = make_spool(config, clock)
+            jobs = make_rule_jobs(config, opened.meta, opened.cluster.pools, clock, spool)
             while (await jobs[0].step()).has_more:
                 pass
 
