@@ -39,9 +39,9 @@ WEAKNESSES = {
     ),
     "one operation is not authorised": Bug(
         "s3server.server",
-        "        await self.door.permit(\n            caller,\n            action,\n",
+        "        await self.door.permit(\n            caller, action, bucket",
         "        if operation.name != 'ListParts': await self.door.permit(\n"
-        "            caller,\n            action,\n",
+        "            caller, action, bucket",
         f"{_HARD}/test_every_route.py::test_stranger_is_denied",
     ),
     "the source of a copy need not be signed": Bug(
