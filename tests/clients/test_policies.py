@@ -61,7 +61,7 @@ def test_policy_through_boto3(
         "Version": "2012-10-17",
         "Statement": [
             {"Sid": "own", "Effect": "Allow", "Resource": own, "Action": "s3:*Object",
-             "Principal": {"AWS": f"arn:aws:iam::default:user/{name}"}},
+             "Principal": {"AWS": f"arn:aws:iam::000000000000:user/{name}"}},
             {"Sid": "public", "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject",
              "Resource": f"arn:aws:s3:::{bucket}/public/*",
              "Condition": {"IpAddress": {"aws:SourceIp": ["127.0.0.0/8", "::1"]}}},

@@ -192,7 +192,8 @@ async def deny_wins(store: Store) -> None:
 
 
 def deny_is_a_default(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Statement, "applies", _without_denies(Statement.applies))
+    real = Statement.applies_to_resource
+    patch.setattr(Statement, "applies_to_resource", _without_denies(real))
 
 
 def _without_denies(real: Any) -> Any:

@@ -172,7 +172,7 @@ def test_health_is_told_to_everybody(server: RunningServer, path: str) -> None:
 
 
 def test_unknown_paths_of_the_server_tell_nothing(server: RunningServer) -> None:
-    paths = ("/-/", "/-/metrics", "/-/debug", "/-/admin", "/-/health", "/-/../etc/passwd")
+    paths = ("/-/", "/-/metrics/", "/-/debug", "/-/admin", "/-/health", "/-/../etc/passwd")
     for path in (*paths, "/-/health/live/"):  # a redirect would name the Host that was sent
         answer = exchange(server.endpoint, request("", target=path))
         assert (path, answer.status) == (path, 404)
