@@ -65,7 +65,10 @@ def show_time(milliseconds: int) -> str:
 
 def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
     """Return rows as aligned columns under their names."""
-    lines = [tuple(columns), *(tuple(str(row[name]) for name in columns) for row in rows)]
+    lines = [
+        tuple(columns),
+        *(tuple("-" if row[name] is None else str(row[name]) for name in columns) for row in rows),
+    ]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

@@ -71,7 +71,7 @@ def test_osd_that_failed_is_down_and_one_that_is_not_mounted_missing(
     (store / "osd.2").rename(store / "taken")
     lines = status(store, capfd)
     assert "WARNING: OSDs are missing: 2" == lines[0]
-    assert ["2", "missing", "None"] == words_of(lines, 2)[:3]
+    assert ["2", "missing", "-"] == words_of(lines, 2)[:3]
 
 
 def test_garbage_that_is_set_aside_is_shown_and_can_be_forgotten(
