@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from pathlib import Path
 
-from bench import cli_run, cli_scan
+from bench import cli_run, cli_scan, stop
 from bench.ceiling import ceiling
 from bench.comparison import compare, table
 from bench.credentials import find
@@ -96,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Run a command; status 1 and one line where there is no figure, 130 where it was stopped."""
     given = parser().parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # buckets are removed then, too
+    stop.heed()  # buckets are removed then, too
     try:
         given.function(given)
     except (BenchError, ServerError, ValueError, OSError) as error:

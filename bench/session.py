@@ -12,6 +12,7 @@ from xml.sax.saxutils import escape
 
 import uvloop
 
+from bench import stop
 from bench.client import drive
 from bench.endpoint import Api, Endpoint
 from bench.errors import BenchError
@@ -179,6 +180,7 @@ def _same_objects(one: Settings, other: Settings) -> bool:
 
 
 def _load(run: Settings, watch: Watch) -> list[Measured]:
+    stop.check()
     context = multiprocessing.get_context("spawn")
     counts = context.RawArray("Q", 2 * run.processes)
     started = []
@@ -214,6 +216,7 @@ def _look(run: Settings, begin_ns: int, pipes: list[Any], counts: Any, watch: Wa
     what = f"{run.workload.op} x {run.workload.connections}"
     whole_s = run.warmup_s + run.duration_s
     while not all(pipe.poll(_LOOK_S / len(pipes)) for pipe in pipes):
+        stop.check()
         share = (time.perf_counter_ns() - begin_ns) / 1e9 / whole_s
         done = sum(counts[0::2])
         watch(what, min(max(share, 0.0), 1.0), done, sum(counts[1::2]))

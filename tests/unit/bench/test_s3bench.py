@@ -133,7 +133,10 @@ def test_a_run_that_is_stopped_removes_its_buckets(site: Site) -> None:
     assert "put" in process.stderr.readline()  # the first point is done, the second one goes on
     assert 3 == len(site.buckets())
     process.send_signal(signal.SIGINT)
-    rest = process.communicate(timeout=60)[1]
+    try:
+        rest = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
     assert process.returncode == 130, rest
     assert [] == site.buckets()
     assert not (site.home / "never.json").exists()
