@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from s3server.admin.output import ConfigFile, Directory, Json, emit, settings_file, table
+from s3server.admin.output import ConfigFile, Directory, Json, emit, settings_file, show_time, table
 
 if TYPE_CHECKING:
     from s3server.core.inventory import InventoryRecord
@@ -66,14 +65,8 @@ def _row(record: InventoryRecord) -> dict[str, Any]:
         "bucket": record.bucket,
         "id": record.config,
         "rows": record.last_rows,
-        "last": _time(record.last_ms),
-        "next": _time(record.next_ms),
+        "last": show_time(record.last_ms),
+        "next": show_time(record.next_ms),
         "manifest": record.manifest,
         "error": record.error,
     }
-
-
-def _time(at_ms: int) -> str:
-    if not at_ms:
-        return ""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

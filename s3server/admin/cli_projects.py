@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,11 +48,10 @@ def create(
     """Create a project: users and buckets that belong together, for a limited time."""
     given = _given(owner, start, end, notice_days, grace_days)
 
-    async def work(tenants: Tenants) -> dict[str, Any]:
-        return _row(tenants, await tenants.projects.create(name, **given))
+    async def work(tenants: Tenants) -> ProjectRecord:
+        return await tenants.projects.create(name, **given)
 
-    row = run(work, config, directory)
-    emit(row, as_json=as_json, text=table([row], COLUMNS))
+    _show(work, config, directory, as_json=as_json)
 
 
 @projects.command("list")
@@ -73,11 +73,10 @@ def show(
 ) -> None:
     """Show a project."""
 
-    async def work(tenants: Tenants) -> dict[str, Any]:
-        return _row(tenants, await tenants.projects.get(name))
+    async def work(tenants: Tenants) -> ProjectRecord:
+        return await tenants.projects.get(name)
 
-    row = run(work, config, directory)
-    emit(row, as_json=as_json, text=table([row], COLUMNS))
+    _show(work, config, directory, as_json=as_json)
 
 
 @projects.command("renew")
@@ -151,11 +150,10 @@ def delete(
     if confirmed != name:
         raise typer.BadParameter(f"--yes-delete-everything {confirmed} is not {name}")
 
-    async def work(tenants: Tenants) -> dict[str, Any]:
-        return _row(tenants, await tenants.projects.begin_delete(name))
+    async def work(tenants: Tenants) -> ProjectRecord:
+        return await tenants.projects.begin_delete(name)
 
-    row = run(work, config, directory)
-    emit(row, as_json=as_json, text=table([row], COLUMNS))
+    _show(work, config, directory, as_json=as_json)
 
 
 @projects.command("usage")
@@ -183,11 +181,25 @@ def _change(
     *,
     as_json: bool,
 ) -> None:
-    async def work(tenants: Tenants) -> dict[str, Any]:
-        changed = await tenants.projects.update(name, lambda now: replace(now, **given))
-        return _row(tenants, changed)
+    async def work(tenants: Tenants) -> ProjectRecord:
+        return await tenants.projects.update(name, lambda now: replace(now, **given))
 
-    row = run(work, config, directory)
+    _show(work, config, directory, as_json=as_json)
+
+
+def _show(
+    work: Callable[[Tenants], Awaitable[ProjectRecord]],
+    config: ConfigFile,
+    directory: Directory,
+    *,
+    as_json: bool,
+) -> None:
+    """Do `work`, and print the project that it returns."""
+
+    async def shown(tenants: Tenants) -> dict[str, Any]:
+        return _row(tenants, await work(tenants))
+
+    row = run(shown, config, directory)
     emit(row, as_json=as_json, text=table([row], COLUMNS))
 
 
