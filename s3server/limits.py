@@ -29,9 +29,8 @@ MAX_AHEAD_S = 10.0  # that bytes may be taken in advance of, before requests are
 FAILURES_BURST_S = 60.0  # a minute's failures may come at once
 
 _SLOT_BYTES = 16
-_FILE_BYTES = (
-    SLOTS + 1
-) * _SLOT_BYTES  # the last one tells until when failures have to be looked at
+# The last slot tells until when failures have to be looked at.
+_FILE_BYTES = (SLOTS + 1) * _SLOT_BYTES
 
 _log = structlog.get_logger("limits")
 

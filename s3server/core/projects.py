@@ -15,7 +15,7 @@ from s3server.core import records
 from s3server.core.clock import Clock, Ids
 from s3server.core.commit import Commits, Plan
 from s3server.core.project_records import PROJECT_NAME, ProjectRecord, project_key, project_name_key
-from s3server.core.records import BucketRecord, decode, encode
+from s3server.core.records import BucketRecord, Remembering, decode, encode
 from s3server.errors import AccountProblem, EntityAlreadyExists, InvalidArgument, NoSuchEntity
 from s3server.meta.base import Check, Empty, MetadataStore, Put, Unchanged, after_prefix
 from s3server.model import Principal
@@ -29,7 +29,6 @@ GRACE_MS = 30 * DAY_MS
 _DEFAULT = ProjectRecord(id=DEFAULT_ACCOUNT, name=DEFAULT_NAME, created_ms=0)
 _READS = ("Get", "List", "Head", "Simulate", "Generate")
 _PAGE_ROWS = 1_000
-_CACHED_PROJECTS = 4_096
 _MAX_NAME_CHARACTERS = 64
 
 State = Literal["pending", "active", "notice", "read-only", "disabled", "deleting"]
@@ -60,7 +59,7 @@ class Projects:
     def __init__(self, meta: MetadataStore, *, clock: Clock, ids: Ids) -> None:
         self._meta, self._clock, self._ids = meta, clock, ids
         self._commit = Commits(meta)
-        self._decoded: dict[bytes, ProjectRecord] = {}
+        self._decode = Remembering(ProjectRecord)
 
     def state(self, project: ProjectRecord) -> State:
         """Return what a project may do now."""
@@ -148,16 +147,11 @@ class Projects:
         return await self._commit(plan)
 
     async def find(self, project_id: str) -> ProjectRecord | None:
-        """Return a project by its id, or None. Decoding is remembered by the row's own bytes."""
+        """Return a project by its id, or None."""
         row = await self._meta.get(project_key(project_id))
         if row is None:
             return _DEFAULT if project_id == DEFAULT_ACCOUNT else None
-        project = self._decoded.get(row)
-        if project is None:
-            if len(self._decoded) >= _CACHED_PROJECTS:
-                self._decoded.clear()
-            project = self._decoded[row] = decode(ProjectRecord, row)
-        return project
+        return self._decode(row)
 
     async def get(self, name: str) -> ProjectRecord:
         """Return a project by its name. Raises NoSuchEntity."""
