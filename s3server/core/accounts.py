@@ -29,11 +29,10 @@ from s3server.core.usage_records import (
     usage_key,
     usage_range,
 )
-from s3server.meta.base import MetadataStore, Row, after_prefix, decode_counter
+from s3server.meta.base import MetadataStore, Row, after_prefix, decode_counter, pages_of
 
 R = TypeVar("R", bound=Record)
 By = Literal["project", "bucket", "user", "day"]
-_PAGE_ROWS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +115,8 @@ class Accounts:
         self, table: bytes, kind: type[R], scope: Callable[[R], bytes], most: int
     ) -> list[R]:
         found: list[tuple[int, R]] = []
-        start, each = table, len(COUNTED_BYTES)
-        while page := await self._meta.scan(start, after_prefix(table), limit=_PAGE_ROWS):
-            start = page[-1][0] + b"\0"
+        each = len(COUNTED_BYTES)
+        async for page in pages_of(self._meta, table, after_prefix(table)):
             held = [decode(kind, row) for _, row in page]
             counters = await self._meta.get_many(
                 [scope(one) + name.encode() for one in held for name in COUNTED_BYTES]
@@ -180,11 +178,7 @@ class Accounts:
         return found
 
     async def _all(self, start: bytes, stop: bytes) -> list[Row]:
-        rows: list[Row] = []
-        while page := await self._meta.scan(start, stop, limit=_PAGE_ROWS):
-            rows += page
-            start = page[-1][0] + b"\0"
-        return rows
+        return [row async for page in pages_of(self._meta, start, stop) for row in page]
 
 
 def _sum(rows: Sequence[Row]) -> UsageRecord:

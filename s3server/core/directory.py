@@ -12,9 +12,16 @@ from s3server.core.commit import Commits, Plan
 from s3server.core.identity_records import GroupRecord, RoleRecord
 from s3server.core.records import IdentityRecord, UserRecord, decode, encode
 from s3server.errors import EntityAlreadyExists, NoSuchEntity
-from s3server.meta.base import Check, Delete, MetadataStore, Put, Unchanged, Write, after_prefix
-
-_PAGE_ROWS = 1_000
+from s3server.meta.base import (
+    Check,
+    Delete,
+    MetadataStore,
+    Put,
+    Unchanged,
+    Write,
+    after_prefix,
+    pages_of,
+)
 
 H = TypeVar("H", bound=IdentityRecord)
 
@@ -81,8 +88,7 @@ class Directory:
         table = kind.name_key(account, "")
         start = kind.name_key(account, after) + b"\0" if after else table
         found: list[H] = []
-        while page := await self.meta.scan(start, after_prefix(table), limit=_PAGE_ROWS):
-            start = page[-1][0] + b"\0"
+        async for page in pages_of(self.meta, start, after_prefix(table)):
             values = await self.meta.get_many([kind.key(value.decode()) for _, value in page])
             holders = (decode(kind.record, row) for row in values if row is not None)
             found += [holder for holder in holders if holder.path.startswith(path)]

@@ -11,10 +11,9 @@ from s3server.core.directory import GROUPS, USERS, Change, Directory
 from s3server.core.identity_records import GroupRecord
 from s3server.core.records import UserRecord, decode, user_key
 from s3server.iam_errors import DeleteConflict, LimitExceeded
-from s3server.meta.base import Delete, Empty, Put, Unchanged, after_prefix
+from s3server.meta.base import Delete, Empty, Put, Unchanged, after_prefix, pages_of
 
 MAX_GROUPS = 10  # of a user, as in IAM
-_PAGE_ROWS = 1_000
 
 
 class Groups:
@@ -105,9 +104,8 @@ class Groups:
     async def users_of(self, group: GroupRecord) -> list[UserRecord]:
         """Return the users who are in a group, by name."""
         table = rows.member_key(group.id, "")
-        start, users = table, []
-        while page := await self._directory.meta.scan(start, after_prefix(table), limit=_PAGE_ROWS):
-            start = page[-1][0] + b"\0"
+        users: list[UserRecord] = []
+        async for page in pages_of(self._directory.meta, table, after_prefix(table)):
             keys = [user_key(key[len(table) :].decode()) for key, _ in page]
             found = await self._directory.meta.get_many(keys)
             users += [decode(UserRecord, row) for row in found if row is not None]

@@ -20,13 +20,12 @@ from s3server.core.identity_tags import merge_tags, without_tags
 from s3server.core.records import IdentityRecord, PolicyRecord, decode, encode
 from s3server.errors import AccessDenied, EntityAlreadyExists, NoSuchEntity
 from s3server.iam_errors import DeleteConflict, InvalidInput, LimitExceeded
-from s3server.meta.base import Check, Delete, Empty, Put, Unchanged, Write, after_prefix
+from s3server.meta.base import Check, Delete, Empty, Put, Unchanged, Write, after_prefix, pages_of
 from s3server.model import Pairs
 
 AWS = "aws"  # account of those that nobody can change
 MAX_VERSIONS = 5
 MAX_CHARACTERS = 6_144
-_PAGE_ROWS = 1_000
 _ARN = re.compile(r"arn:aws:iam::([^:/]+):policy(/(?:[^/]+/)*)([^/]+)").fullmatch
 _KINDS: dict[str, Kind[Any]] = {kind.noun: kind for kind in (USERS, ROLES, GROUPS)}
 
@@ -128,9 +127,7 @@ class ManagedPolicies:
                 yield _of_aws(policy)
             return
         table = rows.managed_policy_key(account, "")
-        start = table
-        while page := await self._meta.scan(start, after_prefix(table), limit=_PAGE_ROWS):
-            start = page[-1][0] + b"\0"
+        async for page in pages_of(self._meta, table, after_prefix(table)):
             for _, row in page:
                 yield decode(ManagedPolicyRecord, row)
 
@@ -238,9 +235,7 @@ class ManagedPolicies:
         """Return who has a policy in an account, in the order of kinds and ids."""
         table = use_key(account, arn_of(policy))
         found: list[Use] = []
-        start = table
-        while page := await self._meta.scan(start, after_prefix(table), limit=_PAGE_ROWS):
-            start = page[-1][0] + b"\0"
+        async for page in pages_of(self._meta, table, after_prefix(table)):
             for key, _ in page:
                 use, _, holder_id = key[len(table) :].decode().partition("\0")
                 noun, _, boundary = use.partition("-")

@@ -17,7 +17,7 @@ from s3server.core.commit import Commits, Plan
 from s3server.core.project_records import PROJECT_NAME, ProjectRecord, project_key, project_name_key
 from s3server.core.records import BucketRecord, Remembering, decode, encode
 from s3server.errors import AccountProblem, EntityAlreadyExists, InvalidArgument, NoSuchEntity
-from s3server.meta.base import Check, Empty, MetadataStore, Put, Unchanged, after_prefix
+from s3server.meta.base import Check, Empty, MetadataStore, Put, Unchanged, after_prefix, pages_of
 from s3server.model import Principal
 
 DEFAULT_ACCOUNT = "000000000000"
@@ -28,7 +28,6 @@ GRACE_MS = 30 * DAY_MS
 
 _DEFAULT = ProjectRecord(id=DEFAULT_ACCOUNT, name=DEFAULT_NAME, created_ms=0)
 _READS = ("Get", "List", "Head", "Simulate", "Generate")
-_PAGE_ROWS = 1_000
 _MAX_NAME_CHARACTERS = 64
 
 State = Literal["pending", "active", "notice", "read-only", "disabled", "deleting"]
@@ -159,9 +158,8 @@ class Projects:
 
     async def list_projects(self) -> list[ProjectRecord]:
         """Return all projects, in the order of their names."""
-        found, start = [await self.get(DEFAULT_NAME)], PROJECT_NAME
-        while page := await self._meta.scan(start, after_prefix(PROJECT_NAME), limit=_PAGE_ROWS):
-            start = page[-1][0] + b"\0"
+        found = [await self.get(DEFAULT_NAME)]
+        async for page in pages_of(self._meta, PROJECT_NAME, after_prefix(PROJECT_NAME)):
             for _, project_id in page:
                 project = await self.find(project_id.decode())
                 if project is not None:

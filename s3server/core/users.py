@@ -27,10 +27,10 @@ from s3server.meta.base import (
     Unchanged,
     Write,
     after_prefix,
+    pages_of,
 )
 from s3server.model import Bindings, Pairs
 
-_PAGE_ROWS = 1_000
 _MAX_NAME_CHARACTERS = 64  # IAM's limit for user names
 _MAX_KEY_ID_CHARACTERS = 128  # IAM's limit for access key ids
 
@@ -273,12 +273,8 @@ class Users:
         return [key[len(table) :].decode() for key, _ in await self._all(table)]
 
     async def _all(self, table: bytes) -> list[tuple[bytes, bytes]]:
-        rows: list[tuple[bytes, bytes]] = []
-        start, stop = table, after_prefix(table)
-        while page := await self._meta.scan(start, stop, limit=_PAGE_ROWS):
-            rows += page
-            start = page[-1][0] + b"\0"
-        return rows
+        pages = pages_of(self._meta, table, after_prefix(table))
+        return [row async for page in pages for row in page]
 
 
 def _key(user: UserRecord) -> bytes:

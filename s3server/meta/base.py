@@ -7,7 +7,7 @@ All S3 semantics are written once, in `core`, on these calls. Every engine passe
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -216,6 +216,18 @@ def add_up(stored: Iterable[bytes | None]) -> int:
         return sum(map(decode_counter, stored))
     except struct.error as error:
         raise CorruptRecordError("a counter with a limit is no counter") from error
+
+
+PAGE_ROWS = 1_000
+
+
+async def pages_of(
+    meta: MetadataStore, start: bytes, stop: bytes
+) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+    """Yield all rows of a range in key order, in pages of up to PAGE_ROWS, each seen on its own."""
+    while page := await meta.scan(start, stop, limit=PAGE_ROWS):
+        start = page[-1][0] + b"\0"
+        yield page
 
 
 def after_prefix(prefix: bytes) -> bytes:
