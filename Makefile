@@ -6,10 +6,11 @@ PYTHON ?= $(firstword $(wildcard /usr/bin/python3.11 /usr/bin/python3.12 /usr/bi
 VENV := .venv
 CLIENTS := .venv-clients
 NODE := .node-clients
+DOCS := .venv-docs
 BIN := $(VENV)/bin
 PIP := -m pip --disable-pip-version-check --quiet install
 
-.PHONY: help run test test-slow check bench deb rpm fmt clean
+.PHONY: help run test test-slow check docs bench deb rpm fmt clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -18,7 +19,7 @@ help: ## show this
 run: $(VENV)/installed ## serve ./s3data on 127.0.0.1:9000; keys are printed
 	@$(BIN)/s3server quickstart ./s3data --listen 127.0.0.1:9000
 
-test: $(VENV)/test-installed $(CLIENTS)/installed $(NODE)/installed check ## set up, check, and run the fast tests
+test: $(VENV)/test-installed $(CLIENTS)/installed $(NODE)/installed $(DOCS)/installed check ## set up, check, and run the fast tests
 	@$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: $(VENV)/test-installed $(CLIENTS)/installed ## the tests that take minutes: crashes, soak
@@ -29,6 +30,9 @@ check: $(VENV)/test-installed ## formatting, lint, types, layers
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+docs: $(DOCS)/installed ## this documentation as a site, build/docs/index.html
+	@$(DOCS)/bin/sphinx-build -q -W --keep-going -c docs . build/docs
 
 bench: $(VENV)/test-installed ## fail if slower, beside rclone, than bench/bounds.toml allows
 	@$(BIN)/python -m bench.regression
@@ -42,7 +46,7 @@ fmt: $(VENV)/test-installed ## format, and fix what can be fixed
 	@$(BIN)/ruff check --fix .
 
 clean: ## forget the virtual environments and caches; never data
-	rm -rf $(VENV) $(CLIENTS) $(NODE) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS) $(NODE) $(DOCS) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@.ci/venv $(PYTHON) $(VENV)
@@ -57,6 +61,11 @@ $(VENV)/test-installed: $(VENV)/installed tests/debian-packages.txt
 $(CLIENTS)/installed: tests/clients/requirements.txt
 	@.ci/venv $(PYTHON) $(CLIENTS)
 	$(CLIENTS)/bin/python $(PIP) --requirement $<
+	@touch $@
+
+$(DOCS)/installed: docs/requirements.txt
+	@.ci/venv $(PYTHON) $(DOCS)
+	$(DOCS)/bin/python $(PIP) --requirement $<
 	@touch $@
 
 $(NODE)/installed: tests/clients/node/package.json tests/clients/node/package-lock.json
