@@ -259,6 +259,12 @@ class AccessDenied(S3Error):
     message = "Access Denied"
 
 
+class ProofRefused(AccessDenied):
+    """A certificate, or an answer to a challenge, that proves nobody: counted as a guess."""
+
+    code = "AccessDenied"
+
+
 class ExpiredToken(S3Error):
     message = "The provided token has expired."
 

@@ -42,6 +42,7 @@ from s3server.metering import Meter
 from s3server.model import ANONYMOUS, HttpRequest, Identity, Target
 from s3server.operation import Ctx, Handler
 from s3server.sessions import Sessions
+from s3server.sts_errors import InvalidIdentityToken
 from s3server.subjects import Subject, subject_of
 from s3server.wire.body import Body
 from s3server.wire.checksums import DEFAULT_ALGORITHM
@@ -65,8 +66,12 @@ _CHECKSUM_OF_OBJECT = frozenset({"CompleteMultipartUpload"})
 _CREATING = frozenset({"CopyObject", "CreateMultipartUpload", "PostObject", "PutObject"})
 
 
-# What whoever guesses keys and secrets is told.
-_GUESSES = (errors.InvalidAccessKeyId, SignatureDoesNotMatch)
+# What whoever guesses keys and secrets is told, or forges tokens and certificates.
+_GUESSES = (
+    errors.InvalidAccessKeyId, errors.ProofRefused, InvalidIdentityToken, SignatureDoesNotMatch,
+)  # fmt: skip
+# Unsigned: they bring their proof along, in the body or the connection.
+_PROVEN_BY_HANDLER = frozenset({"AssumeRoleWithCertificate", "AssumeRoleWithWebIdentity"})
 
 _BODILESS = frozenset({"GET", "HEAD"})
 _CERTIFICATES_ONLY = "Certificates are exchanged for credentials here, and nothing else is done."
@@ -316,7 +321,10 @@ class Server:
         await self.door.permit_service(caller, service, name, operation.action, subject)
         binding = self._bind(operation)
         ctx = self._context(exchange, caller, None)
-        result = await binding.handler(ctx, request)
+        if name in _PROVEN_BY_HANDLER:
+            self._limits.check_failures(http.client)
+        with self._guesses(http.client):
+            result = await binding.handler(ctx, request)
         return binding.render(result, request_id=exchange.request_id, host_id=self._edge.host_id)
 
     def _limit(self, exchange: Exchange, caller: Caller) -> None:

@@ -12,9 +12,15 @@ import msgspec
 
 from s3server.auth.ca_directory import AuthorityDirectory
 from s3server.auth.challenges import Challenges
-from s3server.auth.proxy_chain import ChainError, Holder, read_chain, verify_chain
+from s3server.auth.proxy_chain import (
+    ChainError,
+    ChainExpiredError,
+    Holder,
+    read_chain,
+    verify_chain,
+)
 from s3server.auth.wildcard import NO_KEYS, Pattern, read_template
-from s3server.errors import AccessDenied
+from s3server.errors import AccessDenied, ProofRefused
 
 # All that is served to whoever shows a certificate in TLS.
 OPERATIONS = frozenset({"AssumeRoleWithCertificate", "GetCertificateChallenge"})
@@ -48,14 +54,18 @@ class Certificates:
         self._rules = [(_pattern(rule.dn), _pattern(rule.issuer), rule.role) for rule in rules]
 
     async def holder(self, pem: str, now_ms: int) -> Holder:
-        """Return whom a chain in PEM stands for. Raises AccessDenied with the reason."""
+        """Return whom a chain in PEM stands for. Raises AccessDenied with the reason.
+
+        That is ProofRefused unless the chain was good once, or nothing can be told.
+        """
         if self._directory is None:
             raise AccessDenied("No certificates are accepted here.")
         now = datetime.fromtimestamp(now_ms / 1000, UTC)
         try:
             return await asyncio.to_thread(self._verify, self._directory, pem, now)
         except ChainError as error:
-            raise AccessDenied(f"The certificate proves nobody: {error}.") from None
+            refusal = AccessDenied if isinstance(error, ChainExpiredError) else ProofRefused
+            raise refusal(f"The certificate proves nobody: {error}.") from None
         except OSError:
             raise AccessDenied("The certificate authorities cannot be read.") from None
 

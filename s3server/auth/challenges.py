@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.x509 import Certificate
 
-from s3server.errors import AccessDenied
+from s3server.errors import AccessDenied, ProofRefused
 
 LIFETIME_MS = 60_000
 PURPOSE = "AssumeRoleWithCertificate"
@@ -40,7 +40,7 @@ class Challenges:
         return base64.urlsafe_b64encode(head + _tag(self._keys[0], head)).decode()
 
     def check(self, challenge: str, now_ms: int) -> None:
-        """Raise AccessDenied unless the challenge is one of this store, and not over."""
+        """Raise ProofRefused unless the challenge is one of this store; AccessDenied once over."""
         try:
             raw = base64.b64decode(challenge.encode("ascii"), b"-_", validate=True)
         except (ValueError, binascii.Error):
@@ -49,8 +49,10 @@ class Challenges:
         is_ours = len(raw) == _LENGTH and any(
             hmac.compare_digest(tag, _tag(key, head)) for key in self._keys
         )
-        if not is_ours or now_ms >= int.from_bytes(head[:8], "big"):
-            raise AccessDenied("The challenge is not of this server, or is over.")
+        if not is_ours:
+            raise ProofRefused("The challenge is not of this server.")
+        if now_ms >= int.from_bytes(head[:8], "big"):
+            raise AccessDenied("The challenge is over.")
 
 
 def _tag(key: bytes, head: bytes) -> bytes:

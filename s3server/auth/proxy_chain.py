@@ -58,6 +58,10 @@ class ChainError(ValueError):
     """A chain proves nobody; the text says why."""
 
 
+class ChainExpiredError(ChainError):
+    """A chain is over, or not valid yet: what jobs come with whose proxy ended, and no guess."""
+
+
 @asn1.sequence
 class _ProxyPolicy:
     language: x509.ObjectIdentifier
@@ -218,7 +222,7 @@ def _verify_end_entity(
         return verifier.verify(end_entity, list(above)).chain
     except VerificationError:
         if not _is_within(end_entity, now):
-            raise ChainError("the certificate has expired, or is not valid yet") from None
+            raise ChainExpiredError("the certificate has expired, or is not valid yet") from None
         raise ChainError("no authority that is trusted here vouches for the certificate") from None
 
 
@@ -263,7 +267,7 @@ def _check_proxies(chain: Sequence[x509.Certificate], now: datetime) -> bool:
         if info.path_length is not None and not below <= info.path_length:
             raise ChainError("a proxy has more proxies below it than it may")
         if not _is_within(proxy, now):
-            raise ChainError("a proxy has expired, or is not valid yet")
+            raise ChainExpiredError("a proxy has expired, or is not valid yet")
         _check_names(proxy, issuer)
         _check_usage(proxy)
         _check_key(proxy)

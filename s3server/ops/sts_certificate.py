@@ -13,7 +13,7 @@ from typing import Any
 from s3server.auth.challenges import LIFETIME_MS, proves, signed_text
 from s3server.auth.proxy_chain import Holder
 from s3server.door import Provider
-from s3server.errors import AccessDenied, ValidationError
+from s3server.errors import AccessDenied, ProofRefused, ValidationError
 from s3server.model import Lineage
 from s3server.operation import Ctx, handles
 from s3server.ops.attributes import at
@@ -78,5 +78,5 @@ async def _holder(ctx: Ctx, request: dict[str, Any]) -> Holder:
     hosts = ctx.certificates.hosts(ctx.http.headers["host"])
     texts = [signed_text(host, request["Challenge"]) for host in hosts]
     if not any(proves(holder.leaf, signature, text) for text in texts):
-        raise AccessDenied("The challenge was not signed with the key of the certificate.")
+        raise ProofRefused("The challenge was not signed with the key of the certificate.")
     return holder
