@@ -89,6 +89,7 @@ class Appender:
         if self._serving is not None:
             self._queue.put(None)
             self._serving.result()
+            self._serving = None
         self._threads.shutdown()
         self._volumes.clear()
 

@@ -118,7 +118,9 @@ class Pool(Protocol):
         """Compare where a blob's shards lie with where the map puts them. No I/O."""
         ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Finish what is being written and let go of all files; again, it does nothing."""
+        ...
 
 
 class Codec(Protocol):

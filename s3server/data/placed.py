@@ -81,6 +81,7 @@ class PlacedPool:
         self._appends, self._fanout = Fanout(osds=osds), Fanout(osds=osds, in_turn=False)
         self._buffers = BufferPool()
         self._uploads = 0
+        self._is_closed = False
         self._reader = VolumeReader(osds, on_damage)
         self._appender = Appender(
             osds, self._new_volume_id, self._appends, volume_limit=volume_limit
@@ -213,7 +214,10 @@ class PlacedPool:
                 continue
 
     async def close(self) -> None:
-        """Finish what is being written, end the threads and let go of all files."""
+        """Finish what is being written, end the threads and let go of all files, once."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         await self._workers.run(self._appender.close)
         self._workers.close()
         self._reader.close()

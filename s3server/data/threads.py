@@ -35,11 +35,17 @@ class Threads(Executor):
         self._threads: set[threading.Thread] = set()
         self._running: dict[threading.Thread, _Job] = {}
         self._waiting = 0  # jobs that no thread has taken yet
+        self._is_shut_down = False
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Have a job run; its future fails with HungError where its thread is given up."""
+        """Have a job run; its future fails with HungError where its thread is given up.
+
+        Raises RuntimeError after a shutdown: nobody would ever run it.
+        """
         future: Future[T] = Future()
         with self._lock:
+            if self._is_shut_down:
+                raise RuntimeError(f"the threads '{self._name}' were shut down")
             self._waiting += 1
             self._jobs.put(_Job(future, lambda: fn(*args, **kwargs)))
             if self._waiting > len(self._threads) - len(self._running):
@@ -61,6 +67,7 @@ class Threads(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Let the threads finish what there is; never waits for one that was given up."""
         with self._lock:
+            self._is_shut_down = True
             threads = list(self._threads)
         for _ in threads:
             self._jobs.put(None)

@@ -210,3 +210,9 @@ class PoolContract:
     async def test_what_was_just_written_is_where_it_should_be(self, pool: Pool) -> None:
         for size in (1, MIB):
             assert pool.standing(await stored(pool, pattern(size))) == Standing()
+
+    async def test_pool_is_closed_twice(self, pool: Pool) -> None:
+        await stored(pool, pattern(4_096))
+        async with asyncio.timeout(20):
+            await pool.close()
+            await pool.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -60,6 +61,15 @@ class PlacedPoolContract(PoolContract):
         assert open_files(tmp_path)
         await pool.close()
         assert [] == open_files(tmp_path)
+
+    async def test_write_into_a_closed_pool_fails_and_does_not_hang(self, tmp_path: Path) -> None:
+        pool = make_pool(make_osds(tmp_path, self.osd_count), self.codec)
+        await pool.write(BytesSource(pattern(5_000)))
+        await pool.close()
+        for size in (5_000, LARGEST):
+            with pytest.raises(RuntimeError, match="shut down"):
+                async with asyncio.timeout(20):
+                    await pool.write(BytesSource(pattern(size)))
 
 
 def open_files(root: Path) -> list[str]:
