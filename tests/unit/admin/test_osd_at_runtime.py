@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
-import subprocess
-import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config as ClientConfig
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
+from s3server.admin import cli
 from s3server.cluster.map_record import MAP_KEY, MapRecord
 from s3server.core.blobs import ADOPT_WITHIN_MS
 from s3server.core.records import decode, encode
@@ -21,24 +23,33 @@ from s3server.meta.base import Put
 from s3server.metadata import open_metadata
 from s3server.settings import load
 from tests.support.blobs import pattern
-from tests.support.server_process import ROOT, RunningServer, run_server
+from tests.support.server_process import RunningServer, run_server
 
 FOLLOWED_S = 20  # far beyond the second that it takes
 SIZES = (0, 700, 60_000, 300_000, 2_500_000)
 DRAINED_S = 60
 
 
-def run(server: RunningServer, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of its own process on the store."""
-    line = [sys.executable, "-m", "s3server", *arguments, "--dir", str(server.directory), "--json"]
-    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+def run(server: RunningServer, *arguments: str) -> tuple[int, str, str]:
+    """Run a command on the store, in this process, which is another one than the server's."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err), capture_logs():
+        status = cli.run([*arguments, "--dir", str(server.directory), "--json"])
+    return status, out.getvalue(), err.getvalue()
 
 
 def command(server: RunningServer, *arguments: str) -> Any:
     """Run a command, and return what it prints."""
-    done = run(server, *arguments)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    status, out, err = run(server, *arguments)
+    assert 0 == status, err
+    return json.loads(out)
+
+
+def refusal(server: RunningServer, *arguments: str) -> str:
+    """Run a command that is refused, and return why."""
+    status, _, err = run(server, *arguments)
+    assert 1 == status
+    return err
 
 
 def client(server: RunningServer) -> Any:
@@ -118,12 +129,12 @@ def add_and_use(server: RunningServer, s3: Any, stored: dict[str, bytes]) -> Non
 
 def drain_and_remove(server: RunningServer) -> None:
     """Take OSD 3 out of the map; refused while it is in use, holds shards, or may get some."""
-    assert "is in use: drain it first" in run(server, "osd", "remove", "3").stderr
+    assert "is in use: drain it first" in refusal(server, "osd", "remove", "3")
     command(server, "osd", "drain", "3", "--now")
     deadline = time.monotonic() + DRAINED_S
     while held_by(server, 3):
         assert time.monotonic() < deadline, "it is not emptied"
-    assert "try again in" in run(server, "osd", "remove", "3", "--now").stderr
+    assert "try again in" in refusal(server, "osd", "remove", "3", "--now")
     pretend_drained_long_ago(server, 3)
     command(server, "osd", "remove", "3", "--now")
     assert [0, 1, 2] == [row["osd"] for row in command(server, "osd", "list")]
