@@ -81,6 +81,12 @@ class ServerConfig(Section):
     auth_failures_per_minute: int = Field(
         600, ge=0, description="failed authentications of an address before 503; 0: any number"
     )
+    max_requests: int = Field(
+        2_500, ge=1, description="requests in work, of all workers; 503 SlowDown beyond"
+    )
+    max_connections: int = Field(
+        10_000, ge=1, description="open connections, of all workers; 503 SlowDown beyond"
+    )
     drain_s: float = Field(30, ge=0, description="seconds that requests may take to end at a stop")
     server_header: str = Field("s3server", description="value of the Server header; empty for none")
 

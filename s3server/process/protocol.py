@@ -12,12 +12,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import secrets
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
-from xml.sax.saxutils import escape
 
 import httptools
 from uvicorn.config import Config
@@ -28,6 +26,7 @@ from s3server import errors
 from s3server.model import HttpRequest
 from s3server.process import eager
 from s3server.process.cycle import S3Cycle
+from s3server.process.refusal import refusal
 from s3server.wire.plain import read_plain
 from s3server.wire.response import WHOLE
 
@@ -39,8 +38,12 @@ WRITE_BUFFER = 1 << 20  # bytes
 
 HEADER_S = 10  # from the first byte of a request, or the start of a connection, to its headers' end
 KEEP_ALIVE_S = 75  # between requests; longer than nginx keeps its side (60 s)
-STALL_S = 60  # without a byte of a body that is due, or without the client taking any
-LINGER_S = 5  # reading on after an early answer, so that a reset does not destroy it (RFC 9112 9.6)
+STALL_S = 60  # in which a client has to send, or to take, MIN_RATE of what is due on average
+MIN_RATE = 1 << 10  # bytes per second
+# Reading on after an early answer, so that a reset does not destroy it (RFC 9112 9.6): so long
+# after each byte, and at most. Both are those of nginx.
+LINGER_S, LINGER_MOST_S = 5, 30
+BYE_S = 2  # for an idle client of TLS to answer our close_notify, which few do
 _BODILESS = frozenset({"GET", "HEAD"})
 _EXTENSIONS: Mapping[str, Mapping[str, object]] = {WHOLE: {}}
 _NOTED = frozenset({b"range", b"host", b"expect"})  # fields that the protocol itself looks at
@@ -66,6 +69,9 @@ class S3Protocol(HttpToolsProtocol):
 
     _deadline = math.inf  # loop time at which the client has been too slow
     _write_deadline = math.inf
+    _linger_end = math.inf
+    _due = 0  # bytes of a body received since its deadline was set
+    _unsent = 0  # bytes that the client had not taken when the deadline of writing was set
     _silent = 0  # bytes received since the parser last got somewhere
     _in_message = False  # between the first and the last byte of a request
     _in_headers = False
@@ -86,6 +92,10 @@ class S3Protocol(HttpToolsProtocol):
         self._at_once = at_once
         self._peer = ""
 
+    def serve_only(self, app: Any) -> None:
+        """Serve what comes on this connection by another ASGI application alone."""
+        self.app, self._at_once = app, _never
+
     # --- the connection ---------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -98,6 +108,8 @@ class S3Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Feed the parser; it calls the `on_...` methods."""
         if self._lingers or self.parser is None:
+            if self._linger_end < math.inf:
+                self._deadline = min(self._linger_end, self.loop.time() + LINGER_S)
             return
         if not self._in_message and self._answered_at_once(data):
             return
@@ -108,7 +120,10 @@ class S3Protocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade:
             self.cycle.keep_alive = False  # what follows would be another protocol
         except httptools.HttpParserError:
-            self._refuse(self._refusal or errors.BadRequest("The request is not valid HTTP/1.1."))
+            if not self._has_ended():
+                self._refuse(
+                    self._refusal or errors.BadRequest("The request is not valid HTTP/1.1.")
+                )
         else:
             if self._silent > MAX_SILENT and self._in_message:
                 self._refuse(errors.RequestHeaderSectionTooLarge())
@@ -142,7 +157,7 @@ class S3Protocol(HttpToolsProtocol):
         self.cycle.keep_alive = False
         self.cycle.is_cut = self.cycle.more_body
         self.cycle.message_event.set()
-        return True
+        return self.transport.can_write_eof()  # TLS knows no half of a connection
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell every request of the connection."""
@@ -157,6 +172,7 @@ class S3Protocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The client does not take what was written."""
         super().pause_writing()
+        self._unsent = self.transport.get_write_buffer_size()
         self._write_deadline = self.loop.time() + STALL_S
 
     def resume_writing(self) -> None:
@@ -170,21 +186,48 @@ class S3Protocol(HttpToolsProtocol):
         if self._is_busy():
             if not self.cycle.response_started:  # else its client was told that it may go on
                 self.cycle.keep_alive = False
-        elif not self._in_message:
+        elif not self._in_message and not (self._has_ended() and self._unsent):
             self._deadline = min(self._deadline, self.loop.time() + DRAIN_S)
 
     def expire(self, now: float) -> None:
         """Close the connection if its client has been too slow; `now` is the loop's time."""
         if now >= self._write_deadline:
-            self.transport.abort()
-        if now < self._deadline:
-            return
-        if self._in_message and self.flow.read_paused:
-            self._deadline = now + STALL_S  # it is we who do not read
-        elif self._in_message and not self._lingers:
-            self._refuse(errors.RequestTimeout())
+            if self._takes():
+                self._write_deadline = now + STALL_S
+            else:
+                self.transport.abort()
+        if now >= self._deadline:
+            self._on_deadline(now)
+        elif self._deadline == math.inf and self.transport.is_closing():
+            self._close(STALL_S)  # uvicorn has closed, as the application failed
+
+    def _on_deadline(self, now: float) -> None:
+        if self.transport.is_closing():
+            if self._takes():
+                self._deadline = now + STALL_S
+            else:
+                self.transport.abort()
+        elif self._lingers or not self._in_message:
+            self._close(BYE_S)
+        elif self.flow.read_paused or self._due >= STALL_S * MIN_RATE:
+            self._deadline, self._due = now + STALL_S, 0
         else:
-            self.transport.close()
+            self._refuse(errors.RequestTimeout())
+
+    def _takes(self) -> bool:
+        """Whether the client has taken what is written at MIN_RATE, since this was looked at."""
+        before, self._unsent = self._unsent, self.transport.get_write_buffer_size()
+        return before - self._unsent >= STALL_S * MIN_RATE
+
+    def _close(self, wait_s: float) -> None:
+        """Send what is written and close; `wait_s` for a client of TLS that says nothing."""
+        self.transport.close()
+        self._unsent = self.transport.get_write_buffer_size()
+        self._deadline = self.loop.time() + (STALL_S if self._unsent else wait_s)
+
+    def _has_ended(self) -> bool:
+        """Whether nothing more is answered on this connection."""
+        return self._lingers or self.transport.is_closing()
 
     def _is_busy(self) -> bool:
         return self._served is not None and not self.cycle.response_complete
@@ -201,14 +244,15 @@ class S3Protocol(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
             if cycle.response_started or self.pipeline:
-                self.transport.close()
+                self._close(STALL_S)
                 return
         self.transport.write(_error_response(error))
         self._linger()
 
     def _linger(self) -> None:
         self._lingers = True
-        self._deadline = self.loop.time() + LINGER_S
+        now = self.loop.time()
+        self._deadline, self._linger_end = now + LINGER_S, now + LINGER_MOST_S
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -217,12 +261,13 @@ class S3Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """The first byte of a request has come."""
+        if self._has_ended():
+            raise ValueError("an answer has said that it is the last one")
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
         self._hosts: list[bytes] = []
-        self._size = 0
-        self._silent = 0
+        self._size = self._silent = self._due = 0
         self._in_message = self._in_headers = True
         self._deadline = self.loop.time() + HEADER_S
 
@@ -285,7 +330,7 @@ class S3Protocol(HttpToolsProtocol):
             and not self._draining,
         )
         self._in_headers = False
-        self._silent = 0
+        self._silent = self._due = 0
         self._deadline = self.loop.time() + STALL_S
         if is_behind:
             self.flow.pause_reading()
@@ -298,7 +343,7 @@ class S3Protocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
         self._silent = 0
-        self._deadline = self.loop.time() + STALL_S
+        self._due += len(body)
         self.cycle.add(body)
         if self._waits_for_end:
             self._waits_for_end = False
@@ -329,7 +374,7 @@ class S3Protocol(HttpToolsProtocol):
             if self._lingers or (cycle.more_body and not cycle.is_cut):
                 self._linger()
             else:
-                self.transport.close()
+                self._close(STALL_S)
             return
         if self.pipeline:
             self._serve(self.pipeline.pop()[0])
@@ -382,17 +427,9 @@ class S3Protocol(HttpToolsProtocol):
 
 
 def _error_response(error: errors.S3Error) -> bytes:
-    request_id = secrets.token_hex(8).upper()
-    body = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f"<Error><Code>{error.code}</Code><Message>{escape(error.message)}</Message>"
-        f"<RequestId>{request_id}</RequestId></Error>"
-    ).encode()
-    head = (
-        f"content-type: application/xml\r\ncontent-length: {len(body)}\r\n"
-        f"x-amz-request-id: {request_id}\r\nconnection: close\r\n\r\n"
-    ).encode()
-    return STATUS_LINE[error.status] + head + body
+    headers, body = refusal(error)
+    lines = [b"%b: %b\r\n" % field for field in headers]
+    return b"".join([STATUS_LINE[error.status], *lines, b"connection: close\r\n\r\n", body])
 
 
 def silence_uvicorn() -> None:

@@ -21,7 +21,7 @@ import structlog
 from s3server.config import Config, ConfigError, to_json
 from s3server.process import listen, state, systemd
 from s3server.process.child import Child, Kind
-from s3server.process.shares import ABSENT, Shares
+from s3server.process.shares import Shares
 
 log = structlog.get_logger()
 
@@ -122,7 +122,7 @@ class Supervisor:
         status = await child.wait()
         self._children.remove(child)
         if child.kind == "worker":
-            self._shares.put(child.slot, ABSENT)
+            self._shares.remove(child.slot)
         if self._stop.is_set():
             return
         self._write_state()

@@ -21,6 +21,7 @@ import uvicorn
 from s3server.config import Config
 from s3server.model import HttpRequest
 from s3server.process import tls
+from s3server.process.admission import Admission
 from s3server.process.client_chain import CertificateProtocol
 from s3server.process.protocol import S3Protocol, silence_uvicorn
 from s3server.process.shares import ABSENT, Shares
@@ -30,6 +31,7 @@ log = structlog.get_logger()
 ACCEPT_PAUSE_S = 0.5  # after descriptors ran out
 YIELD_S = 0.003  # for a worker with fewer connections to take the next one
 SWEEP_S = 0.5  # between looks for connections that are too slow
+NEVER_S = 86_400
 BEAT_S = 1.0  # between signs of life to the supervisor
 
 
@@ -70,8 +72,10 @@ class WorkerServer(uvicorn.Server):
     ) -> None:
         """`for_certificates` are further sockets, whose clients have to show a certificate."""
         header = config.server.server_header
+        self._shares, self._slot = shares or Shares.create(), slot
+        self._admission = Admission(application.asgi, self._shares, slot, config.server)
         settings = uvicorn.Config(
-            application.asgi,
+            self._admission,
             interface="asgi3",
             http=S3Protocol,
             ws="none",
@@ -90,9 +94,8 @@ class WorkerServer(uvicorn.Server):
         self._for_certificates = for_certificates
         self._client_tls = tls.context_for_certificates(config) if for_certificates else None
         self._status = status
-        self._shares, self._slot = shares or Shares.create(), slot
         self._listeners: list[socket.socket] = []
-        self._opening: set[asyncio.Task[Any]] = set()
+        self._opening: dict[asyncio.Task[Any], S3Protocol] = {}
         silence_uvicorn()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -118,7 +121,8 @@ class WorkerServer(uvicorn.Server):
             self._accept(listener)
 
     def _report(self) -> None:
-        count = len(self.server_state.connections) + len(self._opening)
+        opened = self.server_state.connections
+        count = len(opened) + sum(one not in opened for one in self._opening.values())
         self._shares.put(self._slot, count if self._listeners else ABSENT)
 
     def _accept(self, listener: socket.socket) -> None:
@@ -134,18 +138,21 @@ class WorkerServer(uvicorn.Server):
             return
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        protocol, context = self._protocol, self._tls
+        protocol, context = self._protocol(), self._tls
         if listener in self._for_certificates:
-            protocol, context = self._certificate_protocol, self._client_tls
+            protocol, context = self._certificate_protocol(), self._client_tls
+        if not self._admission.has_room():
+            protocol.serve_only(self._admission.on_surplus)
         task = loop.create_task(
             loop.connect_accepted_socket(
-                protocol,
+                lambda: protocol,
                 connection,
                 ssl=context,
                 ssl_handshake_timeout=tls.HANDSHAKE_S if context else None,
+                ssl_shutdown_timeout=NEVER_S if context else None,  # `S3Protocol.expire` ends it
             )
         )
-        self._opening.add(task)
+        self._opening[task] = protocol
         task.add_done_callback(self._opened)
 
     def _resume(self, listener: socket.socket) -> None:
@@ -158,7 +165,7 @@ class WorkerServer(uvicorn.Server):
             self._accept(listener)
 
     def _opened(self, task: asyncio.Task[Any]) -> None:
-        self._opening.discard(task)
+        del self._opening[task]
         if not task.cancelled() and (error := task.exception()):
             log.info("connection was lost at once", error=str(error))
 
@@ -185,6 +192,7 @@ class WorkerServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Stop, too, once the application cannot go on."""
         self._report()
+        self._admission.tell(asyncio.get_running_loop().time())
         return await super().on_tick(counter) or self.application.failed.is_set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

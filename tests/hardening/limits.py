@@ -12,6 +12,7 @@ _FRAMING, _DOCUMENTS = f"{_HARD}/test_framing.py", f"{_HARD}/test_documents.py"
 _SIGNATURES, _FORMS = f"{_HARD}/test_signatures.py", f"{_WIRE}/test_forms.py"
 _CHUNKS, _PROTOCOL = f"{_WIRE}/test_aws_chunked.py", "tests/unit/process/test_protocol.py"
 _BROKER = "tests/events/test_broker_failures.py"
+_ADMISSION = "tests/unit/process/test_admission.py"
 _DEADLINES = "tests/unit/process/test_protocol_bodies.py"
 _PARTS, _MULTIPART = f"{_OPS}/test_multipart_parts.py", f"{_OPS}/test_multipart.py"
 
@@ -70,10 +71,9 @@ ROWS: dict[int, tuple[str, ...]] = {
     71: (
         "tests/events/test_broker_failures.py::test_broker_that_never_answers_does_not_slow_writes",
     ),
+    68: (f"{_HARD}/test_limits.py::test_address_that_guesses_is_no_longer_heard",),
 }
-MISSING = {
-    68: "no limit on the rate of failed proofs; unknown keys take as long as known ones (row 15)",
-}
+MISSING: dict[int, str] = {}
 
 # Input of section 5: tests of its limit and code.
 LIMITS: dict[str, tuple[str, ...]] = {
@@ -140,5 +140,6 @@ LIMITS: dict[str, tuple[str, ...]] = {
         f"{_HARD}/test_every_route.py::test_sub_resource_never_reaches_the_plain_write",
         f"{_HARD}/test_every_route.py::test_method_that_nobody_handles_is_not_allowed",
     ),
-    "overload, disk full": (f"{_HARD}/test_faults.py::test_fault_becomes_an_answer",),
+    "overload": (f"{_ADMISSION}::test_request_beyond_the_limit_is_told_to_slow_down_and_when",),
+    "disk full": (f"{_HARD}/test_faults.py::test_fault_becomes_an_answer",),
 }

@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import re
 import socket
+import ssl
 import threading
 from pathlib import Path
 
 import uvloop
 
 from s3server.process import listen, protocol
+from s3server.process.protocol import WRITE_BUFFER
+from s3server.process.shares import Shares
 from s3server.process.worker import WorkerServer
 from s3server.settings import quickstart_config
 
@@ -59,6 +62,8 @@ class App:
             await self.release.wait()
         elif path == "/injected":
             headers = [(b"x-a", b"1\r\nx-b: 2")]
+        elif path == "/half":
+            body = b"x" * (WRITE_BUFFER // 2)
         elif path == "/large":
             body = b"x" * (32 << 20)
         elif path == "/endless":
@@ -79,16 +84,18 @@ class App:
 
 
 class Running:
-    """A worker's server in a thread, over one listening socket."""
+    """A worker's server in a thread, over one listening socket; `server` are its settings."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, tls: ssl.SSLContext | None = None, **server: int) -> None:
         self.app = App()
         self.listener = listen.bind("127.0.0.1", 0)
         self.address = self.listener.getsockname()
         config = quickstart_config(
-            directory, access_key="AKIATEST", secret_key="x" * 20, server={"drain_s": 2}
+            directory, access_key="AKIATEST", secret_key="x" * 20, server={"drain_s": 2} | server
         )
-        self.server = WorkerServer(self.app, config)
+        self.shares = Shares.create()
+        self.server = WorkerServer(self.app, config, shares=self.shares)
+        self.server._tls = tls
         self.started = threading.Event()
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
@@ -174,3 +181,30 @@ def get(path: bytes = b"/", extra: bytes = b"") -> bytes:
 def put(path: bytes, body: bytes, extra: bytes = b"") -> bytes:
     head = b"PUT " + path + b" HTTP/1.1\r\n" + HOST + extra
     return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+def expire(server: Running, seconds: float) -> None:
+    """Let the server believe that so much time has passed."""
+    done = threading.Event()
+
+    def sweep() -> None:
+        for connection in server.connections():
+            connection.expire(server.loop.time() + seconds)
+        done.set()
+
+    server.loop.call_soon_threadsafe(sweep)
+    assert done.wait(5)
+
+
+def until_connected(server: Running, check=lambda connection: True) -> None:
+    """Return once the server's only connection is as wanted."""
+    until(lambda: bool(found := server.connections()) and check(found[0]))
+
+
+def until(holds) -> None:
+    """Return once something holds."""
+    for _ in range(2000):
+        if holds():
+            return
+        threading.Event().wait(0.005)
+    raise AssertionError("the server did not get that far")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.protocol_server import Running, get
+from tests.support.protocol_server import Running, get, until
 
 PLAIN = get(b"/at/once")
 
@@ -34,9 +33,9 @@ def test_answer_has_the_fields_of_every_answer(server: Running) -> None:
 def test_request_behind_one_that_is_being_served_waits_its_turn(server: Running) -> None:
     with server.connect() as client:
         client.send(get(b"/wait"))
-        _until(lambda: bool(server.app.scopes))
+        until(lambda: bool(server.app.scopes))
         client.send(PLAIN)
-        _until(lambda: any(each.pipeline for each in server.connections()))
+        until(lambda: any(each.pipeline for each in server.connections()))
         server.loop.call_soon_threadsafe(server.app.release.set)
         assert [b"/wait", b"/at/once"] == [client.answer()[2], client.answer()[2]]
 
@@ -44,7 +43,7 @@ def test_request_behind_one_that_is_being_served_waits_its_turn(server: Running)
 def test_body_that_looks_like_a_request_is_a_body(server: Running) -> None:
     with server.connect() as client:
         client.send(b"PUT /read HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(PLAIN))
-        _until(lambda: bool(server.app.scopes))
+        until(lambda: bool(server.app.scopes))
         client.send(PLAIN)
         assert b"%d" % len(PLAIN) == client.answer()[2]
     assert [PLAIN] == server.app.bodies
@@ -53,15 +52,8 @@ def test_body_that_looks_like_a_request_is_a_body(server: Running) -> None:
 def test_request_in_two_pieces_is_answered(server: Running) -> None:
     with server.connect() as client:
         client.send(PLAIN[:20])
-        _until(lambda: any(each._in_message for each in server.connections()))
+        until(lambda: any(each._in_message for each in server.connections()))
         client.send(PLAIN[20:])
         assert b"/at/once" == client.answer()[2]
         client.send(PLAIN)
         assert b"ok" == client.answer()[2]
-
-
-def _until(holds) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)

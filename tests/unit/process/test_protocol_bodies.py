@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from s3server.process import protocol
-from tests.support.protocol_server import HOST, Running, code, get, put
+from tests.support.protocol_server import HOST, Running, code, expire, get, put, until_connected
 
 
 @pytest.fixture
@@ -130,29 +129,6 @@ def test_upload_that_is_not_read_stops_being_received(server: Running) -> None:
 
 
 # --- deadlines ----------------------------------------------------------------------------------
-
-
-def expire(server: Running, seconds: float) -> None:
-    """Let the server believe that so much time has passed."""
-    done = threading.Event()
-
-    def sweep() -> None:
-        for connection in server.connections():
-            connection.expire(server.loop.time() + seconds)
-        done.set()
-
-    server.loop.call_soon_threadsafe(sweep)
-    assert done.wait(5)
-
-
-def until_connected(server: Running, check=lambda connection: True) -> None:
-    """Return once the server's only connection is as wanted."""
-    for _ in range(1000):
-        found = server.connections()
-        if found and check(found[0]):
-            return
-        threading.Event().wait(0.005)
-    raise AssertionError("the server did not get that far")
 
 
 def test_connection_that_sends_nothing_is_closed(server: Running) -> None:
