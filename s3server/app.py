@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -32,16 +32,20 @@ from s3server.core.quotas import Quotas
 from s3server.core.records import store_key
 from s3server.core.renaming import Renaming
 from s3server.core.services import Regions, Services, make_iam
+from s3server.counters import Counters, layout_of, run_directory
+from s3server.errors import CODES
 from s3server.expiry import make_calendar
 from s3server.health import health_application
 from s3server.identities import Identities
 from s3server.limits import Limits
+from s3server.listeners import Listeners
 from s3server.meta.lmdb import LmdbStore
 from s3server.metadata import open_metadata
 from s3server.metering import Meter, directory_of
 from s3server.metrics import LargestMetrics, ProjectMetrics
 from s3server.model import HttpRequest, Principal
-from s3server.operation import load_handlers
+from s3server.observer import UNREAD, Answered, Observer
+from s3server.operation import Handler, load_handlers
 from s3server.parts import (
     cancel,
     follow_map,
@@ -100,6 +104,8 @@ class Application:
         self._meta = await open_metadata(self._config, on_failure)
         self._watch = await open_watch(self._config, self._meta)
         self._meter, self._limits = _watch_traffic(self._config, clock)
+        handlers = load_handlers()
+        self._observer = _observer(self._config, self._slot, handlers, clock)
         blobs = Blobs(
             self._meta,
             self._watch.cluster.pools,
@@ -116,7 +122,7 @@ class Application:
         self._server = Server(
             edge=edge,
             router=Router([load_model(service) for service in VERSIONS]),
-            handlers=load_handlers(),
+            handlers=handlers,
             services=services,
             identities=Identities(self._meta),
             sessions=sessions,
@@ -127,6 +133,7 @@ class Application:
             clock=clock,
             ids=ids,
             spool=make_spool(self._config, clock),
+            observer=self._observer,
         )
         self._plain_reads = PlainReads(
             edge=edge,
@@ -138,6 +145,7 @@ class Application:
             limits=self._limits,
             clock=clock,
             ids=ids,
+            observer=self._observer,
         )
         self._last_used = services.iam.last_used
         self._tasks += [
@@ -157,6 +165,7 @@ class Application:
         await self._meta.close()
         self._meter.close()
         self._limits.close()
+        self._observer.close()
 
     async def _metrics(self) -> bytes:
         clock, accounts = SystemClock(), Accounts(self._meta)
@@ -169,6 +178,7 @@ class Application:
 
     async def _turn(self) -> None:
         self._meter.turn(SystemClock().now_ms())
+        self._observer.look()
 
     def asgi(self, scope: Any, receive: Any, send: Any) -> Coroutine[Any, Any, None]:
         """Serve one request."""
@@ -181,6 +191,10 @@ class Application:
     def at_once(self, request: HttpRequest) -> tuple[bytes, bytes] | None:
         """Answer a plain request if that can be done without waiting; see `PlainReads`."""
         return None if self._plain_reads is None else self._plain_reads(request)
+
+    def refused(self, answered: Answered) -> None:
+        """Take note of what was refused before it became a request."""
+        self._observer.see(answered)
 
     async def _serve_health(self, scope: Any, receive: Any, send: Any) -> None:
         with suppress(ConnectionResetError):  # the client is gone
@@ -267,6 +281,15 @@ def _watch_traffic(config: Config, clock: SystemClock) -> tuple[Meter, Limits]:
     meter.turn(clock.now_ms())
     failures = config.server.auth_failures_per_minute
     return meter, Limits(directory / "limits", clock, failures_per_minute=failures)
+
+
+def _observer(
+    config: Config, slot: int, handlers: Mapping[str, Handler], clock: SystemClock
+) -> Observer:
+    directory = run_directory(config.storage.meta_dir)
+    layout = layout_of([UNREAD, *handlers], CODES)
+    counters, listeners = Counters(directory, slot, layout), Listeners(directory)
+    return Observer(counters, listeners, clock, logged=config.log.requests)
 
 
 def _edge(config: Config, cluster: str) -> Edge:

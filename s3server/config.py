@@ -138,6 +138,17 @@ class TlsConfig(Section):
         return self
 
 
+class LogConfig(Section):
+    """What is logged, on stderr."""
+
+    requests: Literal["all", "errors", "failures"] = Field(
+        "errors", description="requests with a line: all, those answered 4xx or 5xx, or 5xx alone"
+    )
+    format: Literal["auto", "json", "text"] = Field(
+        "auto", description="form of the lines; auto: text on a terminal, else JSON"
+    )
+
+
 class StorageConfig(Section):
     """Where the metadata lie, and how bytes are stored."""
 
@@ -321,6 +332,7 @@ class Config(BaseSettings):
 
     server: ServerConfig = Field(default_factory=lambda: ServerConfig.model_validate({}))
     tls: TlsConfig = Field(default_factory=lambda: TlsConfig.model_validate({}))
+    log: LogConfig = Field(default_factory=lambda: LogConfig.model_validate({}))
     storage: StorageConfig
     jobs: JobsConfig = Field(default_factory=lambda: JobsConfig.model_validate({}))
     root: RootConfig

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+CODES: set[str] = set()  # of all errors that were defined
+
 
 class S3Error(Exception):
     """An answer other than success, with its code, HTTP status, text and extra elements."""
@@ -28,6 +30,7 @@ class S3Error(Exception):
     def __init_subclass__(cls) -> None:
         if "code" not in cls.__dict__:
             cls.code = cls.__name__
+        CODES.add(cls.code)
 
 
 # --- requests that cannot be understood (400, 405, 411, 501) ---------------------------------

@@ -20,6 +20,7 @@ from s3server.door import Caller
 from s3server.flow import Flow
 from s3server.meta.base import MetadataError
 from s3server.model import HttpRequest, Principal, Target
+from s3server.observer import UNREAD, Answered
 from s3server.wire.response import Headers, Response
 from s3server.wire.service_model import Operation
 
@@ -42,7 +43,9 @@ class Exchange:
     target: Target | None = None
     caller: Caller | None = None
     error_code: str = ""
+    reason: str = ""  # of the error, or why the answer ended before its end
     began: float = field(default_factory=monotonic)
+    answered_at: float = 0.0
 
     @property
     def request(self) -> tuple[HttpRequest, Target]:
@@ -55,6 +58,33 @@ class Exchange:
     def bucket(self) -> BucketRecord | None:
         """The bucket that it is about, once that was read."""
         return self.flow.bucket
+
+    def answers(self) -> None:
+        """Take note that the answer is known, and is sent from now on."""
+        self.answered_at = monotonic()
+
+    def answered(self, status: int) -> Answered:
+        """Return what became of it."""
+        target, http, principal = self.target, self.http, self.flow.principal
+        bucket = "" if target is None else target.bucket or ""
+        return Answered(
+            request_id=self.request_id,
+            method=self.method,
+            status=status,
+            operation=UNREAD if self.operation is None else self.operation.name,
+            bucket=bucket,
+            key="" if target is None else target.key or "",
+            path="" if bucket else self.path,
+            code=self.error_code,
+            reason=self.reason,
+            client="" if http is None else http.client,
+            user=user_of(principal),
+            access_key=principal.access_key_id,
+            received=self.flow.received,
+            sent=self.flow.sent,
+            first_byte_ms=round((self.answered_at - self.began) * 1000, 3),
+            total_ms=round((monotonic() - self.began) * 1000, 3),
+        )
 
 
 class Spool(Protocol):
@@ -165,6 +195,13 @@ def _line_of_key(entry: Entry, key: str, version_id: str, error_code: str) -> st
             version_id=version_id,
         )
     )
+
+
+def user_of(principal: Principal) -> str:
+    """Return who sent a request, as lines of the log name them."""
+    if principal.is_root or principal.is_anonymous:
+        return "root" if principal.is_root else ""
+    return requester_of(principal).arns[0]
 
 
 def _name_of(principal: Principal) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 from s3server.core.records import BucketRecord
 from s3server.metering import Meter
 from s3server.model import ANONYMOUS, Principal
+from s3server.wire.response import WHOLE, Response
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -19,12 +21,13 @@ class Flow:
 
     __slots__ = (
         "_has_body", "_meter", "_receive", "_send", "bucket", "pause_s", "principal", "received",
+        "sent",
     )  # fmt: skip
 
     def __init__(self, receive: Receive, send: Send, meter: Meter, method: str) -> None:
         self._receive, self._send, self._meter = receive, send, meter
         self._has_body = method != "HEAD"
-        self.received = 0
+        self.received = self.sent = 0
         self.principal: Principal = ANONYMOUS
         self.bucket: BucketRecord | None = None
         self.pause_s: Callable[[int], float] | None = None  # after so many bytes, in seconds
@@ -39,6 +42,7 @@ class Flow:
     async def send(self, message: Any) -> None:
         """Send a message of the answer; what is in it is counted first: a kill loses nothing."""
         if self._has_body and (size := len(message.get("body", b""))):
+            self.sent += size
             self._count(sent=size)
             await self._pause(size)
         await self._send(message)
@@ -59,3 +63,20 @@ class Flow:
         if bucket is not None:
             project, name = bucket.account, bucket.name
         self._meter.count((project, self.principal.id, name), received, sent, requests)
+
+
+async def send_response(response: Response, scope: Any, send: Send) -> None:
+    """Send a response. What fails in a stream cuts the connection: no wrong byte looks right."""
+    status, headers, body = response.status, response.headers, response.body
+    if isinstance(body, bytes) and WHOLE in scope.get("extensions", ()):
+        await send({"type": WHOLE, "status": status, "headers": headers, "body": body})
+        return
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    if isinstance(body, bytes):
+        content = b"" if scope["method"] == "HEAD" else body
+        await send({"type": "http.response.body", "body": content, "more_body": False})
+        return
+    async with aclosing(body) as pieces:  # type: ignore[type-var]
+        async for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -13,6 +13,7 @@ Why: a GET of 4 KiB takes less than half as long (docs/performance.md).
 from __future__ import annotations
 
 from collections.abc import Coroutine, Iterable, Mapping
+from time import monotonic_ns
 from typing import Any, TypeVar
 
 from s3server.auth.authenticate import Lookup, authenticate
@@ -22,10 +23,12 @@ from s3server.core.records import BlobRecord, BucketRecord, ObjectRecord, decode
 from s3server.core.services import Services
 from s3server.core.versions import shown_version_id
 from s3server.door import Caller, Door
+from s3server.exchange import user_of
 from s3server.limits import Limits
 from s3server.meta.base import Get, InlineStore
 from s3server.metering import Meter
-from s3server.model import HttpRequest
+from s3server.model import HttpRequest, Principal, Target
+from s3server.observer import Answered, Observer
 from s3server.ops.attributes import DEFAULT_CONTENT_TYPE, checksums_of, has_more_to_tell
 from s3server.server import Edge
 from s3server.wire import metadata
@@ -59,12 +62,16 @@ class PlainReads:
         limits: Limits,
         clock: Clock,
         ids: Ids,
+        observer: Observer,
     ) -> None:
         self._edge, self._door = edge, door
         self._objects, self._buckets = services.objects, services.buckets
         self._last_used = services.iam.last_used
         self._meta, self._lookup, self._clock, self._ids = meta, lookup, clock, ids
         self._meter, self._limits = meter, limits
+        self._observer, counters = observer, observer.counters
+        self._rows = {"GET": counters.row("GetObject"), "HEAD": counters.row("HeadObject")}
+        self._status = counters.status(200)
 
     def __call__(self, request: HttpRequest) -> tuple[bytes, bytes] | None:
         """Return the header fields of a 200 and its body; None: ask the server."""
@@ -74,6 +81,7 @@ class PlainReads:
             return None
 
     def _answer(self, request: HttpRequest) -> tuple[bytes, bytes]:
+        began = monotonic_ns()
         edge = self._edge
         http, is_trusted = edge.proxies.resolve(request)
         if bucket_of_host(http.headers["host"], edge.website_domains) is not None:
@@ -98,13 +106,47 @@ class PlainReads:
         _at_once(self._door.permit(caller, ACTION, bucket, target.key, stored=record))
         if caller.limited is not None:
             raise LeftToServerError
-        fields = self._fields(bucket, record, http.headers)
+        request_id = self._ids.request_id()
+        fields = self._fields(request_id, bucket, record, http.headers)
         body = b"" if blob is None else self._objects.read_now(blob)
         if body is None:
             raise LeftToServerError
         whose = bucket.account, identity.principal.id, bucket.name
-        self._meter.count(whose, 0, len(body))
+        size = len(body)
+        self._meter.count(whose, 0, size)
+        observer, taken_us = self._observer, (monotonic_ns() - began) // 1000
+        observer.counters.add(self._rows[http.method], self._status, taken_us, 0, size)
+        if observer.wants_all:
+            who = identity.principal
+            self._tell(request_id, http, target, principal=who, size=size, taken_us=taken_us)
         return fields, body
+
+    def _tell(
+        self,
+        request_id: str,
+        http: HttpRequest,
+        target: Target,
+        *,
+        principal: Principal,
+        size: int,
+        taken_us: int,
+    ) -> None:
+        self._observer.tell(
+            Answered(
+                request_id=request_id,
+                method=http.method,
+                status=200,
+                operation="GetObject" if http.method == "GET" else "HeadObject",
+                bucket=target.bucket or "",
+                key=target.key or "",
+                client=http.client,
+                user=user_of(principal),
+                access_key=principal.access_key_id,
+                sent=size,
+                first_byte_ms=taken_us / 1000,
+                total_ms=taken_us / 1000,
+            )
+        )
 
     def _find(self, name: str, key: str, method: str) -> Found:
         """Return bucket, object and, for a GET of bytes, blob, from one snapshot."""
@@ -122,7 +164,7 @@ class PlainReads:
         return self._meta.look(read)
 
     def _fields(
-        self, bucket: BucketRecord, record: ObjectRecord, asked: Mapping[str, str]
+        self, request_id: str, bucket: BucketRecord, record: ObjectRecord, asked: Mapping[str, str]
     ) -> bytes:
         """Return the fields that GetObject tells of a version, as the renderer writes them."""
         if record.encryption or has_more_to_tell(record):
@@ -143,7 +185,7 @@ class PlainReads:
             )
         modified = http_seconds(record.modified_ms // 1000)
         return (
-            f"x-amz-request-id: {self._ids.request_id()}\r\nx-amz-id-2: {self._edge.host_id}\r\n"
+            f"x-amz-request-id: {request_id}\r\nx-amz-id-2: {self._edge.host_id}\r\n"
             f"accept-ranges: bytes\r\nlast-modified: {modified}\r\n"
             f'etag: "{record.etag}"\r\ncontent-type: {content_type}\r\n{more}'
             f"content-length: {record.size}\r\n{checksums}"

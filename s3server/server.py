@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -34,12 +34,13 @@ from s3server.data import base as data
 from s3server.door import Caller, Door, has_policies
 from s3server.errors import AccessDenied, NoSuchBucket, S3Error, SignatureDoesNotMatch
 from s3server.exchange import AccessLogs, Exchange, Spool
-from s3server.flow import Flow, Receive, Send
+from s3server.flow import Flow, Receive, Send, send_response
 from s3server.identities import Identities
 from s3server.limits import Limits
 from s3server.meta import base as meta
 from s3server.metering import Meter
 from s3server.model import ANONYMOUS, HttpRequest, Identity, Target
+from s3server.observer import Observer
 from s3server.operation import Ctx, Handler
 from s3server.sessions import Sessions
 from s3server.sts_errors import InvalidIdentityToken
@@ -53,7 +54,7 @@ from s3server.wire.promises import require_digest
 from s3server.wire.proxies import TrustedProxies
 from s3server.wire.query_protocol import MAX_FORM_BYTES, is_form, read_form
 from s3server.wire.request import bucket_of_host, find_target, parse_query, read_request
-from s3server.wire.response import WHOLE, Response
+from s3server.wire.response import Response
 from s3server.wire.routing import Router
 from s3server.wire.serialize import Renderer, compile_renderer, id_headers
 from s3server.wire.service_model import Operation
@@ -119,13 +120,14 @@ class Server:
         clock: Clock,
         ids: Ids,
         spool: Spool,
+        observer: Observer,
     ) -> None:
         self._edge, self._router, self._handlers = edge, router, handlers
         self._services, self._lookup = services, sessions.lookup
         self._sessions, self._providers = sessions, providers
         self._certificates = certificates
         self._meter, self._limits = meter, limits
-        self._clock, self._ids = clock, ids
+        self._clock, self._ids, self._observer = clock, ids, observer
         self.door = Door(services, identities)
         self._sharing, self._websites = Sharing(services.buckets), Websites(services.buckets)
         self._access_logs = AccessLogs(services.buckets, spool, clock, edge.host_id)
@@ -145,21 +147,29 @@ class Server:
         except (meta.FullError, data.FullError):
             response = self._refuse(errors.InsufficientStorage(), exchange)
         except (meta.UnavailableError, data.UnavailableError, TimeoutError) as error:
-            self._log.error("unavailable", request_id=exchange.request_id, reason=str(error))
-            response = self._refuse(errors.SlowDown(headers={"retry-after": "1"}), exchange)
-        except Exception:
+            retry = errors.SlowDown(headers={"retry-after": "1"})
+            response = self._refuse(retry, exchange, cause=str(error) or type(error).__name__)
+        except Exception as error:
             self._log.exception("internal error", request_id=exchange.request_id)
-            response = self._refuse(errors.InternalError(), exchange)
+            response = self._refuse(errors.InternalError(), exchange, cause=repr(error))
         if exchange.sharing:
             response = replace(response, headers=[*response.headers, *exchange.sharing])
         watch, bucket = None, exchange.bucket
         if bucket is None or bucket.logging:
             watch = await self._access_logs.watch(exchange, response)
         flow.answer()
-        with suppress(ConnectionResetError):  # the client is gone, and what was read for it ends
-            await _send(response if watch is None else watch.response, scope, flow.send)
-        if watch is not None:
-            watch.end()
+        exchange.answers()
+        try:
+            await send_response(response if watch is None else watch.response, scope, flow.send)
+        except ConnectionResetError:  # the client is gone, and what was read for it ends
+            exchange.reason = "the client is gone"
+        except Exception as error:
+            exchange.reason = f"the answer is cut short: {error!r}"
+            raise
+        finally:
+            if watch is not None:
+                watch.end()
+            self._observer.see(exchange.answered(response.status))
 
     async def _respond(self, scope: Any, receive: Receive, exchange: Exchange) -> Response:
         http, is_trusted = self._edge.proxies.resolve(read_request(scope))
@@ -460,8 +470,9 @@ class Server:
             certificates=self._certificates,
         )
 
-    def _refuse(self, error: S3Error, exchange: Exchange) -> Response:
+    def _refuse(self, error: S3Error, exchange: Exchange, cause: str = "") -> Response:
         operation, exchange.error_code = exchange.operation, error.code
+        exchange.reason = cause or error.message
         return render_error(
             error,
             request_id=exchange.request_id,
@@ -477,20 +488,3 @@ def _scope_service(http: HttpRequest) -> str | None:
     _, found, scope = http.headers.get("authorization", "").partition("Credential=")
     parts = scope.partition(",")[0].split("/")
     return parts[3] if found and len(parts) == 5 else None
-
-
-async def _send(response: Response, scope: Any, send: Send) -> None:
-    """Send a response. What fails in a stream cuts the connection: no wrong byte looks right."""
-    status, headers, body = response.status, response.headers, response.body
-    if isinstance(body, bytes) and WHOLE in scope.get("extensions", ()):
-        await send({"type": WHOLE, "status": status, "headers": headers, "body": body})
-        return
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    if isinstance(body, bytes):
-        content = b"" if scope["method"] == "HEAD" else body
-        await send({"type": "http.response.body", "body": content, "more_body": False})
-        return
-    async with aclosing(body) as pieces:  # type: ignore[type-var]
-        async for piece in pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})

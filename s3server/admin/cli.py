@@ -120,8 +120,7 @@ def serve(*, config: ConfigFile = None, directory: Directory = None, as_json: Js
     from s3server.settings import load  # noqa: PLC0415
 
     file = settings_file(config, directory)
-    load(file)
-    logs.configure()
+    logs.configure(form=load(file).log.format, process="supervisor")
 
     def on_ready(url: str) -> None:
         emit({"endpoint": url}, as_json=as_json, text=f"READY {url}")
@@ -150,7 +149,7 @@ def quickstart(
     directory = directory.absolute()
     load = store.prepare(directory, osds=osds, codec=pool, server=server)
     config = load()
-    logs.configure()
+    logs.configure(form=config.log.format, process="supervisor")
 
     def on_ready(url: str) -> None:
         access = store.access_of(config, url)

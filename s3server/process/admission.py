@@ -13,7 +13,7 @@ import structlog
 
 from s3server import errors
 from s3server.config import ServerConfig
-from s3server.process.refusal import refusal
+from s3server.process.refusal import Refused, refusal, unheard
 from s3server.process.shares import Shares
 from s3server.wire.response import WHOLE
 
@@ -31,8 +31,17 @@ class Admission:
     that of the others: of each other worker, one request more may be taken in the same instant.
     """
 
-    def __init__(self, application: Any, shares: Shares, slot: int, config: ServerConfig) -> None:
-        self._application, self._shares, self._slot = application, shares, slot
+    def __init__(
+        self,
+        application: Any,
+        shares: Shares,
+        slot: int,
+        config: ServerConfig,
+        *,
+        told: Refused = unheard,
+    ) -> None:
+        """`told` is told of each request that is refused."""
+        self._application, self._shares, self._slot, self._told = application, shares, slot, told
         self._max_requests, self._max_connections = config.max_requests, config.max_connections
         self._refused, self._tell_at = 0, 0.0
 
@@ -41,7 +50,7 @@ class Admission:
         if _is_ours(scope):
             await self._application(scope, receive, send)
         elif self._shares.requests() >= self._max_requests:
-            await self._refuse(send)
+            await self._refuse(scope, send)
         else:
             self._shares.begin(self._slot)
             try:
@@ -58,11 +67,17 @@ class Admission:
         if _is_ours(scope):
             await self._application(scope, receive, send)
         else:
-            await self._refuse(send, _CLOSE)
+            await self._refuse(scope, send, _CLOSE)
 
-    async def _refuse(self, send: Any, *more: tuple[bytes, bytes]) -> None:
+    async def _refuse(self, scope: Any, send: Any, *more: tuple[bytes, bytes]) -> None:
         self._refused += 1
-        headers, body = refusal(errors.SlowDown(headers={"retry-after": str(RETRY_AFTER_S)}))
+        headers, body = refusal(
+            errors.SlowDown(headers={"retry-after": str(RETRY_AFTER_S)}),
+            self._told,
+            client=scope["client"][0] if scope["client"] else "",
+            method=scope["method"],
+            path=scope["raw_path"].decode("latin-1"),
+        )
         with suppress(ConnectionResetError):  # the client is gone
             await send({"type": WHOLE, "status": 503, "headers": [*headers, *more], "body": body})
 

@@ -139,8 +139,9 @@ def main(arguments: list[str]) -> int:
     _die_with(options.parent)
     for number in (signal.SIGINT, signal.SIGHUP):  # a terminal sends these to us, too
         signal.signal(number, signal.SIG_IGN)
-    logs.configure()
     config = settings.from_json(sys.stdin.read())
+    process = "jobs" if options.kind == "jobs" else f"worker-{options.slot}"
+    logs.configure(form=config.log.format, process=process)
     if options.kind == "jobs":
         return uvloop.run(_jobs(config, options.status))
     return uvloop.run(_work(config, options))

@@ -26,9 +26,9 @@ from s3server import errors
 from s3server.model import HttpRequest
 from s3server.process import eager
 from s3server.process.cycle import S3Cycle
-from s3server.process.refusal import refusal
+from s3server.process.refusal import Refused, refusal, unheard
 from s3server.wire.plain import read_plain
-from s3server.wire.response import WHOLE
+from s3server.wire.response import WHOLE, Headers
 
 MAX_HEADERS = 8 << 10  # bytes of the request target and all fields but Range
 MAX_RANGE = 32 << 10  # bytes of the Range field: 1,024 ranges of ROOT's vector reads
@@ -86,10 +86,16 @@ class S3Protocol(HttpToolsProtocol):
     _default_fields: list[tuple[bytes, bytes]] | None = None
     _first_lines = b""
 
-    def __init__(self, config: Config, state: ServerState, at_once: AtOnce = _never) -> None:
+    def __init__(
+        self,
+        config: Config,
+        state: ServerState,
+        at_once: AtOnce = _never,
+        refused: Refused = unheard,
+    ) -> None:
         """`at_once` answers plain requests that need no waiting; see `wire.plain`."""
         super().__init__(config, state, {})
-        self._at_once = at_once
+        self._at_once, self._refused = at_once, refused
         self._peer = ""
 
     def serve_only(self, app: Any) -> None:
@@ -246,7 +252,8 @@ class S3Protocol(HttpToolsProtocol):
             if cycle.response_started or self.pipeline:
                 self._close(STALL_S)
                 return
-        self.transport.write(_error_response(error))
+        answer = refusal(error, self._refused, client=self._peer)
+        self.transport.write(_error_response(error.status, *answer))
         self._linger()
 
     def _linger(self) -> None:
@@ -426,10 +433,9 @@ class S3Protocol(HttpToolsProtocol):
         raise ValueError(error.message)
 
 
-def _error_response(error: errors.S3Error) -> bytes:
-    headers, body = refusal(error)
+def _error_response(status: int, headers: Headers, body: bytes) -> bytes:
     lines = [b"%b: %b\r\n" % field for field in headers]
-    return b"".join([STATUS_LINE[error.status], *lines, b"connection: close\r\n\r\n", body])
+    return b"".join([STATUS_LINE[status], *lines, b"connection: close\r\n\r\n", body])
 
 
 def silence_uvicorn() -> None:

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from xml.sax.saxutils import escape
 
 from s3server.errors import S3Error
+from s3server.observer import Answered
 from s3server.wire.response import Headers
 
+# Is told of what was refused.
+Refused = Callable[[Answered], None]
 
-def refusal(error: S3Error) -> tuple[Headers, bytes]:
-    """Return header fields and S3's document of an error."""
+
+def unheard(_: Answered) -> None:
+    """Take no note of a refusal."""
+
+
+def refusal(
+    error: S3Error, refused: Refused, *, client: str = "", method: str = "-", path: str = ""
+) -> tuple[Headers, bytes]:
+    """Return header fields and S3's document of an error, once `refused` was told of it."""
     request_id = secrets.token_hex(8).upper()
+    refused(
+        Answered(
+            request_id=request_id,
+            method=method,
+            status=error.status,
+            path=path,
+            code=error.code,
+            reason=error.message,
+            client=client,
+        )
+    )
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<Error><Code>{error.code}</Code><Message>{escape(error.message)}</Message>"

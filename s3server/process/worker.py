@@ -20,6 +20,7 @@ import uvicorn
 
 from s3server.config import Config
 from s3server.model import HttpRequest
+from s3server.observer import Answered
 from s3server.process import tls
 from s3server.process.admission import Admission
 from s3server.process.client_chain import CertificateProtocol
@@ -52,6 +53,8 @@ class Application(Protocol):
 
     def at_once(self, request: HttpRequest) -> tuple[bytes, bytes] | None: ...
 
+    def refused(self, answered: Answered) -> None: ...
+
     def open(self) -> Awaitable[None]: ...
 
     def close(self) -> Awaitable[None]: ...
@@ -73,7 +76,9 @@ class WorkerServer(uvicorn.Server):
         """`for_certificates` are further sockets, whose clients have to show a certificate."""
         header = config.server.server_header
         self._shares, self._slot = shares or Shares.create(), slot
-        self._admission = Admission(application.asgi, self._shares, slot, config.server)
+        self._admission = Admission(
+            application.asgi, self._shares, slot, config.server, told=application.refused
+        )
         settings = uvicorn.Config(
             self._admission,
             interface="asgi3",
@@ -170,10 +175,11 @@ class WorkerServer(uvicorn.Server):
             log.info("connection was lost at once", error=str(error))
 
     def _protocol(self) -> S3Protocol:
-        return S3Protocol(self.config, self.server_state, self.application.at_once)
+        application = self.application
+        return S3Protocol(self.config, self.server_state, application.at_once, application.refused)
 
     def _certificate_protocol(self) -> S3Protocol:
-        return CertificateProtocol(self.config, self.server_state)
+        return CertificateProtocol(self.config, self.server_state, refused=self.application.refused)
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()

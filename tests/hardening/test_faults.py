@@ -96,14 +96,14 @@ def log_restored() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-@pytest.mark.parametrize("human", [True, False])
+@pytest.mark.parametrize("form", ["text", "json"])
 @pytest.mark.parametrize("how", ["header", "query", "v2-header", "v2-query"])
 async def test_log_of_a_fault_holds_no_secret_and_no_signature(
-    data: Store, monkeypatch: pytest.MonkeyPatch, log_restored: None, how: How, human: bool
+    data: Store, monkeypatch: pytest.MonkeyPatch, log_restored: None, how: How, form: logs.Form
 ) -> None:
     """CVE-2017-8761, CVE-2018-16889: secrets in logs."""
     stream = io.StringIO()
-    logs.configure(stream=stream, human=human)
+    logs.configure(stream=stream, form=form)
     seen: list[str] = []
 
     async def fail(self: Objects, bucket: object, key: str, version_id: object) -> None:

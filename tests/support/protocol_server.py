@@ -40,6 +40,8 @@ class App:
             return b"x-way: short\r\ncontent-length: 2\r\n", b"ok"
         return None
 
+    def refused(self, answered) -> None: ...
+
     async def asgi(self, scope, receive, send) -> None:
         self.scopes.append(scope)
         path = scope["path"]

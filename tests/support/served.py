@@ -51,16 +51,20 @@ from s3server.core.renaming import Renaming
 from s3server.core.services import Regions, Services, make_iam
 from s3server.core.topics import Topics
 from s3server.core.users import Users
+from s3server.counters import Counters, layout_of
 from s3server.data.memory import MemoryPool
+from s3server.errors import CODES
 from s3server.events.endpoints import AllowList
 from s3server.identities import Identities
 from s3server.jobs.courier import Courier
 from s3server.limits import Limits
+from s3server.listeners import Listeners
 from s3server.maintenance import initialise
 from s3server.meta.base import Check, Put, Write
 from s3server.meta.memory import MemoryStore
 from s3server.metering import Meter
 from s3server.model import DataRef, Principal, Source
+from s3server.observer import Observer
 from s3server.operation import load_handlers
 from s3server.parts import KeyMaker
 from s3server.plain_reads import PlainReads
@@ -189,6 +193,9 @@ class Store:
         self.pool = WatchedPool("default", ids.blob_id)
         self.limits = Limits(None, self.clock, failures_per_minute=FAILURES_PER_MINUTE)
         self.services = self._services(ids)
+        handlers = load_handlers()
+        counters = Counters(None, 0, layout_of(handlers, CODES))
+        observer = Observer(counters, Listeners(None), self.clock, logged="errors")
         edge = Edge(
             auth=AuthSettings(
                 region=self.region,
@@ -205,7 +212,7 @@ class Store:
         self.asgi = Server(
             edge=edge,
             router=ROUTER,
-            handlers=load_handlers(),
+            handlers=handlers,
             services=self.services,
             identities=Identities(self.meta),
             sessions=sessions,
@@ -216,6 +223,7 @@ class Store:
             clock=self.clock,
             ids=ids,
             spool=self,
+            observer=observer,
         )
         self.plain_reads = PlainReads(
             edge=edge,
@@ -227,6 +235,7 @@ class Store:
             limits=self.limits,
             clock=self.clock,
             ids=ids,
+            observer=observer,
         )
 
     async def _lookup(self, access_key_id: str) -> Credential | None:

@@ -48,7 +48,7 @@ def test_lines_of_libraries_have_the_same_form() -> None:
 
 def test_control_characters_are_escaped_for_people() -> None:
     stream = io.StringIO()
-    logs.configure(stream=stream, human=True)
+    logs.configure(stream=stream, form="text")
     structlog.get_logger().warning("bad\x1b[2J name", key="x\r\nFORGED \u2028\x9b")
 
     assert stream.getvalue().count("\n") == 1

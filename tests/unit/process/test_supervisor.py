@@ -36,6 +36,9 @@ class Application:
     def at_once(self, request):
         return None
 
+    def refused(self, answered):
+        pass
+
     async def asgi(self, scope, receive, send):
         path = scope["path"]
         if path == "/die":

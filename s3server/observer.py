@@ -1,0 +1,108 @@
+"""What became of each request: counted, and told to the log and to whoever listens.
+
+An answer's `x-amz-request-id` is the `request_id` of its line. Lines name no query, whose
+signatures and tokens are secrets, and no field but those of `Answered`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+from s3server import logs
+from s3server.core.clock import Clock
+from s3server.counters import Counters
+from s3server.listeners import Listeners
+
+Logged = Literal["all", "errors", "failures"]
+
+UNREAD = "-"  # the operation of what was refused before it was known
+_LOGGED_FROM: dict[Logged, int] = {"all": 0, "errors": 400, "failures": 500}
+_ERROR, _FAILURE = 400, 500
+
+
+class Answered(msgspec.Struct, gc=False, omit_defaults=True):
+    """One request and its answer."""
+
+    request_id: str
+    method: str
+    status: int
+    at_ms: int = 0  # when it came; 0: reckoned from `total_ms`
+    operation: str = UNREAD
+    bucket: str = ""
+    key: str = ""
+    path: str = ""  # as sent, where no bucket is known
+    code: str = ""  # of the error
+    reason: str = ""  # what was wrong, or why the answer ended before its end
+    client: str = ""  # address
+    user: str = ""  # ARN, "root", or "" for nobody
+    access_key: str = ""
+    received: int = 0  # bytes of bodies
+    sent: int = 0
+    first_byte_ms: float = 0.0  # until the answer was known
+    total_ms: float = 0.0  # until its last byte was given to the system
+    process: str = ""
+
+
+class Observer:
+    """What a worker tells of its requests."""
+
+    def __init__(
+        self, counters: Counters, listeners: Listeners, clock: Clock, *, logged: Logged
+    ) -> None:
+        self.counters = counters
+        self._listeners, self._clock = listeners, clock
+        self._logged_from = _LOGGED_FROM[logged]
+
+    @property
+    def wants_all(self) -> bool:
+        """Whether anybody wants to know more of requests that succeed than their count."""
+        return not self._logged_from or bool(self._listeners)
+
+    def see(self, answered: Answered) -> None:
+        """Count a request, and tell of it."""
+        counters, status = self.counters, answered.status
+        counters.add(
+            counters.row(answered.operation),
+            counters.status(status),
+            round(answered.total_ms * 1000),
+            answered.received,
+            answered.sent,
+        )
+        if answered.code:
+            counters.add_error(answered.code)
+        self.tell(answered)
+
+    def tell(self, answered: Answered) -> None:
+        """Tell of a request that was counted already."""
+        status = answered.status
+        is_cut = status < _ERROR and answered.reason != ""
+        is_logged = status >= self._logged_from or is_cut
+        if not (is_logged or self._listeners):
+            return
+        answered.at_ms = answered.at_ms or self._clock.now_ms() - round(answered.total_ms)
+        answered.process = logs.process_name()
+        if is_logged:
+            level: Literal["info", "error"] = "error" if status >= _FAILURE else "info"
+            logs.write_line(level, "request", _fields(answered))
+        if self._listeners:
+            self._listeners.tell(msgspec.json.encode(answered))
+
+    def look(self) -> None:
+        """See who listens; to be called every second."""
+        self._listeners.look()
+
+    def close(self) -> None:
+        """Tell nobody any more."""
+        self._listeners.close()
+
+
+def _fields(answered: Answered) -> dict[str, object]:
+    fields: dict[str, object] = msgspec.to_builtins(answered)
+    at = datetime.fromtimestamp(answered.at_ms / 1000, UTC)
+    fields["began"] = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    del fields["at_ms"]
+    fields.pop("process", None)
+    return fields

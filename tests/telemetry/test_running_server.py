@@ -1,0 +1,149 @@
+"""What a real server tells its operator: two workers, real clients, nothing taken on trust."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+from xml.etree import ElementTree as ET
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from tests.support.server_process import RunningServer, run_server
+
+KEY = "a key/ä"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("S3SERVER_LOG__REQUESTS", "all")
+        with run_server(tmp_path_factory.mktemp("telemetry") / "store") as running:
+            yield running
+
+
+@pytest.fixture(scope="module")
+def s3(server: RunningServer) -> Iterator[Any]:
+    client = boto3.client(
+        "s3",
+        endpoint_url=server.endpoint,
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+        region_name=server.region,
+        config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+    )
+    client.create_bucket(Bucket="seen")
+    yield client
+    client.close()
+
+
+def lines_of(server: RunningServer) -> list[dict[str, Any]]:
+    """Return the log; every line of it is JSON."""
+    log = server.directory.parent / f"{server.directory.name}.log"
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def line(server: RunningServer, request_id: str) -> dict[str, Any]:
+    """Return the one line of a request; it was written before its answer's end, or just after."""
+    while True:  # pytest's own time limit ends it
+        found = [each for each in lines_of(server) if each.get("request_id") == request_id]
+        if found:
+            assert len(found) == 1
+            return found[0]
+
+
+def test_an_error_of_a_client_leads_to_its_line(server: RunningServer, s3: Any) -> None:
+    with pytest.raises(ClientError) as raised:
+        s3.get_object(Bucket="seen", Key=KEY)
+
+    found = line(server, raised.value.response["ResponseMetadata"]["RequestId"])
+
+    assert {
+        "event": "request",
+        "level": "info",
+        "method": "GET",
+        "operation": "GetObject",
+        "bucket": "seen",
+        "key": KEY,
+        "status": 404,
+        "code": "NoSuchKey",
+        "reason": "The specified key does not exist.",
+        "client": "127.0.0.1",
+        "user": "root",
+        "access_key": server.access_key,
+    }.items() <= found.items()
+    assert 0 < found["first_byte_ms"] <= found["total_ms"]
+    assert found["process"].startswith("worker-")
+
+
+def test_every_way_of_answering_has_a_line(server: RunningServer, s3: Any) -> None:
+    put = s3.put_object(Bucket="seen", Key="small", Body=b"x" * 4096)
+    head = s3.head_object(Bucket="seen", Key="small")
+    short = s3.get_object(Bucket="seen", Key="small")
+    short["Body"].read()
+    range_ = s3.get_object(Bucket="seen", Key="small", Range="bytes=0-9")
+    range_["Body"].read()
+    found = [
+        line(server, answer["ResponseMetadata"]["HTTPHeaders"]["x-amz-request-id"])
+        for answer in (put, head, short, range_)
+    ]
+
+    fields = ("operation", "status", "received", "sent")
+    assert [tuple(each.get(name, 0) for name in fields) for each in found] == [
+        ("PutObject", 200, found[0]["received"], 0),
+        ("HeadObject", 200, 0, 0),
+        ("GetObject", 200, 0, 4096),
+        ("GetObject", 206, 0, 10),
+    ]
+    assert found[0]["received"] >= 4096
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (b"NONSENSE\r\n\r\n", 400, "BadRequest"),
+        (b"GET /a HTTP/1.1\r\n\r\n", 400, "BadRequest"),
+        (b"GET /seen/%zz HTTP/1.1\r\nHost: x\r\n\r\n", 400, "InvalidURI"),
+        (b"GET /seen/x HTTP/1.1\r\nHost: x\r\n\r\n", 403, "AccessDenied"),
+    ],
+)
+def test_what_is_no_request_has_a_line_too(
+    server: RunningServer, s3: Any, sent: bytes, status: int, code: str
+) -> None:
+    with socket.create_connection(address(server), timeout=30) as connection:
+        connection.sendall(sent)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        body = ET.fromstring(answer.read())
+    request_id = answer.headers["x-amz-request-id"]
+    assert body.findtext("RequestId") == request_id
+
+    found = line(server, request_id)
+
+    assert (found["status"], found["code"], found["client"]) == (status, code, "127.0.0.1")
+
+
+def test_no_secret_and_no_signature_is_in_the_log(server: RunningServer, s3: Any) -> None:
+    for name, key in (("get_object", "small"), ("get_object", "missing")):
+        url = urlsplit(s3.generate_presigned_url(name, Params={"Bucket": "seen", "Key": key}))
+        connection = http.client.HTTPConnection(*address(server), timeout=30)
+        connection.request("GET", f"{url.path}?{url.query}")
+        answer = connection.getresponse()
+        answer.read()
+        line(server, answer.headers["x-amz-request-id"])
+        connection.close()
+    text = json.dumps(lines_of(server))
+    assert not re.search(r"[Ss]ignature=|X-Amz-|AWS4-HMAC", text)
+    assert server.secret_key not in text
+
+
+def address(server: RunningServer) -> tuple[str, int]:
+    url = urlsplit(server.endpoint)
+    return url.hostname or "", url.port or 0
