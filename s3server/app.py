@@ -42,7 +42,10 @@ from s3server.listeners import Listeners
 from s3server.meta.lmdb import LmdbStore
 from s3server.metadata import open_metadata
 from s3server.metering import Meter, directory_of
-from s3server.metrics import LargestMetrics, ProjectMetrics
+from s3server.metrics.events import render_events
+from s3server.metrics.projects import LargestMetrics, ProjectMetrics
+from s3server.metrics.requests import render_requests
+from s3server.metrics.store import render_store
 from s3server.model import HttpRequest, Principal
 from s3server.observer import UNREAD, Answered, Observer
 from s3server.operation import Handler, load_handlers
@@ -117,6 +120,7 @@ class Application:
         services, credentials = await _services(
             self._config, self._meta, self._watch.cluster, blobs, ids
         )
+        self._services = services
         edge = _edge(self._config, await cluster_id(self._meta))
         sessions = Sessions(open_tokens(self._config), credentials.lookup, services)
         self._server = Server(
@@ -148,14 +152,20 @@ class Application:
             observer=self._observer,
         )
         self._last_used = services.iam.last_used
-        self._tasks += [
-            loop.create_task(repeat(self._last_used.flush, FLUSH_INTERVAL_S)),
-            loop.create_task(repeat(self._meta.tidy, TIDY_INTERVAL_S)),
-            loop.create_task(repeat(blobs.holds.renew, HOLD_INTERVAL_S)),
-            loop.create_task(follow_map(self._config, self._meta, self._watch.cluster)),
-            loop.create_task(self._watch.run()),
-            loop.create_task(repeat(self._turn, TURN_INTERVAL_S)),
-        ]
+        self._begin(blobs)
+
+    def _begin(self, blobs: Blobs) -> None:
+        """Begin what goes on beside the requests."""
+        loop = asyncio.get_running_loop()
+        for work in (
+            repeat(self._last_used.flush, FLUSH_INTERVAL_S),
+            repeat(self._meta.tidy, TIDY_INTERVAL_S),
+            repeat(blobs.holds.renew, HOLD_INTERVAL_S),
+            follow_map(self._config, self._meta, self._watch.cluster),
+            self._watch.run(),
+            repeat(self._turn, TURN_INTERVAL_S),
+        ):
+            self._tasks.append(loop.create_task(work))
 
     async def close(self) -> None:
         """Close what open() opened; all that was acknowledged is on stable storage already."""
@@ -170,7 +180,12 @@ class Application:
     async def _metrics(self) -> bytes:
         clock, accounts = SystemClock(), Accounts(self._meta)
         projects = Projects(self._meta, clock=clock, ids=Ids(clock))
-        told = await ProjectMetrics(projects, accounts, Quotas(self._meta)).render()
+        told = await asyncio.to_thread(
+            render_requests, run_directory(self._config.storage.meta_dir)
+        )
+        told += await render_store(self._meta)
+        told += await render_events(self._services.topics, self._services.notifications)
+        told += await ProjectMetrics(projects, accounts, Quotas(self._meta)).render()
         most = self._config.server.metrics_largest
         if most:
             told += await LargestMetrics(projects, accounts, clock, most).render()

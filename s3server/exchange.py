@@ -44,6 +44,7 @@ class Exchange:
     caller: Caller | None = None
     error_code: str = ""
     reason: str = ""  # of the error, or why the answer ended before its end
+    is_fault: bool = False  # of ours
     began: float = field(default_factory=monotonic)
     answered_at: float = 0.0
 
@@ -77,6 +78,7 @@ class Exchange:
             path="" if bucket else self.path,
             code=self.error_code,
             reason=self.reason,
+            is_fault=self.is_fault,
             client="" if http is None else http.client,
             user=user_of(principal),
             access_key=principal.access_key_id,

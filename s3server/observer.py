@@ -20,7 +20,7 @@ Logged = Literal["all", "errors", "failures"]
 
 UNREAD = "-"  # the operation of what was refused before it was known
 _LOGGED_FROM: dict[Logged, int] = {"all": 0, "errors": 400, "failures": 500}
-_ERROR, _FAILURE = 400, 500
+_ERROR = 400
 
 
 class Answered(msgspec.Struct, gc=False, omit_defaults=True):
@@ -44,6 +44,7 @@ class Answered(msgspec.Struct, gc=False, omit_defaults=True):
     first_byte_ms: float = 0.0  # until the answer was known
     total_ms: float = 0.0  # until its last byte was given to the system
     process: str = ""
+    is_fault: bool = False  # of ours, not of the client
 
 
 class Observer:
@@ -85,7 +86,7 @@ class Observer:
         answered.at_ms = answered.at_ms or self._clock.now_ms() - round(answered.total_ms)
         answered.process = logs.process_name()
         if is_logged:
-            level: Literal["info", "error"] = "error" if status >= _FAILURE else "info"
+            level: Literal["info", "error"] = "error" if answered.is_fault else "info"
             logs.write_line(level, "request", _fields(answered))
         if self._listeners:
             self._listeners.tell(msgspec.json.encode(answered))
@@ -104,5 +105,6 @@ def _fields(answered: Answered) -> dict[str, object]:
     at = datetime.fromtimestamp(answered.at_ms / 1000, UTC)
     fields["began"] = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     del fields["at_ms"]
-    fields.pop("process", None)
+    for name in ("process", "is_fault"):
+        fields.pop(name, None)
     return fields

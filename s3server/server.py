@@ -164,7 +164,7 @@ class Server:
         except ConnectionResetError:  # the client is gone, and what was read for it ends
             exchange.reason = "the client is gone"
         except Exception as error:
-            exchange.reason = f"the answer is cut short: {error!r}"
+            exchange.reason, exchange.is_fault = f"the answer is cut short: {error!r}", True
             raise
         finally:
             if watch is not None:
@@ -472,7 +472,7 @@ class Server:
 
     def _refuse(self, error: S3Error, exchange: Exchange, cause: str = "") -> Response:
         operation, exchange.error_code = exchange.operation, error.code
-        exchange.reason = cause or error.message
+        exchange.reason, exchange.is_fault = cause or error.message, bool(cause)
         return render_error(
             error,
             request_id=exchange.request_id,

@@ -1,4 +1,4 @@
-"""Write docs/reference/: settings, commands and errors, as the code has them.
+"""Write docs/reference/: settings, commands, errors and metrics, as the code has them.
 
     python tools/reference.py
 
@@ -25,6 +25,7 @@ import s3server
 from s3server import errors
 from s3server.admin.cli import cli
 from s3server.config import Config
+from s3server.metrics.families import FAMILIES
 from s3server.settings import section_models
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
@@ -111,12 +112,33 @@ def _subclasses(base: type[errors.S3Error]) -> Iterator[type[errors.S3Error]]:
         yield from _subclasses(error)
 
 
+def metrics() -> str:
+    """Return the page about what Prometheus is told."""
+    lines = [
+        "# Metrics",
+        "",
+        MADE,
+        "",
+        "`GET /-/metrics`, at any worker: all tell the same. For this machine alone, or for who",
+        "sends `[server] metrics_token` as bearer token. Buckets and users are told of where",
+        "`[server] metrics_largest` says of how many.",
+        "",
+        "| metric | type | labels | meaning |",
+        "|---|---|---|---|",
+    ]
+    for each in FAMILIES:
+        labels = ", ".join(f"`{label}`" for label in each.labels)
+        lines.append(f"| `{each.shown}` | {each.kind} | {labels} | {each.text} |")
+    return "\n".join(lines) + "\n"
+
+
 def pages() -> dict[str, str]:
     """Return every page by the name of its file."""
     return {
         "configuration.md": configuration(),
         "commands.md": commands(),
         "errors.md": refusals(),
+        "metrics.md": metrics(),
     }
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from s3server.admin.event_metrics import exposition
 from s3server.admin.output import ConfigFile, Directory, Json, emit, settings_file, table
 
 if TYPE_CHECKING:
@@ -35,8 +34,10 @@ def list_topics(
 ) -> None:
     """List the topics of all accounts."""
 
+    from s3server.core.topics import all_topics  # noqa: PLC0415 (slow to load)
+
     async def work(access: EventsAccess) -> list[dict[str, Any]]:
-        return [await _topic_row(access, topic) for topic in await _all(access)]
+        return [await _topic_row(access, topic) for topic in await all_topics(access.topics)]
 
     rows = _run(work, config, directory)
     emit(rows, as_json=as_json, text=table(rows, _TOPIC_COLUMNS))
@@ -75,8 +76,10 @@ def status(
 ) -> None:
     """Show what waits for each topic, and how publishing goes."""
 
+    from s3server.core.topics import all_topics  # noqa: PLC0415 (slow to load)
+
     async def work(access: EventsAccess) -> list[dict[str, Any]]:
-        return [await _status_row(access, topic) for topic in await _all(access)]
+        return [await _status_row(access, topic) for topic in await all_topics(access.topics)]
 
     rows = _run(work, config, directory)
     emit(rows, as_json=as_json, text=table(rows, _STATUS_COLUMNS))
@@ -86,10 +89,12 @@ def status(
 def metrics(*, config: ConfigFile = None, directory: Directory = None) -> None:
     """Print the same for Prometheus: for the text files that its node exporter collects."""
 
-    async def work(access: EventsAccess) -> list[dict[str, Any]]:
-        return [await _status_row(access, topic) for topic in await _all(access)]
+    from s3server.metrics.events import render_events  # noqa: PLC0415 (slow to load)
 
-    typer.echo(exposition(_run(work, config, directory)), nl=False)
+    async def work(access: EventsAccess) -> bytes:
+        return await render_events(access.topics, access.notifications)
+
+    typer.echo(_run(work, config, directory), nl=False)
 
 
 @events.command("replay")
@@ -115,18 +120,6 @@ def replay(
     count = _run(work, config, directory)
     row = {"bucket": bucket, "events": count, "dry_run": dry_run}
     emit(row, as_json=as_json, text=f"{count} events{' would be' if dry_run else ''} published")
-
-
-async def _all(access: EventsAccess) -> list[TopicRecord]:
-    from s3server.core.topics import PAGE  # noqa: PLC0415
-
-    found: list[TopicRecord] = []
-    while True:
-        after = access.topics.arn(found[-1]) if found else ""
-        page = await access.topics.list_all(None, after)
-        found += page[:PAGE]
-        if len(page) <= PAGE:
-            return found
 
 
 async def _topic_row(access: EventsAccess, topic: TopicRecord) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def status(
 
 
 def _text(found: dict[str, Any]) -> str:
-    from s3server.admin.status import progress_text  # noqa: PLC0415
+    from s3server.standing import progress_text  # noqa: PLC0415
 
     jobs = [
         {**job, "progress": progress_text(job), "updated": _time(job["updated_ms"])}
@@ -71,7 +71,7 @@ def _picture(found: dict[str, Any]) -> RenderableType:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    from s3server.admin.status import progress_text  # noqa: PLC0415
+    from s3server.standing import progress_text  # noqa: PLC0415
 
     bars = Table.grid(padding=(0, 2))
     for job in found["jobs"]:

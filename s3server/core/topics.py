@@ -162,3 +162,13 @@ class Topics:
         if len(parts) != 6 or parts[:3] != ["arn", "aws", "sns"] or not _is_name(parts[5]):
             raise InvalidParameter("Invalid parameter: TopicArn")
         return parts[4][:64], parts[5]
+
+
+async def all_topics(topics: Topics) -> list[TopicRecord]:
+    """Return the topics of all accounts."""
+    found: list[TopicRecord] = []
+    while True:
+        page = await topics.list_all(None, topics.arn(found[-1]) if found else "")
+        found += page[:PAGE]
+        if len(page) <= PAGE:
+            return found

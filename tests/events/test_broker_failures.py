@@ -85,7 +85,7 @@ def test_events_of_a_broker_that_is_away_arrive_when_it_is_back(
         s3.put_object(Bucket="away", Key=str(number % 3), Body=b"x")
     waits = status(server, arn)
     assert waits["backlog"] == 30
-    assert f's3server_events_backlog{{topic="{arn}"}} 30' in metrics(server)
+    assert f's3server_events_backlog{{topic="{arn}"}} 30.0' in metrics(server)
     broker.start()
     found = consume(broker, "away", 30)
     assert len({each for each, _ in found}) == 30

@@ -7,6 +7,7 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
@@ -15,6 +16,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.server_process import RunningServer, run_server
 
@@ -147,3 +149,54 @@ def test_no_secret_and_no_signature_is_in_the_log(server: RunningServer, s3: Any
 def address(server: RunningServer) -> tuple[str, int]:
     url = urlsplit(server.endpoint)
     return url.hostname or "", url.port or 0
+
+
+def test_metrics_are_the_same_at_every_worker_and_count_every_request(
+    server: RunningServer, s3: Any
+) -> None:
+    gets = ("s3server_requests_total", {"operation": "GetObject", "status": "200"})
+    bytes_ = ("s3server_sent_bytes_total", {"operation": "GetObject"})
+    s3.put_object(Bucket="seen", Key="counted", Body=b"x" * 1000)
+    before = metrics(server)
+    for _ in range(20):
+        s3.get_object(Bucket="seen", Key="counted")["Body"].read()
+    with pytest.raises(ClientError):
+        s3.head_bucket(Bucket="none")
+    found = [metrics(server) for _ in range(8)]  # each on a connection of its own
+    assert [20] * 8 == [value(one, *gets) - value(before, *gets) for one in found]
+    assert [20_000] * 8 == [value(one, *bytes_) - value(before, *bytes_) for one in found]
+    took = "s3server_request_duration_seconds_"
+    operation = {"operation": "GetObject"}
+    count = value(found[0], f"{took}count", operation)
+    assert count == value(found[0], f"{took}bucket", operation | {"le": "+Inf"})
+    assert 0 < value(found[0], f"{took}sum", operation) < 60
+    assert value(found[0], "s3server_errors_total", {"code": "NoSuchBucket"}) >= 1
+
+
+def test_metrics_tell_of_the_store(server: RunningServer, s3: Any) -> None:
+    found = metrics(server)
+    states = [dict(labels)["state"] for name, labels in found if name == "s3server_osd_state"]
+    assert ["in"] * 3 == states
+    assert 0 == value(found, "s3server_repair_queue", {"kind": "degraded"})
+    assert 0 < value(found, "s3server_osd_free_bytes", {"osd": "0"})
+    age_s = datetime.now(UTC).timestamp() - value(found, "s3server_snapshot_timestamp_seconds", {})
+    assert 0 <= age_s < 3_600
+
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def metrics(server: RunningServer) -> Samples:
+    connection = http.client.HTTPConnection(*address(server), timeout=30)
+    connection.request("GET", "/-/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for each in text_string_to_metric_families(text)
+        for sample in each.samples
+    }
+
+
+def value(samples: Samples, name: str, labels: dict[str, str]) -> float:
+    return samples[name, frozenset(labels.items())]

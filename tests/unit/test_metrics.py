@@ -21,7 +21,7 @@ from s3server.maintenance import initialise
 from s3server.meta.base import Add, Put
 from s3server.meta.memory import MemoryStore
 from s3server.metering import day_of
-from s3server.metrics import LargestMetrics, ProjectMetrics
+from s3server.metrics.projects import LargestMetrics, ProjectMetrics
 from s3server.settings import quickstart_config
 from tests.support.asgi_client import Client
 from tests.support.core_store import ManualClock, NumberedIds

@@ -9,10 +9,7 @@ Requests and traffic are those that have been folded: some seconds old.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import Metric
 
 from s3server.core.accounts import Accounts, Held, Passed
 from s3server.core.clock import Clock
@@ -27,6 +24,7 @@ from s3server.core.projects import Projects
 from s3server.core.quotas import Quotas
 from s3server.core.usage_records import UsageRecord, bucket_name_of
 from s3server.metering import day_of
+from s3server.metrics.families import family, render
 
 Holder = tuple[str, str, Held, UsageRecord]  # name of its project, its own
 Figures = tuple[ProjectRecord, str, Held, Passed, QuotaRecord]
@@ -52,7 +50,7 @@ class ProjectMetrics:
                     await self._quotas.get(scope),
                 )
             )
-        return _render(_families(found))
+        return render(_families(found))
 
 
 class LargestMetrics:
@@ -79,45 +77,21 @@ class LargestMetrics:
             used = await accounts.used_on("U", user.id, day)
             held = await accounts.held(user_scope(user.id))
             users.append((names.get(user.account, ""), user.name, held, used))
-        return _render([*_holders("bucket", buckets), *_holders("user", users)])
-
-
-def _render(families: Iterable[Metric]) -> bytes:
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Once(families))
-    return generate_latest(registry)
-
-
-class _Once:
-    """Gives what was computed before. Implements the library's `Collector`."""
-
-    def __init__(self, families: Iterable[Metric]) -> None:
-        self._families = list(families)
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the families."""
-        yield from self._families
+        return render([*_holders("bucket", buckets), *_holders("user", users)])
 
 
 def _families(found: list[Figures]) -> list[Metric]:
-    held = GaugeMetricFamily(
-        "s3server_project_bytes",
-        "Bytes held, or given up and not collected.",
-        labels=["project", "kind"],
-    )
-    objects = GaugeMetricFamily(
-        "s3server_project_objects", "Versions, markers and uploads.", labels=["project", "kind"]
-    )
-    state = GaugeMetricFamily(
-        "s3server_project_state", "1 for the state that it is in.", labels=["project", "state"]
-    )
-    end = GaugeMetricFamily(
-        "s3server_project_end_timestamp_seconds", "When it ends.", labels=["project"]
-    )
-    quota = GaugeMetricFamily("s3server_project_quota", "Its quota.", labels=["project", "of"])
-    requests = CounterMetricFamily("s3server_project_requests", "Requests.", labels=["project"])
-    traffic = CounterMetricFamily(
-        "s3server_project_traffic_bytes", "Bytes of bodies.", labels=["project", "direction"]
+    held, objects, state, end, quota, requests, traffic = map(
+        family,
+        (
+            "s3server_project_bytes",
+            "s3server_project_objects",
+            "s3server_project_state",
+            "s3server_project_end_timestamp_seconds",
+            "s3server_project_quota",
+            "s3server_project_requests",
+            "s3server_project_traffic_bytes",
+        ),
     )
     for project, of, there, passed, limit in found:
         name = project.name
@@ -143,18 +117,9 @@ def _families(found: list[Figures]) -> list[Metric]:
 
 def _holders(noun: str, found: list[Holder]) -> list[Metric]:
     """Return the families of buckets or users."""
-    whose = ["project", noun]
-    held = GaugeMetricFamily(f"s3server_{noun}_bytes", "Bytes held.", labels=[*whose, "kind"])
-    objects = GaugeMetricFamily(
-        f"s3server_{noun}_objects", "Versions, markers and uploads.", labels=[*whose, "kind"]
-    )
-    requests = CounterMetricFamily(
-        f"s3server_{noun}_requests", "Requests since midnight, UTC.", labels=whose
-    )
-    traffic = CounterMetricFamily(
-        f"s3server_{noun}_traffic_bytes",
-        "Bytes of bodies since midnight, UTC.",
-        labels=[*whose, "direction"],
+    held, objects, requests, traffic = (
+        family(f"s3server_{noun}_{what}")
+        for what in ("bytes", "objects", "requests", "traffic_bytes")
     )
     for project, name, there, used in found:
         for kind, count in _bytes_of(there):
