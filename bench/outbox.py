@@ -20,6 +20,7 @@ import pika
 from s3server.auth.secrets import SecretBox
 from s3server.core.clock import Ids, SystemClock
 from s3server.core.event_payload import make_message
+from s3server.core.projects import DEFAULT_ACCOUNT
 from s3server.core.records import EventRecord, counter_key, encode, event_prefix
 from s3server.core.topics import Topics
 from s3server.events.endpoints import AllowList
@@ -47,7 +48,8 @@ async def measure(amqp: str, count: int, directory: Path) -> dict[str, float]:
         ca_directory="/",
     )
     attributes = {"push-endpoint": amqp, "amqp-exchange": NAME, "persistent": "true"}
-    topic = await topics.create(Principal("root", "0" * 64, "root", "root"), NAME, attributes)
+    root = Principal("root", "0" * 64, "root", DEFAULT_ACCOUNT)
+    topic = await topics.create(root, NAME, attributes, lambda _: None)
     for first in range(0, count, _ROWS_PER_COMMIT):
         events = [
             EventRecord(

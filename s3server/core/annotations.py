@@ -6,6 +6,7 @@ renames, locks or removes the version does it to them too, in the same commit.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -62,6 +63,7 @@ class Owner:
 
     bucket: BucketRecord
     key: str
+    confirm: Callable[[ObjectRecord], None]  # raises AccessDenied where this version is not to be
     version_id: str | None = None  # None: the current one
     if_match: str | None = None  # its ETag, without quotes, or "*"
     bypass: bool = False  # lifts governance, where one is removed or replaced
@@ -170,6 +172,7 @@ class Annotations:
     async def _open(self, owner: Owner) -> tuple[Stack, Located]:
         stack = await self._objects.versions.open(owner.bucket, owner.key)
         found = await self._objects.locate(stack.bucket, owner.key, owner.version_id)
+        owner.confirm(found.record)
         if owner.if_match is not None and owner.if_match not in ("*", found.record.etag):
             raise PreconditionFailed(Condition="x-amz-object-if-match")
         return stack, found

@@ -11,6 +11,7 @@ from s3server.core import records
 from s3server.core.clock import Clock, Ids
 from s3server.core.commit import Commits, Plan
 from s3server.core.project_records import bucket_scope, quota_key
+from s3server.core.projects import check_project
 from s3server.core.quotas import Quotas, counted_buckets
 from s3server.core.records import BucketRecord, ConfigurationRecord, Remembering, decode, encode
 from s3server.errors import (
@@ -81,7 +82,7 @@ class Buckets:
 
         The bytes of its objects go to `pool`, "" being the default one, for as long as it exists.
         Raises InvalidBucketName, InvalidLocationConstraint where there is no such pool,
-        BucketAlreadyOwnedByYou, BucketAlreadyExists, QuotaExceeded.
+        BucketAlreadyOwnedByYou, BucketAlreadyExists, QuotaExceeded, what check_project() raises.
         """
         check_name(name)
         if pool and pool != self._pool and pool not in self._pools:
@@ -111,7 +112,8 @@ class Buckets:
                 raise taken(BucketName=name)
             key = records.bucket_key(name)
             objects = records.OBJECT + bucket.id
-            quotas = await self._quotas.checks_of_bucket(owner)
+            leave = [await check_project(self._meta, owner.account)]
+            leave += await self._quotas.checks_of_bucket(owner)
             return Plan(
                 result=bucket,
                 writes=[
@@ -119,7 +121,7 @@ class Buckets:
                     Put(records.bucket_of_key(bucket.owner, name), b""),
                     *counted_buckets(bucket.owner, bucket.account, 1),
                 ],
-                checks=[Unchanged(key, None), Empty(objects, after_prefix(objects)), *quotas],
+                checks=[Unchanged(key, None), Empty(objects, after_prefix(objects)), *leave],
             )
 
         return await self._commit(plan)

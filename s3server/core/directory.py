@@ -10,6 +10,7 @@ from s3server.core import identity_records as rows
 from s3server.core import records
 from s3server.core.commit import Commits, Plan
 from s3server.core.identity_records import GroupRecord, RoleRecord
+from s3server.core.projects import check_project
 from s3server.core.records import IdentityRecord, UserRecord, decode, encode
 from s3server.errors import EntityAlreadyExists, NoSuchEntity
 from s3server.meta.base import (
@@ -97,7 +98,10 @@ class Directory:
         return found, False
 
     async def create(self, kind: Kind[H], record: H, make: Callable[[], Awaitable[Change[H]]]) -> H:
-        """Store a new identity, with what `make` adds. Raises EntityAlreadyExists."""
+        """Store a new identity, with what `make` adds.
+
+        Raises EntityAlreadyExists, and what check_project() raises.
+        """
         name_key = kind.name_key(record.account, record.name)
 
         async def plan() -> Plan[H]:
@@ -106,7 +110,8 @@ class Directory:
             change = await make()
             new = change.record
             put = [Put(name_key, new.id.encode()), Put(kind.key(new.id), encode(new))]
-            return Plan(new, [*put, *change.writes], [Unchanged(name_key, None), *change.checks])
+            checks = [Unchanged(name_key, None), await check_project(self.meta, new.account)]
+            return Plan(new, [*put, *change.writes], [*checks, *change.checks])
 
         return await self.commit(plan)
 

@@ -17,6 +17,7 @@ from s3server.core.commit import Commits, Plan
 from s3server.core.directory import GROUPS, ROLES, USERS, Directory, Kind
 from s3server.core.identity_records import ManagedPolicyRecord, PolicyVersion
 from s3server.core.identity_tags import merge_tags, without_tags
+from s3server.core.projects import check_project
 from s3server.core.records import IdentityRecord, PolicyRecord, decode, encode
 from s3server.errors import AccessDenied, EntityAlreadyExists, NoSuchEntity
 from s3server.iam_errors import DeleteConflict, InvalidInput, LimitExceeded
@@ -86,7 +87,7 @@ class ManagedPolicies:
             return Plan(
                 policy,
                 [Put(key, encode(policy)), _put_text(policy, 1, text)],
-                [Unchanged(key, None)],
+                [Unchanged(key, None), await check_project(self._meta, account)],
             )
 
         return await self._commit(plan)

@@ -216,11 +216,17 @@ class Projects:
 
 
 async def check_project(meta: MetadataStore, project_id: str) -> Check:
-    """Return the check that a project is there as it is now. Raises NoSuchEntity."""
+    """Return the check that something may be made in a project: it is as it is now.
+
+    What names it in its commit leaves nothing behind in a project that is being deleted. Raises
+    NoSuchEntity, and AccountProblem where that has begun.
+    """
     key = project_key(project_id)
     row = await meta.get(key)
     if row is None and project_id != DEFAULT_ACCOUNT:
         raise NoSuchEntity(f"There is no project with the id {project_id}.")
+    if row is not None and decode(ProjectRecord, row).is_deleting:
+        raise AccountProblem("The project is being deleted.")
     return Unchanged(key, row)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from s3server.core import records
 from s3server.core.clock import Clock, Ids
 from s3server.core.commit import Commits, Plan
+from s3server.core.projects import check_project
 from s3server.core.records import TopicRecord, decode, encode
 from s3server.core.topic_attributes import ENDPOINT, SECRET, check_attributes
 from s3server.errors import InvalidParameter, NotFound
@@ -53,11 +54,16 @@ class Topics:
         return f"arn:aws:sns:{self._region}:{topic.account}:{topic.name}"
 
     async def create(
-        self, owner: Principal, name: str, attributes: Mapping[str, str]
+        self,
+        owner: Principal,
+        name: str,
+        attributes: Mapping[str, str],
+        may_change: Callable[[TopicRecord], None],
     ) -> TopicRecord:
         """Create a topic, or give the owner's topic of that name these attributes.
 
-        Raises InvalidParameter.
+        `may_change` raises where that is not to be. Raises InvalidParameter; NoSuchEntity where
+        the owner's project is gone, or ends for good.
         """
         if not _is_name(name):
             raise InvalidParameter("Invalid parameter: Topic Name")
@@ -79,8 +85,15 @@ class Topics:
                 topic = decode(TopicRecord, row)
                 if topic.owner != owner.id and not owner.is_root:
                     raise InvalidParameter("Invalid parameter: another user's topic has this name")
+                if self.secrets(topic) == dict(attributes):
+                    return Plan(topic)
+                may_change(topic)
             changed = self._with_attributes(topic, attributes)
-            return Plan(changed, [Put(key, encode(changed))], [Unchanged(key, row)])
+            return Plan(
+                changed,
+                [Put(key, encode(changed))],
+                [Unchanged(key, row), await check_project(self._meta, owner.account)],
+            )
 
         return await self._commit(plan)
 

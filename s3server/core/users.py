@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from s3server.core import identity_records as rows
@@ -14,7 +14,7 @@ from s3server.core.directory import USERS, Change, Directory
 from s3server.core.identity_tags import merge_tags
 from s3server.core.key_scope import scope_policies
 from s3server.core.managed_policies import ManagedPolicies
-from s3server.core.projects import DEFAULT_ACCOUNT, check_project
+from s3server.core.projects import DEFAULT_ACCOUNT
 from s3server.core.records import AccessKeyRecord, Remembering, UserRecord, decode, encode
 from s3server.errors import EntityAlreadyExists, InvalidArgument, NoSuchEntity
 from s3server.iam_errors import DeleteConflict
@@ -31,6 +31,8 @@ from s3server.meta.base import (
 )
 from s3server.model import Bindings, Pairs
 
+ChangeKey = Callable[[AccessKeyRecord], AccessKeyRecord]
+NO_KEYS: Mapping[str, ChangeKey] = {}
 _MAX_NAME_CHARACTERS = 64  # IAM's limit for user names
 _MAX_KEY_ID_CHARACTERS = 128  # IAM's limit for access key ids
 
@@ -97,11 +99,10 @@ class Users:
         )
 
         async def make() -> Change[UserRecord]:
-            of_project = await check_project(self._meta, account)
             if not boundary:
-                return Change(user, [], [of_project])
-            held = await self._policies.hold(account, boundary, "user-boundary", user.id)
-            return Change(user, held[0], [*held[1], of_project])
+                return Change(user)
+            use = "user-boundary"
+            return Change(user, *await self._policies.hold(account, boundary, use, user.id))
 
         return await self._directory.create(USERS, user, make)
 
@@ -126,16 +127,24 @@ class Users:
         change: Callable[[UserRecord], UserRecord],
         *,
         account: str = DEFAULT_ACCOUNT,
+        of_keys: Mapping[str, ChangeKey] = NO_KEYS,
     ) -> UserRecord:
         """Store what `change` makes of a user, be it another name; return that.
 
-        Raises NoSuchEntity, EntityAlreadyExists, InvalidArgument, and what `change` raises.
+        What `of_keys` make of the user's keys of these ids is in the same commit. Raises
+        NoSuchEntity, EntityAlreadyExists, InvalidArgument, and what `change` raises.
         """
 
         async def make(old: UserRecord) -> Change[UserRecord]:
             new = change(old)
             _check_name(new.name)
-            return Change(new)
+            writes, checks = list[Write](), list[Check]()
+            for key_id, change_key in of_keys.items():
+                key, row = await self._load_key(key_id, old.id)
+                row_key = records.access_key_key(key_id)
+                writes.append(Put(row_key, encode(change_key(key))))
+                checks.append(Unchanged(row_key, row))
+            return Change(new, writes, checks)
 
         return await self._directory.change(USERS, account, name, make)
 
@@ -233,9 +242,7 @@ class Users:
         user = await self.find_by_id(key.user)
         return None if user is None else (key, user)
 
-    async def update_key(
-        self, access_key_id: str, user_id: str, change: Callable[[AccessKeyRecord], AccessKeyRecord]
-    ) -> None:
+    async def update_key(self, access_key_id: str, user_id: str, change: ChangeKey) -> None:
         """Store what `change` makes of a user's key. Raises NoSuchEntity, what `change` raises."""
         row_key = records.access_key_key(access_key_id)
 

@@ -30,7 +30,16 @@ from s3server.core.records import BucketRecord, ObjectRecord, UploadRecord, deco
 from s3server.core.versions import NULL_VERSION
 from s3server.errors import AccessDenied, NoSuchUpload
 from s3server.jobs.board import Progress
-from s3server.meta.base import Delete, MetadataStore, Row, Write, after_prefix
+from s3server.meta.base import (
+    ConflictError,
+    Delete,
+    Empty,
+    MetadataStore,
+    Row,
+    Unchanged,
+    Write,
+    after_prefix,
+)
 
 ROWS_PER_STEP = 128
 
@@ -118,13 +127,18 @@ class DeleteProjects:
             if rows:
                 await self._meta.commit([Delete(key) for key, _ in rows])
                 return Removed(has_more=True)
+        row = await self._meta.get(project_key(project.id))
+        if row is None or not decode(ProjectRecord, row).is_deleting:
+            return Removed(has_more=True)
+        # Nothing can have been made in it since (`check_project`), and it was not renewed.
         await self._meta.commit(
             [
                 Delete(project_key(project.id)),
                 Delete(project_name_key(project.name)),
                 Delete(quota_key(project_scope(project.id))),
                 Delete(records.account_block_key(project.id)),
-            ]
+            ],
+            [Unchanged(project_key(project.id), row)],
         )
         _log.info("project deleted", project=project.name, id=project.id)
         return Removed(projects=1, has_more=True)
@@ -177,13 +191,16 @@ class DeleteProjects:
                 for prefix in further:
                     while owned := await self._rows(prefix + identity):
                         await self._meta.commit(_with_their_keys(prefix + identity, owned))
-                await self._meta.commit(
-                    [
-                        Delete(name_key),
-                        Delete(table + identity),
-                        Delete(quota_key(user_scope(identity.decode()))),
-                    ]
-                )
+                owned_by = (prefix + identity for prefix in further)
+                with suppress(ConflictError):  # more was made meanwhile: the next step
+                    await self._meta.commit(
+                        [
+                            Delete(name_key),
+                            Delete(table + identity),
+                            Delete(quota_key(user_scope(identity.decode()))),
+                        ],
+                        [Empty(prefix, after_prefix(prefix)) for prefix in owned_by],
+                    )
             if rows:
                 return len(rows)
         return 0

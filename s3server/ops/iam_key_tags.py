@@ -14,9 +14,9 @@ from msgspec.structs import replace
 
 from s3server.core.key_scope import scope_policies
 from s3server.core.records import AccessKeyRecord
+from s3server.core.users import ChangeKey
 from s3server.iam_errors import InvalidInput
 from s3server.model import Pairs
-from s3server.operation import Ctx
 from s3server.ops.attributes import at
 
 _PREFIX = "s3server:key/"
@@ -38,25 +38,21 @@ def key_tags(key: AccessKeyRecord) -> Pairs:
     return tuple((f"{_PREFIX}{key.id}/{name}", value) for name, value in values.items() if value)
 
 
-async def set_key_tags(ctx: Ctx, user_name: str, tags: dict[str, str]) -> None:
-    """Store what tags say of keys of a user; "" takes a setting away.
+def changes_of_keys(tags: dict[str, str]) -> dict[str, ChangeKey]:
+    """Return what tags say of keys, by their ids; "" takes a setting away.
 
-    Raises NoSuchEntity, InvalidInput, InvalidArgument.
+    Raises InvalidInput, InvalidArgument.
     """
-    if not tags:
-        return
-    user = await ctx.services.users.get_user(user_name, account=ctx.principal.account)
     by_key: defaultdict[str, dict[str, Any]] = defaultdict(dict)
     for tag, value in tags.items():
         key_id, _, name = tag[len(_PREFIX) :].partition("/")
         if name not in _FIELDS:
             raise InvalidInput(f"A key has {', '.join(_FIELDS)}: {tag} is none of them.")
         by_key[key_id].update(_setting(name, value))
-    for key_id, settings in by_key.items():
-        await ctx.services.users.update_key(key_id, user.id, _changed(settings))
+    return {key_id: _changed(settings) for key_id, settings in by_key.items()}
 
 
-def _changed(settings: dict[str, Any]) -> Any:
+def _changed(settings: dict[str, Any]) -> ChangeKey:
     return lambda key: replace(key, **settings)
 
 

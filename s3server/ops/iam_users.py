@@ -12,7 +12,7 @@ from s3server.core.identity_tags import merge_tags, without_tags
 from s3server.core.records import UserRecord
 from s3server.operation import Ctx, handles
 from s3server.ops.attributes import at
-from s3server.ops.iam_key_tags import is_of_key, key_tags, set_key_tags
+from s3server.ops.iam_key_tags import changes_of_keys, is_of_key, key_tags
 from s3server.ops.iam_shapes import (
     MAX_ITEMS,
     named_user,
@@ -101,12 +101,12 @@ async def tag_user(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Add tags to a user; some are settings of a key, see `iam_key_tags`."""
     name, account, tags = request["UserName"], ctx.principal.account, tags_of(request)
     plain = tuple(tag for tag in tags if not is_of_key(tag[0]))
-    await set_key_tags(ctx, name, {key: value for key, value in tags if is_of_key(key)})
+    of_keys = changes_of_keys({key: value for key, value in tags if is_of_key(key)})
 
     def change(user: UserRecord) -> UserRecord:
         return replace(user, tags=merge_tags(user.tags, plain))
 
-    await ctx.services.users.update_user(name, change, account=account)
+    await ctx.services.users.update_user(name, change, account=account, of_keys=of_keys)
     return {}
 
 
@@ -114,12 +114,12 @@ async def tag_user(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
 async def untag_user(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Remove tags from a user."""
     name, account, keys = request["UserName"], ctx.principal.account, request["TagKeys"]
-    await set_key_tags(ctx, name, {key: "" for key in keys if is_of_key(key)})
+    of_keys = changes_of_keys({key: "" for key in keys if is_of_key(key)})
 
     def change(user: UserRecord) -> UserRecord:
         return replace(user, tags=without_tags(user.tags, keys))
 
-    await ctx.services.users.update_user(name, change, account=account)
+    await ctx.services.users.update_user(name, change, account=account, of_keys=of_keys)
     return {}
 
 

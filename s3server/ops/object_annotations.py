@@ -52,7 +52,10 @@ async def put_object_annotation(ctx: Ctx, request: dict[str, Any]) -> dict[str, 
     check_owner(ctx, request)
     name, body = _name(request), _Text(request["AnnotationPayload"])
     record, made = await ctx.services.annotations.put(
-        await _owner(ctx, request), name, body, await _sealed(ctx, request)
+        await _owner(ctx, request, "s3:PutObjectAnnotation"),
+        name,
+        body,
+        await _sealed(ctx, request),
     )
     told = _told(made)
     return {"Key": request["Key"], "AnnotationName": name, **_of(ctx, record), **told}
@@ -62,7 +65,7 @@ async def put_object_annotation(ctx: Ctx, request: dict[str, Any]) -> dict[str, 
 async def get_object_annotation(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Return the text of an annotation."""
     check_owner(ctx, request)
-    record = await _record(ctx, request)
+    record = await _read(ctx, request, "s3:GetObjectAnnotation")
     found = find(record, _name(request))
     data_key = b""
     if found.encryption:
@@ -82,7 +85,7 @@ async def get_object_annotation(ctx: Ctx, request: dict[str, Any]) -> dict[str, 
 async def list_object_annotations(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """List annotations in the order of their names; the token is the last name of a page."""
     check_owner(ctx, request)
-    record = await _record(ctx, request)
+    record = await _read(ctx, request, "s3:ListObjectAnnotations")
     prefix, after = request.get("AnnotationPrefix", ""), request.get("ContinuationToken", "")
     asked = request.get("MaxAnnotationResults")
     if asked == 0:
@@ -114,7 +117,8 @@ async def delete_object_annotation(ctx: Ctx, request: dict[str, Any]) -> dict[st
     """Remove an annotation for good."""
     check_owner(ctx, request)
     name = _name(request)
-    record = await ctx.services.annotations.remove(await _owner(ctx, request), name)
+    owner = await _owner(ctx, request, "s3:DeleteObjectAnnotation")
+    record = await ctx.services.annotations.remove(owner, name)
     return _of(ctx, record)
 
 
@@ -127,13 +131,14 @@ def _name(request: Mapping[str, Any]) -> str:
     return name
 
 
-async def _owner(ctx: Ctx, request: Mapping[str, Any]) -> Owner:
-    key, version_id = request["Key"], request.get("VersionId")
+async def _owner(ctx: Ctx, request: Mapping[str, Any], action: str) -> Owner:
+    bucket, key, version_id = ctx.require_bucket(), request["Key"], request.get("VersionId")
     if_match = request.get("ObjectIfMatch")
     bypasses = ctx.http.headers.get("x-amz-bypass-governance-retention", "").lower() == "true"
     return Owner(
-        ctx.require_bucket(),
+        bucket,
         key,
+        lambda record: ctx.confirm(action, bucket, key, record, version_id),
         version_id,
         None if if_match is None else unquote_etag(if_match),
         await may_bypass(ctx, {"BypassGovernanceRetention": bypasses}, key, version_id),
@@ -143,6 +148,13 @@ async def _owner(ctx: Ctx, request: Mapping[str, Any]) -> Owner:
 async def _record(ctx: Ctx, request: Mapping[str, Any]) -> ObjectRecord:
     bucket, key, version_id = ctx.require_bucket(), request["Key"], request.get("VersionId")
     return await ctx.services.objects.get(bucket, key, version_id)
+
+
+async def _read(ctx: Ctx, request: Mapping[str, Any], action: str) -> ObjectRecord:
+    """Return the version, held against the right to do `action` to it."""
+    record = await _record(ctx, request)
+    ctx.confirm(action, ctx.require_bucket(), request["Key"], record, request.get("VersionId"))
+    return record
 
 
 async def _sealed(ctx: Ctx, request: Mapping[str, Any]) -> Sealed:

@@ -33,6 +33,7 @@ async def put_object_retention(ctx: Ctx, request: dict[str, Any]) -> dict[str, A
     bypass = await may_bypass(ctx, request, key, version_id)
 
     def change(record: ObjectRecord) -> ObjectRecord:
+        ctx.confirm("s3:PutObjectRetention", bucket, key, record, version_id)
         check_retention_change(record, wanted, now_ms, bypass=bypass)
         return replace(record, retention_mode=wanted.mode, retain_until_ms=wanted.until_ms)
 
@@ -44,7 +45,7 @@ async def put_object_retention(ctx: Ctx, request: dict[str, Any]) -> dict[str, A
 async def get_object_retention(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Return until when a version is kept. Raises NoSuchObjectLockConfiguration."""
     check_owner(ctx, request)
-    record = await _read(ctx, request)
+    record = await _read(ctx, request, "s3:GetObjectRetention")
     if not record.retention_mode:
         raise NoSuchObjectLockConfiguration
     until = at(record.retain_until_ms)
@@ -55,14 +56,16 @@ async def get_object_retention(ctx: Ctx, request: dict[str, Any]) -> dict[str, A
 async def put_object_legal_hold(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Put a legal hold on a version, or lift it."""
     check_owner(ctx, request)
-    bucket, status = locked_bucket(ctx), request["LegalHold"].get("Status")
+    bucket, key, version_id = locked_bucket(ctx), request["Key"], request.get("VersionId")
+    status = request["LegalHold"].get("Status")
     if status is None:
         raise MalformedXML
 
     def change(record: ObjectRecord) -> ObjectRecord:
+        ctx.confirm("s3:PutObjectLegalHold", bucket, key, record, version_id)
         return replace(record, legal_hold=status)
 
-    await ctx.services.objects.amend(bucket, request["Key"], request.get("VersionId"), change)
+    await ctx.services.objects.amend(bucket, key, version_id, change)
     return {}
 
 
@@ -70,13 +73,14 @@ async def put_object_legal_hold(ctx: Ctx, request: dict[str, Any]) -> dict[str, 
 async def get_object_legal_hold(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Return the legal hold of a version. Raises NoSuchObjectLockConfiguration."""
     check_owner(ctx, request)
-    record = await _read(ctx, request)
+    record = await _read(ctx, request, "s3:GetObjectLegalHold")
     if not record.legal_hold:
         raise NoSuchObjectLockConfiguration
     return {"LegalHold": {"Status": record.legal_hold}}
 
 
-async def _read(ctx: Ctx, request: Mapping[str, Any]) -> ObjectRecord:
-    return await ctx.services.objects.get(
-        locked_bucket(ctx), request["Key"], request.get("VersionId")
-    )
+async def _read(ctx: Ctx, request: Mapping[str, Any], action: str) -> ObjectRecord:
+    bucket, key, version_id = locked_bucket(ctx), request["Key"], request.get("VersionId")
+    record = await ctx.services.objects.get(bucket, key, version_id)
+    ctx.confirm(action, bucket, key, record, version_id)
+    return record

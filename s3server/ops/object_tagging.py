@@ -32,8 +32,9 @@ async def delete_object_tagging(ctx: Ctx, request: dict[str, Any]) -> dict[str, 
 async def get_object_tagging(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Return the tags of a version; it is no error where there are none."""
     check_owner(ctx, request)
-    bucket = ctx.require_bucket()
-    record = await ctx.services.objects.get(bucket, request["Key"], request.get("VersionId"))
+    bucket, key, version_id = ctx.require_bucket(), request["Key"], request.get("VersionId")
+    record = await ctx.services.objects.get(bucket, key, version_id)
+    ctx.confirm("s3:GetObjectTagging", bucket, key, record, version_id)
     return {
         "TagSet": [{"Key": key, "Value": value} for key, value in record.tags],
         "VersionId": shown_version_id(bucket, record),
@@ -41,11 +42,13 @@ async def get_object_tagging(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any
 
 
 async def _set(ctx: Ctx, request: dict[str, Any], tags: Tags, done: str) -> dict[str, Any]:
+    bucket, key, version_id = ctx.require_bucket(), request["Key"], request.get("VersionId")
+    action = "s3:PutObjectTagging" if done == "Put" else "s3:DeleteObjectTagging"
+
     def change(record: ObjectRecord) -> ObjectRecord:
+        ctx.confirm(action, bucket, key, record, version_id)
         return replace(record, tags=tags)
 
-    bucket, cause = ctx.require_bucket(), ctx.cause(f"ObjectTagging:{done}")
-    record = await ctx.services.objects.amend(
-        bucket, request["Key"], request.get("VersionId"), change, cause
-    )
+    cause = ctx.cause(f"ObjectTagging:{done}")
+    record = await ctx.services.objects.amend(bucket, key, version_id, change, cause)
     return {"VersionId": shown_version_id(bucket, record)}

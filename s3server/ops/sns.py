@@ -15,10 +15,14 @@ from s3server.operation import Ctx, handles
 
 @handles("CreateTopic")
 async def create_topic(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
-    """Create a topic; repeated, give it these attributes."""
+    """Create a topic; repeated, give it these attributes as SetTopicAttributes would."""
     topics, attributes = ctx.services.topics, request.get("Attributes") or {}
     _check_policy(attributes.get("Policy"))
-    topic = await topics.create(ctx.principal, request["Name"], attributes)
+
+    def may_change(topic: TopicRecord) -> None:
+        ctx.require_topic("sns:SetTopicAttributes", topic)
+
+    topic = await topics.create(ctx.principal, request["Name"], attributes, may_change)
     return {"TopicArn": topics.arn(topic)}
 
 

@@ -113,3 +113,21 @@ async def test_what_is_no_setting_is_refused(
 async def test_key_of_another_user_is_not_set(store: Store, ann: Client, iam: Iam) -> None:
     bob = await make_user(store, "bob")
     assert await refusal(iam("TagUser", **tag(bob, "scope", "read-only"))) == NOT_FOUND
+
+
+async def test_tags_of_a_user_and_of_keys_are_set_together_or_not_at_all(
+    store: Store, ann: Client, iam: Iam
+) -> None:
+    own, of_key = {"Key": "own", "Value": "x"}, tag(ann, "description", "beam line")["Tags"]
+    assert isinstance(of_key, list)
+    strangers = {"Key": "s3server:key/AKIASTRANGER/description", "Value": "y"}
+    with store.untouched():
+        call = iam("TagUser", UserName="ann", Tags=[own, *of_key, strangers])
+        assert await refusal(call) == NOT_FOUND
+        too_many = [{"Key": f"k{number}", "Value": ""} for number in range(50)]
+        assert (await refusal(iam("TagUser", UserName="ann", Tags=[*too_many, own, *of_key])))[0] in (400, 409)  # fmt: skip # noqa: E501
+        keys = ["own", strangers["Key"], of_key[0]["Key"]]
+        assert await refusal(iam("UntagUser", UserName="ann", TagKeys=keys)) == NOT_FOUND
+    before = store.meta.commits
+    await iam("TagUser", UserName="ann", Tags=[own, *of_key])
+    assert store.meta.commits == before + 1

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.support.events import AMQP, configure, entries, make_topic, rule, sns
+from tests.support.iam import allow, make_user
 from tests.support.served import Store
 
 WITH_SECRETS = {
@@ -55,6 +56,19 @@ async def test_setting_one_attribute_keeps_the_others(store: Store) -> None:
     assert (await sns(store.alice, "SetTopicAttributes", fields)).status == 200
     found = await attributes(store, arn)
     assert (found["persistent"], found["OpaqueData"]) == ("true", "mine")
+
+
+async def test_creating_a_topic_again_takes_the_leave_to_change_it(store: Store) -> None:
+    ann = await make_user(store, "ann", allow("sns:CreateTopic"))
+    created = await sns(ann, "CreateTopic", {"Name": "t", **entries(AMQP)})
+    assert created.status == 200
+    assert (await sns(ann, "CreateTopic", {"Name": "t", **entries(AMQP)})).status == 200
+    changed = entries({**AMQP, "amqp-exchange": "other"})
+    refused = await sns(ann, "CreateTopic", {"Name": "t", **changed})
+    assert (refused.status, refused.text("Error/Code")) == (403, "AuthorizationError")
+    bob = await make_user(store, "bob", allow("sns:CreateTopic", "sns:SetTopicAttributes"))
+    assert (await sns(bob, "CreateTopic", {"Name": "u", **entries(AMQP)})).status == 200
+    assert (await sns(bob, "CreateTopic", {"Name": "u", **changed})).status == 200
 
 
 @pytest.mark.parametrize(

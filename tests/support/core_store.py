@@ -21,6 +21,7 @@ from s3server.core.listing import Listing
 from s3server.core.multipart import Digest, Multipart
 from s3server.core.objects import Attributes, Objects, Pairs
 from s3server.core.project_records import TALLY
+from s3server.core.projects import DEFAULT_ACCOUNT
 from s3server.core.records import (
     BlobRecord,
     BucketRecord,
@@ -37,7 +38,7 @@ from s3server.meta.base import MetadataStore, Row, after_prefix, decode_counter
 from s3server.model import Principal
 from tests.support.blobs import BytesSource
 
-OWNER = Principal("user", "1" * 64, "owner")
+OWNER = Principal("user", "1" * 64, "owner", DEFAULT_ACCOUNT)
 ATTRIBUTES = Attributes(owner=OWNER.id)
 GRACE_MS = 60_000
 

@@ -13,6 +13,7 @@ from s3server import __version__
 from s3server.admin import cli, quickstart
 from s3server.admin.client_config import TOOLS
 from s3server.config import Config
+from s3server.core.projects import DEFAULT_ACCOUNT
 from s3server.core.records import BucketRecord
 from s3server.maintenance import open_buckets
 from s3server.model import Principal
@@ -251,7 +252,7 @@ def test_bucket_is_set_to_accept_head_on_urls_for_get(capsys, store: str) -> Non
 
 async def _create_bucket(config: Config) -> None:
     async with open_buckets(config) as buckets:
-        await buckets.create("data", Principal("user", "1" * 64, "owner"))
+        await buckets.create("data", Principal("user", "1" * 64, "owner", DEFAULT_ACCOUNT))
 
 
 async def _find_bucket(config: Config) -> BucketRecord:

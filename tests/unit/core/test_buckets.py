@@ -9,6 +9,7 @@ import pytest
 from s3server.core import records
 from s3server.core.buckets import check_name
 from s3server.core.multipart import format_upload_id
+from s3server.core.projects import DEFAULT_ACCOUNT
 from s3server.errors import (
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
@@ -19,7 +20,7 @@ from s3server.errors import (
 from s3server.model import Principal
 from tests.support.core_store import ATTRIBUTES, OWNER, TestStore
 
-OTHER = Principal("user", "2" * 64, "other")
+OTHER = Principal("user", "2" * 64, "other", DEFAULT_ACCOUNT)
 
 
 @pytest.mark.parametrize("name", ["abc", "a.b-c", "0" * 63, "1.2.3", "a--b", "1.2.3.256"])

@@ -16,6 +16,7 @@ from s3server.core.project_records import (
     project_scope,
     user_scope,
 )
+from s3server.core.projects import DEFAULT_ACCOUNT
 from s3server.core.quotas import Quotas
 from s3server.core.records import BucketRecord
 from s3server.data.memory import MemoryPool
@@ -23,7 +24,7 @@ from s3server.errors import QuotaExceeded
 from s3server.model import Principal
 from tests.support.core_store import Bytes, TestStore, no_digest
 
-ALICE = Principal("user", "a" * 64, "alice", account="123456789012")
+ALICE = Principal("user", "a" * 64, "alice", account=DEFAULT_ACCOUNT)
 AS_ALICE, AS_BOB = Attributes(owner=ALICE.id), Attributes(owner="b" * 64)
 
 

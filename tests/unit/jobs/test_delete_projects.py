@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
 import pytest
 from msgspec.structs import replace
 
 from s3server.core import records
+from s3server.core.directory import Directory
+from s3server.core.groups import Groups
 from s3server.core.locks import Retention
 from s3server.core.objects import Attributes
 from s3server.core.project_records import QuotaRecord, project_scope, user_scope
@@ -14,9 +19,10 @@ from s3server.core.quotas import Quotas
 from s3server.core.records import BucketRecord
 from s3server.core.users import Users
 from s3server.data.memory import MemoryPool
-from s3server.errors import InvalidArgument, NoSuchEntity
+from s3server.errors import AccountProblem, InvalidArgument, NoSuchEntity
 from s3server.jobs import delete_projects
 from s3server.jobs.delete_projects import DeleteProjects
+from s3server.meta.base import Check, ConflictError, Write
 from s3server.meta.memory import MemoryStore
 from s3server.model import Principal
 from tests.support.blobs import numbered_ids
@@ -29,8 +35,8 @@ DAY_MS = 86_400_000
 class Site:
     """Two projects with a user, keys and a bucket each; "geo" is to go."""
 
-    def __init__(self) -> None:
-        self.store = TestStore(MemoryStore(), {"main": MemoryPool("main", numbered_ids(1))})
+    def __init__(self, meta: MemoryStore | None = None) -> None:
+        self.store = TestStore(meta or MemoryStore(), {"main": MemoryPool("main", numbered_ids(1))})
         meta, clock = self.store.meta, self.store.clock
         ids = NumberedIds(clock)
         self.projects = Projects(meta, clock=clock, ids=ids)
@@ -119,3 +125,67 @@ async def test_project_that_works_is_not_deleted() -> None:
             await site.projects.begin_delete(name)
     await site.work()
     assert (await site.projects.get("geo")).name == "geo"
+
+
+class MadeMeanwhile(MemoryStore):
+    """Runs something before each commit, once."""
+
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def commit(self, writes: Sequence[Write], checks: Sequence[Check] = ()) -> int:
+        if self.meanwhile is not None:
+            work, self.meanwhile = self.meanwhile, None
+            await work()
+        return await super().commit(writes, checks)
+
+
+async def test_nothing_is_made_in_a_project_that_is_being_deleted() -> None:
+    meta = MadeMeanwhile()
+    site = Site(meta)
+    alice = await site.member("geo")
+    geo = alice.account
+    root = Principal("root", "0" * 64, "root", account=geo)
+    groups = Groups(Directory(meta), clock=site.store.clock, ids=NumberedIds(site.store.clock))
+    for make in (
+        lambda: site.users.create_user("bob", account=geo),
+        lambda: groups.create(geo, "staff", "/"),
+        lambda: site.store.buckets.create("late", root),
+    ):
+        meta.meanwhile = site.end  # between what is read and the commit
+        with pytest.raises(AccountProblem):
+            await make()
+        await site.projects.update("geo", lambda now: replace(now, is_deleting=False))
+
+
+async def test_key_made_while_its_user_goes_is_not_left_behind() -> None:
+    meta = MadeMeanwhile()
+    site = Site(meta)
+    before = await site.rows()
+    alice = await site.member("geo")
+    await site.end()
+    for key in await site.users.list_keys("alice", account=alice.account):
+        await site.users.delete_key(key.id)
+
+    async def make() -> None:
+        await site.users.create_key("alice", account=alice.account)
+
+    meta.meanwhile = make  # before the commit that removes alice
+    await site.work()
+    assert before == await site.rows()
+
+
+async def test_project_renewed_in_the_last_moment_stays() -> None:
+    meta = MadeMeanwhile()
+    site = Site(meta)
+    await site.projects.create("geo")
+    await site.end()
+
+    async def renew() -> None:
+        await site.projects.update(
+            "geo", lambda now: replace(now, is_disabled=False, is_deleting=False)
+        )
+
+    meta.meanwhile = renew  # before the only commit: that of the project itself
+    with suppress(ConflictError):
+        await site.work()
+    assert site.projects.state(await site.projects.get("geo")) == "active"
