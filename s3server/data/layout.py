@@ -100,12 +100,15 @@ def table_pages(shard: Shard, checksums: list[int]) -> Iterator[bytes]:
         yield body + _CHECKSUM.pack(_table_seal(shard, number, body))
 
 
-def parse_table_page(shard: Shard, number: int, page: bytes) -> tuple[int, ...] | None:
-    """Return the checksums in a page of the table; None where the page does not verify."""
-    if len(page) != PAGE:
-        return None
-    *checksums, seal = struct.unpack(f">{PAGE // 4}I", page)
-    return tuple(checksums) if seal == _table_seal(shard, number, page[:-4]) else None
+def is_table_page(shard: Shard, number: int, page: bytes) -> bool:
+    """Tell whether this is that page of the table of checksums."""
+    body, seal = page[: -_CHECKSUM.size], page[-_CHECKSUM.size :]
+    return len(page) == PAGE and seal == _CHECKSUM.pack(_table_seal(shard, number, body))
+
+
+def checksum_in(page: bytes, place: int) -> int:
+    """Return a checksum of those in a page of the table."""
+    return int(_CHECKSUM.unpack_from(page, place * _CHECKSUM.size)[0])
 
 
 def _table_seal(shard: Shard, number: int, body: bytes) -> int:

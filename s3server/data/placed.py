@@ -23,6 +23,7 @@ from s3server.data.base import DataError, Health, Standing, UnavailableError
 from s3server.data.buffers import MIB, BufferPool
 from s3server.data.codec import ShardCodec, codec_from_name
 from s3server.data.layout import BLOCK, record_header
+from s3server.data.open_shards import KEEP_S, OpenShards
 from s3server.data.osd_set import OsdSet
 from s3server.data.placed_read import BlobReader
 from s3server.data.placed_stream import BlobStream
@@ -38,6 +39,7 @@ T = TypeVar("T")
 
 STRIPE = MIB
 PIECE = MIB  # what stream() yields
+AT_ONCE = MIB // 4  # what is read from the page cache without handing it to a thread (0.1 ms)
 LARGE_BUFFER = 4 * MIB
 FEW_UPLOADS = 8  # up to which each has large buffers
 
@@ -83,6 +85,8 @@ class PlacedPool:
         self._uploads = 0
         self._is_closed = False
         self._reader = VolumeReader(osds, on_damage)
+        self._files = OpenShards()
+        self._turning: asyncio.TimerHandle | None = None
         self._appender = Appender(
             osds, self._new_volume_id, self._appends, volume_limit=volume_limit
         )
@@ -100,7 +104,7 @@ class PlacedPool:
     async def read(self, ref: DataRef, start: int, stop: int) -> bytes:
         """Return bytes [start, stop), verified; see `base.Pool`."""
         if ref.stripe:
-            return await self._answered(lambda: self._blob(ref).read(start, stop))
+            return await self._read_range(ref, start, stop)
         found = self._reader.read_cached(ref, start, stop)
         if found is not None:
             return found
@@ -221,8 +225,25 @@ class PlacedPool:
         await self._workers.run(self._appender.close)
         self._workers.close()
         self._reader.close()
+        self._files.close()
+        if self._turning is not None:
+            self._turning.cancel()
         self._appends.close()
         self._fanout.close()
+
+    async def _read_range(self, ref: DataRef, start: int, stop: int) -> bytes:
+        blob = self._blob(ref, self._files)
+        if stop - start <= AT_ONCE and (found := blob.read_cached(start, stop)) is not None:
+            return found
+        if self._turning is None:
+            self._turning = asyncio.get_running_loop().call_later(KEEP_S, self._turn)
+        return await self._answered(lambda: self._blob(ref, self._files).read(start, stop))
+
+    def _turn(self) -> None:
+        """Let go of shard files that nobody reads any more."""
+        is_left = self._files.turn()
+        loop = asyncio.get_running_loop()
+        self._turning = loop.call_later(KEEP_S, self._turn) if is_left else None
 
     async def _write_small(self, source: Source) -> DataRef:
         size = source.size
@@ -374,8 +395,8 @@ class PlacedPool:
         if errors:
             raise UnavailableError("; ".join(str(error) for error in errors))
 
-    def _blob(self, ref: DataRef) -> BlobReader:
-        return BlobReader(ref, codec_from_name(ref.codec), self._osds, self._on_damage)
+    def _blob(self, ref: DataRef, files: OpenShards | None = None) -> BlobReader:
+        return BlobReader(ref, codec_from_name(ref.codec), self._osds, self._on_damage, files)
 
     def _silent(self, ref: DataRef) -> BlobReader:
         """Return a reader for those who look for damage: nobody is to be told of it."""

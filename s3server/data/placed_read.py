@@ -7,6 +7,8 @@ from itertools import pairwise
 from s3server.data.base import CorruptError, MissingError, UnavailableError
 from s3server.data.codec import ShardCodec, Span, shard_size
 from s3server.data.layout import BLOCK, Shard
+from s3server.data.open_shards import OpenShards
+from s3server.data.osd_directory import DirectoryOsd
 from s3server.data.osd_set import OsdSet
 from s3server.data.shardfiles import ShardFileReader
 from s3server.data.volumes import OnDamage
@@ -17,6 +19,7 @@ class BlobReader:
     """Reads one blob. Blocks; one thread at a time.
 
     Damage is found per stripe: blobs whose shards are all damaged, each elsewhere, are readable.
+    With `files` it reads those that are open already, and leaves what it opens there.
     """
 
     def __init__(
@@ -25,13 +28,16 @@ class BlobReader:
         codec: ShardCodec,
         osds: OsdSet,
         on_damage: OnDamage,
+        files: OpenShards | None = None,
     ) -> None:
         self._ref = ref
+        self._files = files
         self._codec = codec
         self._osds = osds
         self._on_damage = on_damage
         self._shard_size = shard_size(codec, ref.size, ref.stripe)
         self._open: dict[int, ShardFileReader] = {}
+        self._opened: set[int] = set()  # of those, what was not open before
         self._lost: set[int] = set()  # shards that cannot be opened
         self._reported: set[int] = set()
 
@@ -50,10 +56,49 @@ class BlobReader:
         ]
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def read_cached(self, start: int, stop: int) -> bytes | None:
+        """Do the same where open files and the page cache have it, else return None. Never blocks.
+
+        What it finds damaged is met again, and reported, by read().
+        """
+        assert self._files is not None
+        found = self._found(self._files)
+        ref, stripe, fragment = self._ref, self._ref.stripe, self._codec.fragment_size
+        parts: list[bytes | memoryview] = []
+        for number in range(start // stripe, -(-stop // stripe)):
+            begin = number * stripe
+            size = min(stripe, ref.size - begin)
+            first, last = max(start - begin, 0), min(stop - begin, size)
+            spans = self._codec.spans(found, size, first, last)
+            if spans is None:
+                return None
+            base = number * fragment(stripe)
+            for index, low, high in spans:
+                try:
+                    part = found[index].read_cached(base + low, base + high)
+                except (MissingError, CorruptError):
+                    return None
+                if part is None:
+                    return None
+                parts.append(part)
+        return b"".join(parts)
+
+    def _found(self, files: OpenShards) -> dict[int, ShardFileReader]:
+        """Return the shards that are open, and on OSDs that answer."""
+        found = {}
+        for index, place in enumerate(self._ref.shards):
+            osd = self._osds.open.get(place.osd)
+            if osd is not None and place.osd not in self._osds.silent:
+                reader = files.find(osd, self._ref.blob, index)
+                if reader is not None:
+                    found[index] = reader
+        return found
+
     def afresh(self) -> BlobReader:
         """Return a reader for when this one is stuck; it has the same files open."""
-        reader = BlobReader(self._ref, self._codec, self._osds, self._on_damage)
+        reader = BlobReader(self._ref, self._codec, self._osds, self._on_damage, self._files)
         reader._open, reader._lost = dict(self._open), set(self._lost)
+        reader._opened = set(self._opened)
         return reader
 
     def close(self) -> None:
@@ -131,8 +176,11 @@ class BlobReader:
                 with self._osds.calling(self._ref.shards[index].osd):
                     parts.append(shard.read(base + start, base + stop))
             except (MissingError, CorruptError) as error:
-                bad.add(index)
-                self._report(index, "missing" if isinstance(error, MissingError) else "corrupt")
+                if index in self._opened:
+                    bad.add(index)
+                    self._report(index, "missing" if isinstance(error, MissingError) else "corrupt")
+                else:  # it was opened long ago: another file may lie there since, repaired
+                    self._open_anew(shard.osd, index)
                 return None
         return parts
 
@@ -142,15 +190,24 @@ class BlobReader:
         if osd is None or index in self._lost or osd.id in self._osds.silent:
             return None
         if index not in self._open:
-            shard = Shard(self._ref.blob, index, self._codec.name, self._shard_size)
-            try:
-                with self._osds.calling(osd.id):
-                    self._open[index] = ShardFileReader(osd, shard)
-            except MissingError:
-                self._lost.add(index)
-                self._report(index, "missing")
-                return None
-        return self._open[index]
+            reader = self._files.find(osd, self._ref.blob, index) if self._files else None
+            if reader is None:
+                self._open_anew(osd, index)
+            else:
+                self._open[index] = reader
+        return self._open.get(index)
+
+    def _open_anew(self, osd: DirectoryOsd, index: int) -> None:
+        shard = Shard(self._ref.blob, index, self._codec.name, self._shard_size)
+        self._opened.add(index)
+        self._open.pop(index, None)
+        opened = self._files.open if self._files else ShardFileReader
+        try:
+            with self._osds.calling(osd.id):
+                self._open[index] = opened(osd, shard)
+        except MissingError:
+            self._lost.add(index)
+            self._report(index, "missing")
 
     def _report(self, index: int, reason: str) -> None:
         if index not in self._reported and self._osds.is_whole(self._ref.shards[index].osd):

@@ -13,8 +13,9 @@ from s3server.data.layout import (
     PAGE,
     Shard,
     block_checksums,
+    checksum_in,
+    is_table_page,
     pages_of_table,
-    parse_table_page,
     table_pages,
     trailer,
 )
@@ -23,6 +24,7 @@ from s3server.data.osd_set import OURS
 from s3server.data.vfs import Handle
 
 RESERVED = 128 << 20  # bytes ahead of what was written; most shards fit in whole
+TABLE_PAGES = 8  # that a reader remembers: each covers 64 MiB
 
 
 class ShardFileWriter:
@@ -119,19 +121,21 @@ class ShardFileWriter:
 
 
 class ShardFileReader:
-    """An open shard file. Blocks. The trailer is verified before the first byte is believed.
+    """An open shard file. The trailer is verified before the first byte is believed.
 
-    All methods raise MissingError (it cannot be read), CorruptError (it is not what it should
-    be), or UnavailableError (this process is out of descriptors or memory).
+    All methods but read_cached() block. They raise MissingError (it cannot be read), CorruptError
+    (it is not what it should be), or UnavailableError (this process is out of descriptors or
+    memory). Thread-safe: what one thread verified serves the others.
     """
 
     def __init__(self, osd: DirectoryOsd, shard: Shard) -> None:
         """Open the file, so that nobody's unlink can take it away any more."""
+        self.osd = osd
         self._vfs = osd.vfs
         self._shard = shard
         self._path = osd.shard_path(shard.blob, shard.index)
         self._is_ours = False
-        self._table: dict[int, tuple[int, ...]] = {}
+        self._table: dict[int, bytes] = {}
         try:
             self._handle = Handle(self._vfs, self._vfs.open(self._path))
         except OSError as error:
@@ -140,15 +144,36 @@ class ShardFileReader:
     def read(self, start: int, stop: int) -> bytes | memoryview:
         """Return bytes [start, stop) of the shard, every touched block of it verified."""
         self.verify_trailer()
-        first, last = start // BLOCK, -(-stop // BLOCK)
-        end = min(last * BLOCK, self._shard.padded)
-        data = self._pread(end - first * BLOCK, first * BLOCK)
-        found = block_checksums(memoryview(data))
-        if found != [self._checksum(number) for number in range(first, last)]:
-            raise CorruptError(f"{self._path}: a block of [{first}, {last}) fails its checksum")
+        begin, end = self._blocks(start, stop)
+        data = self._pread(end - begin, begin)
+        self._verify_blocks(data, begin)
         if len(data) == stop - start:
             return data
-        return memoryview(data)[start - first * BLOCK : stop - first * BLOCK]
+        return memoryview(data)[start - begin : stop - begin]
+
+    def read_cached(self, start: int, stop: int) -> memoryview | None:
+        """Do the same where that needs no waiting for a disk, else return None."""
+        begin, end = self._blocks(start, stop)
+        edges = begin // BLOCK, (end - 1) // BLOCK
+        if not self._is_ours or any(at // CHECKSUMS_PER_PAGE not in self._table for at in edges):
+            return None  # short spans touch no page of the table between these
+        data = bytearray(end - begin)
+        try:
+            if self._vfs.pread_cached(self._handle.fd, data, begin) != len(data):
+                return None
+        except OSError as error:
+            raise _unreadable(self._path, error) from error
+        self._verify_blocks(data, begin)
+        return memoryview(data)[start - begin : stop - begin]
+
+    def _blocks(self, start: int, stop: int) -> tuple[int, int]:
+        """Return where the blocks begin and end that hold bytes [start, stop)."""
+        return start // BLOCK * BLOCK, min(-(-stop // BLOCK) * BLOCK, self._shard.padded)
+
+    def _verify_blocks(self, data: bytes | bytearray, begin: int) -> None:
+        for number, found in enumerate(block_checksums(memoryview(data)), begin // BLOCK):
+            if found != self._checksum(number):
+                raise CorruptError(f"{self._path}: block {number} fails its checksum")
 
     def verify(self) -> None:
         """Read and verify the whole file."""
@@ -175,12 +200,12 @@ class ShardFileReader:
         page = self._table.get(number)
         if page is None:
             assert number < pages_of_table(self._shard.size)
-            content = self._pread(PAGE, self._shard.padded + number * PAGE)
-            page = parse_table_page(self._shard, number, content)
-            if page is None:
+            page = self._pread(PAGE, self._shard.padded + number * PAGE)
+            if not is_table_page(self._shard, number, page):
                 raise CorruptError(f"{self._path}: page {number} of the table fails its checksum")
-            self._table = {number: page}  # one page covers 64 MiB
-        return page[place]
+            kept = list(self._table.items())[1 - TABLE_PAGES :]
+            self._table = {**dict(kept), number: page}  # replaced, as other threads read it
+        return checksum_in(page, place)
 
     def _pread(self, size: int, offset: int) -> bytes:
         try:
