@@ -31,6 +31,8 @@ from s3server.admin import (
 from s3server.admin.cli_doctor import doctor
 from s3server.admin.cli_status import status
 from s3server.admin.cli_support import support_bundle
+from s3server.admin.cli_top import top
+from s3server.admin.cli_trace import trace
 from s3server.admin.output import ConfigFile, Directory, Json, emit, settings_file
 
 cli = typer.Typer(
@@ -59,6 +61,8 @@ cli.add_typer(cli_inventory.inventories, name="inventory", help="Make inventorie
 cli.command("verify")(cli_meta.verify)
 cli.command("client-config")(cli_config.client_config)
 cli.command("status")(status)
+cli.command("top")(top)
+cli.command("trace")(trace)
 cli.command("doctor")(doctor)
 cli.command("support-bundle")(support_bundle)
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import re
 import socket
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -181,6 +186,83 @@ def test_metrics_tell_of_the_store(server: RunningServer, s3: Any) -> None:
     assert 0 < value(found, "s3server_osd_free_bytes", {"osd": "0"})
     age_s = datetime.now(UTC).timestamp() - value(found, "s3server_snapshot_timestamp_seconds", {})
     assert 0 <= age_s < 3_600
+
+
+@contextmanager
+def command(server: RunningServer, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "s3server", *arguments, "--dir", str(server.directory)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_trace_shows_requests_of_all_workers_and_only_those_asked_for(
+    server: RunningServer, s3: Any
+) -> None:
+    s3.put_object(Bucket="seen", Key="traced", Body=b"x" * 100)
+    asked = ("--bucket", "seen", "--operation", "GetObject", "--status", "200")
+    with command(server, "trace", *asked, "--json", "--count", "200") as tracing:
+        assert tracing.stdout is not None
+        assert tracing.stderr is not None
+        assert tracing.stderr.readline().startswith("listening")
+        found: list[dict[str, Any]] = []
+        threading.Thread(
+            target=lambda: found.extend(json.loads(each) for each in tracing.stdout or ()),
+            daemon=True,
+        ).start()
+        sent: set[str] = set()
+        while tracing.poll() is None:  # a connection each time, so that both workers have some
+            with pytest.raises(ClientError):
+                s3.get_object(Bucket="seen", Key="missing")
+            connection = http.client.HTTPConnection(*address(server), timeout=30)
+            connection.request("GET", signed(s3, "traced"))
+            answer = connection.getresponse()
+            assert len(answer.read()) == 100
+            sent.add(answer.headers["x-amz-request-id"])
+            connection.close()
+        assert tracing.wait() == 0
+    assert {each["request_id"] for each in found} <= sent
+    assert {(each["key"], each["sent"], each["status"]) for each in found} == {("traced", 100, 200)}
+    assert {each["process"] for each in found} == {"worker-0", "worker-1"}
+
+
+def signed(s3: Any, key: str) -> str:
+    url = urlsplit(s3.generate_presigned_url("get_object", Params={"Bucket": "seen", "Key": key}))
+    return f"{url.path}?{url.query}"
+
+
+def test_trace_for_people_escapes_what_could_drive_their_terminal(
+    server: RunningServer, s3: Any
+) -> None:
+    s3.put_object(Bucket="seen", Key="bell\x07\x1b[2J", Body=b"")
+    with command(server, "trace", "--operation", "HeadObject", "--count", "1") as tracing:
+        while tracing.poll() is None:
+            s3.head_object(Bucket="seen", Key="bell\x07\x1b[2J")
+        shown = (tracing.stdout or io.StringIO()).read()
+    assert r"seen/bell\x07\x1b[2J" in shown
+
+
+def test_top_shows_what_happens_now(server: RunningServer, s3: Any) -> None:
+    s3.put_object(Bucket="seen", Key="top", Body=b"x" * 1000)
+    with command(server, "top", "--once", "--json", "--every", "1") as looking:
+        while looking.poll() is None:
+            s3.get_object(Bucket="seen", Key="top")["Body"].read()
+            with pytest.raises(ClientError):
+                s3.get_object(Bucket="seen", Key="missing")
+        found = json.loads((looking.stdout or io.StringIO()).read())
+    operations = {row["operation"]: row for row in found["operations"]}
+    get = operations["GetObject"]
+    assert get["per_s"] > get["failed_per_s"] > 0
+    assert 0 < get["p50_ms"] <= get["p99_ms"]
+    assert get["sent_mib_s"] >= 0
+    assert found["buckets"][0]["bucket"] == "seen"
+    assert found["errors_per_s"].keys() == {"NoSuchKey"}
+    assert (found["health"], [osd["state"] for osd in found["osds"]]) == ("OK", ["in"] * 3)
 
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
