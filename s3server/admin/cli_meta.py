@@ -133,10 +133,10 @@ def restore(
 
     logs.configure()
     loaded = load(settings_file(config, directory))
-    state.lock(loaded.storage.meta_dir)  # until this process ends
-    done = asyncio.run(
-        maintenance.restore(loaded, force=force, accept_missing=accept_missing, paths=osd)
-    )
+    with state.locked(loaded.storage.meta_dir):
+        done = asyncio.run(
+            maintenance.restore(loaded, force=force, accept_missing=accept_missing, paths=osd)
+        )
     lines = [f"{done.rows} rows as of commit {done.sequence} restored"]
     if done.aside:
         lines.append(f"what was there before is {done.aside}")

@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,16 @@ def lock(meta_dir: Path) -> int:
                     f"{meta_dir} is in use by the server with process id {found.get('pid', '?')}"
                 ) from None
         time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def locked(meta_dir: Path) -> Iterator[None]:
+    """Hold the lock, as lock() takes it, in this block."""
+    descriptor = lock(meta_dir)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write(meta_dir: Path, *, url: str, workers: dict[int, int], jobs: int | None) -> None:

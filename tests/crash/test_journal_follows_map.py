@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -12,7 +10,8 @@ from typing import Any
 import boto3
 from botocore.config import Config as ClientConfig
 
-from tests.support.server_process import ROOT, RunningServer, run_server
+from tests.support.commands import command
+from tests.support.server_process import RunningServer, run_server
 
 FOLLOWED_WITHIN_S = 60
 
@@ -26,12 +25,6 @@ def client_of(server: RunningServer) -> Any:
         region_name=server.region,
         config=ClientConfig(retries={"max_attempts": 0}),
     )
-
-
-def command(directory: Path, *arguments: str) -> None:
-    line = [sys.executable, "-m", "s3server", *arguments, "--dir", str(directory)]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def newest_on(directory: Path) -> set[int]:

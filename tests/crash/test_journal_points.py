@@ -18,10 +18,12 @@ from s3server.meta.base import Add, Append, Put
 from s3server.meta.journal import Journal
 from s3server.meta.journal_format import End
 from s3server.meta.lmdb import LmdbStore
+from tests.support.crash_image import memory_directory
 from tests.support.crash_points import Countdown, CrashVfs, Fault, run_until
 from tests.support.journalled import Site, rows_of
 
 COMMITS = 6
+root = pytest.fixture(memory_directory)
 
 
 class CrashJournal(Journal):
@@ -71,16 +73,16 @@ async def commit_some(store: LmdbStore, done: Callable[[], None], size: int) -> 
 @pytest.mark.parametrize("fault", [Fault.KILL, Fault.TORN, Fault.POWER])
 @pytest.mark.parametrize("fails", [None, 0, 2], ids=["all well", "first fails", "last fails"])
 @pytest.mark.parametrize("size", [10, 9_000], ids=["one segment", "several segments"])
-def test_death_at_every_call(tmp_path: Path, size: int, fails: int | None, fault: Fault) -> None:
-    site = Site(tmp_path)
+def test_death_at_every_call(root: Path, size: int, fails: int | None, fault: Fault) -> None:
+    site = Site(root)
     asyncio.run(_close(site.open()))
 
     async def work(countdown: Countdown, done: Callable[[], None]) -> None:
-        await commit_some(opened(tmp_path, countdown, fails=fails), done, size)
+        await commit_some(opened(root, countdown, fails=fails), done, size)
 
     count = 0
     for call in itertools.count(1):
-        graves = tmp_path / f"graves.{call}"
+        graves = root / f"graves.{call}"
         graves.mkdir()
         death = run_until(Countdown(call, fault, str(graves)), work)
         alone = site.replayed()

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import shutil
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.crash.test_journal_follows_map import newest_on
 from tests.crash.test_kill import CLIENTS, is_whole_and_tight, working
+from tests.support.commands import Ran, command, run_command
 from tests.support.crash_check import check_everything
 from tests.support.crash_load import Load
 from tests.support.crash_server import KEY, CrashServer, until
+from tests.support.server_process import ROOT
 
 
 @pytest.fixture
@@ -27,17 +30,19 @@ async def server(tmp_path: Path) -> AsyncIterator[CrashServer]:
     await server.close()
 
 
-async def command(*arguments: str) -> tuple[int, str, str]:
-    """Run the command line; return exit status, output and errors."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "s3server", *arguments),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, errors = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), errors.decode()
+async def run(*arguments: str) -> Ran:
+    return await asyncio.to_thread(run_command, *arguments)
+
+
+def start(*arguments: str) -> tuple[int, str]:
+    """Run a command that is to refuse to serve; return exit status and errors."""
+    line = [sys.executable, "-m", "s3server", *arguments]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr
+
+
+async def done(*arguments: str, on: CrashServer) -> Any:
+    return await asyncio.to_thread(command, on.directory, *arguments)
 
 
 async def killed_under_load(server: CrashServer, seed: int, rounds: int) -> Load:
@@ -52,22 +57,14 @@ async def killed_under_load(server: CrashServer, seed: int, rounds: int) -> Load
         async with working(load):
             await asyncio.sleep(chance.uniform(0.3, 1.0))
             if number % 2 == 0:
-                status, _, errors = await command(
-                    "meta", "snapshot", "--dir", str(server.directory)
-                )
-                assert status == 0, errors
+                await done("meta", "snapshot", on=server)
             await asyncio.sleep(chance.uniform(0.3, 1.0))
             await server.kill()
     return load
 
 
-async def restored(server: CrashServer, *options: str) -> dict[str, object]:
-    status, out, errors = await command(
-        "meta", "restore", "--dir", str(server.directory), "--json", *options
-    )
-    assert status == 0, errors
-    found: dict[str, object] = json.loads(out)
-    return found
+async def restored(server: CrashServer, *options: str) -> Any:
+    return await done("meta", "restore", *options, on=server)
 
 
 async def is_all_there(server: CrashServer, load: Load) -> None:
@@ -96,20 +93,16 @@ async def test_server_does_not_begin_anew_over_osds_that_hold_a_store(
     await server.start()
     await server.stop()
     shutil.rmtree(server.directory / "meta")
-    status, _, errors = await command(
-        "quickstart", str(server.directory), "--listen", "127.0.0.1:0"
-    )
+    status, errors = start("quickstart", str(server.directory), "--listen", "127.0.0.1:0")
     assert status == 7
     assert "s3server meta restore" in errors
     assert not (server.directory / "meta").exists()
     settings = server.directory / "s3server.toml"
-    status, _, errors = await command("serve", "--config", str(settings))
+    status, errors = start("serve", "--config", str(settings))
     assert status == 7
     assert "s3server meta restore" in errors
     settings.unlink()
-    status, _, errors = await command(
-        "quickstart", str(server.directory), "--listen", "127.0.0.1:0"
-    )
+    status, errors = start("quickstart", str(server.directory), "--listen", "127.0.0.1:0")
     assert status == 3
     assert "s3server.toml is missing" in errors
     assert not settings.exists()
@@ -119,11 +112,11 @@ async def test_restore_refuses_what_is_live_or_there_and_moves_aside_when_forced
     server: CrashServer,
 ) -> None:
     await server.start()
-    status, _, errors = await command("meta", "restore", "--force", "--dir", str(server.directory))
-    assert (7, True) == (status, "in use" in errors)
+    ran = await run("meta", "restore", "--force", "--dir", str(server.directory))
+    assert (7, True) == (ran.status, "in use" in ran.err)
     await server.stop()
-    status, _, errors = await command("meta", "restore", "--dir", str(server.directory))
-    assert (6, True) == (status, "--force" in errors)
+    ran = await run("meta", "restore", "--dir", str(server.directory))
+    assert (6, True) == (ran.status, "--force" in ran.err)
     found = await restored(server, "--force")
     assert found["aside"] == str(server.directory / "meta.aside-1")
     assert (server.directory / "meta.aside-1" / "data.mdb").exists()
@@ -150,14 +143,9 @@ async def test_restore_finds_osds_that_were_added_at_run_time_and_refuses_withou
     shutil.rmtree(server.directory / "meta")
     for osd in (4, 5):
         os.rename(server.directory / f"osd.{osd}", server.directory / f"moved.{osd}")
-    status, _, errors = await command("meta", "restore", "--dir", str(server.directory))
-    assert (7, True) == (status, "[4, 5]" in errors)
+    ran = await run("meta", "restore", "--dir", str(server.directory))
+    assert (7, True) == (ran.status, "[4, 5]" in ran.err)
     assert not (server.directory / "meta").exists()
     moved = [f"--osd={server.directory}/moved.{osd}" for osd in (4, 5)]
     await restored(server, *moved)
     await is_all_there(server, load)
-
-
-async def done(*arguments: str, on: CrashServer) -> None:
-    status, _, errors = await command(*arguments, "--dir", str(on.directory))
-    assert status == 0, errors

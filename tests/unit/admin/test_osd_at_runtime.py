@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import json
 import time
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config as ClientConfig
 from msgspec.structs import replace
-from structlog.testing import capture_logs
 
-from s3server.admin import cli
 from s3server.cluster.map_record import MAP_KEY, MapRecord
 from s3server.core.blobs import ADOPT_WITHIN_MS
 from s3server.core.records import decode, encode
@@ -23,6 +18,7 @@ from s3server.meta.base import Put
 from s3server.metadata import open_metadata
 from s3server.settings import load
 from tests.support.blobs import pattern
+from tests.support.commands import command, run_command
 from tests.support.server_process import RunningServer, run_server
 
 FOLLOWED_S = 20  # far beyond the second that it takes
@@ -30,26 +26,11 @@ SIZES = (0, 700, 60_000, 300_000, 2_500_000)
 DRAINED_S = 60
 
 
-def run(server: RunningServer, *arguments: str) -> tuple[int, str, str]:
-    """Run a command on the store, in this process, which is another one than the server's."""
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err), capture_logs():
-        status = cli.run([*arguments, "--dir", str(server.directory), "--json"])
-    return status, out.getvalue(), err.getvalue()
-
-
-def command(server: RunningServer, *arguments: str) -> Any:
-    """Run a command, and return what it prints."""
-    status, out, err = run(server, *arguments)
-    assert 0 == status, err
-    return json.loads(out)
-
-
-def refusal(server: RunningServer, *arguments: str) -> str:
+def refusal(directory: Path, *arguments: str) -> str:
     """Run a command that is refused, and return why."""
-    status, _, err = run(server, *arguments)
-    assert 1 == status
-    return err
+    ran = run_command(*arguments, "--dir", str(directory))
+    assert 1 == ran.status
+    return ran.err
 
 
 def client(server: RunningServer) -> Any:
@@ -64,7 +45,7 @@ def client(server: RunningServer) -> Any:
 
 
 def osds_of(server: RunningServer, key: str) -> set[int]:
-    found = command(server, "placement", "explain", f"s3://data/{key}")
+    found = command(server.directory, "placement", "explain", f"s3://data/{key}")
     (blob,) = found["blobs"]
     assert {"ok"} == {shard["state"] for shard in blob["shards"]}
     return {shard["osd"] for shard in blob["shards"]}
@@ -106,38 +87,42 @@ def pretend_drained_long_ago(server: RunningServer, osd: int) -> None:
 
 
 def held_by(server: RunningServer, osd: int) -> int:
-    (shards,) = [row["shards"] for row in command(server, "osd", "status") if row["osd"] == osd]
+    (shards,) = [
+        row["shards"] for row in command(server.directory, "osd", "status") if row["osd"] == osd
+    ]
     return int(shards)
 
 
 def add_and_use(server: RunningServer, s3: Any, stored: dict[str, bytes]) -> None:
     """Add OSD 3, of most of the weight, and see that it is used; say what its loss would do."""
     assert {0, 1, 2} == osds_of(server, "old")
-    foretold = command(server, "placement", "what-if", "--add", "osd.3:weight=8")
-    added = command(server, "osd", "add", str(server.directory / "osd.3"), "--weight", "8")
+    foretold = command(server.directory, "placement", "what-if", "--add", "osd.3:weight=8")
+    added = command(
+        server.directory, "osd", "add", str(server.directory / "osd.3"), "--weight", "8"
+    )
     assert (foretold["move_bytes"], foretold["safe"]) == (added["move_bytes"], 1)
-    command(server, "placement", "apply", "--epoch", str(added["next_epoch"]))
+    command(server.directory, "placement", "apply", "--epoch", str(added["next_epoch"]))
     last = put_until_on(server, s3, 3)
     stored.update({f"new{number}": bytes(100_000) for number in range(last + 1)})
     assert 3 in osds_of(server, f"new{last}")
-    lost = command(server, "placement", "what-if", "--fail", "osd.3")
+    lost = command(server.directory, "placement", "what-if", "--fail", "osd.3")
     assert 0 < lost["degraded"] <= last + 2  # the old one may have been moved there
     assert 0 == lost["unreadable"]
-    rows = command(server, "osd", "status")
+    rows = command(server.directory, "osd", "status")
     assert ["up", "up", "up", "up"] == [row["health"].replace("nearfull", "up") for row in rows]
 
 
 def drain_and_remove(server: RunningServer) -> None:
     """Take OSD 3 out of the map; refused while it is in use, holds shards, or may get some."""
-    assert "is in use: drain it first" in refusal(server, "osd", "remove", "3")
-    command(server, "osd", "drain", "3", "--now")
+    assert "is in use: drain it first" in refusal(server.directory, "osd", "remove", "3")
+    command(server.directory, "osd", "drain", "3", "--now")
     deadline = time.monotonic() + DRAINED_S
     while held_by(server, 3):
         assert time.monotonic() < deadline, "it is not emptied"
-    assert "try again in" in refusal(server, "osd", "remove", "3", "--now")
+    assert "try again in" in refusal(server.directory, "osd", "remove", "3", "--now")
     pretend_drained_long_ago(server, 3)
-    command(server, "osd", "remove", "3", "--now")
-    assert [0, 1, 2] == [row["osd"] for row in command(server, "osd", "list")]
+    command(server.directory, "osd", "remove", "3", "--now")
+    assert [0, 1, 2] == [row["osd"] for row in command(server.directory, "osd", "list")]
 
 
 def test_osd_is_added_used_drained_removed_and_taken_away_and_every_byte_stays(
@@ -163,8 +148,8 @@ def test_osd_is_added_used_drained_removed_and_taken_away_and_every_byte_stays(
         assert_all_is_there(s3, stored)
         assert {0, 1, 2} == osds_of(server, "last")
         assert not (directory / "osd.3").exists()
-        assert 0 == command(server, "verify", "--deep")["problem_count"]
-        added = command(server, "osd", "add", str(directory / "other"), "--now")
+        assert 0 == command(server.directory, "verify", "--deep")["problem_count"]
+        added = command(server.directory, "osd", "add", str(directory / "other"), "--now")
         assert 4 == added["osd"], "a number that an OSD had was used again"
-        assert 4 == len(command(server, "osd", "list"))
+        assert 4 == len(command(server.directory, "osd", "list"))
         assert_all_is_there(s3, stored)
