@@ -143,9 +143,12 @@ class Repair:
 
     async def _next_rows(self) -> list[Row]:
         end, at, now = after_prefix(records.REPAIR), records.REPAIR, self._clock.now_ms()
+        next_level = 0
         while first := await self._meta.scan(at, end, limit=1):
             level = first[0][0][1]
             at = _level(level + 1) if level < 255 else end
+            self._begin_anew(range(next_level, level))
+            next_level = level + 1
             if self._rest_ms.get(level, now) < now:  # its time has come
                 self._after.pop(level, None)
                 self._rest_ms.pop(level, None)
@@ -155,7 +158,14 @@ class Repair:
                 self._after[level] = rows[-1][0] + b"\0"
                 return rows
             self._rest_ms.setdefault(level, now + (RETRY_LOST_MS if level == LOST else RETRY_MS))
+        self._begin_anew(range(next_level, 256))
         return []
+
+    def _begin_anew(self, empty: range) -> None:
+        """Take what comes into levels that are empty whatever its key, and at once."""
+        for level in [each for each in self._after if each in empty]:
+            del self._after[level]
+            self._rest_ms.pop(level, None)
 
     async def _bounded(self, rows: list[Row]) -> list[Row]:
         """Return as many of these rows as a step may repair the blobs of."""

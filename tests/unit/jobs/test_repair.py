@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from s3server.core import records
 from s3server.core.records import BlobRecord, decode, encode
-from s3server.core.repairs import ASTRAY, LOST, MISSING, repair_row
+from s3server.core.repairs import ASTRAY, CORRUPT, LOST, MISSING, repair_row
 from s3server.data.codec import codec_from_name
 from s3server.jobs.repair import RETRY_LOST_MS, RETRY_MS, Repaired
 from s3server.jobs.sweep import Sweep
@@ -100,6 +100,19 @@ async def test_what_cannot_be_repaired_now_is_tried_again_later(tmp_path: Path) 
     await site.heal()
     assert await site.repairs() == []
     await site.assert_whole(bucket)
+    await site.close()
+
+
+async def test_blob_that_is_damaged_after_all_were_repaired_does_not_wait(tmp_path: Path) -> None:
+    """Whatever its key: where the last round ended says nothing of it."""
+    site = site_of(tmp_path, "replica:3")
+    await site.fill()
+    refs = sorted(await site.refs(), key=lambda ref: ref.blob)
+    for _ in range(2):
+        for ref in reversed(refs):
+            site.damage(ref, 0)
+            await site.meta.commit([repair_row(ref, [0], CORRUPT, since_ms=1)])
+            assert (await site.heal()).repaired == 1
     await site.close()
 
 
