@@ -33,6 +33,7 @@ from s3server.meta.journal_read import History
 SEGMENT_BYTES = 32 << 20
 SMALL_SEGMENT_BYTES = 1 << 20  # what commits that free space make do with
 SUSPECT_S = 60.0  # for which an OSD that failed is not asked again
+LEAVE_S = 3.0  # by when every process knows the OSDs that took the place of others
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _log = structlog.get_logger("journal")
@@ -62,13 +63,21 @@ class Journal:
         self.is_full = False
         self.failures = 0  # writes of a copy that failed, since the start
         self._candidates = candidates
+        self._leaving: dict[int, tuple[Osd, float]] = {}  # and when they are left
         self._run, self._segment_bytes, self._monotonic = run, segment_bytes, monotonic
         self._suspects: dict[int, float] = {}  # OSD -> when it is asked again
         self._open: dict[int, OpenFile] = {}
         self._open_segment = 0
 
     def use(self, candidates: Sequence[Candidate]) -> None:
-        """Begin the next segments on these OSDs; one that is not among them has failed."""
+        """Begin the next segments on these OSDs, and leave those that are not among them soon.
+
+        Left at once, they would be gone back to by a process that does not know the others yet,
+        and so on, with a new segment for each commit.
+        """
+        left_s, staying = self._monotonic() + LEAVE_S, {each.osd.id for each in candidates}
+        before = {each.osd.id: (each.osd, left_s) for each in self._candidates} | self._leaving
+        self._leaving = {osd: found for osd, found in before.items() if osd not in staying}
         self._candidates = candidates
 
     @property
@@ -90,8 +99,7 @@ class Journal:
         """Open every copy. Raises CopiesError where one is not here; nothing was written then."""
         if self._open_segment != end.segment:
             self._open, self._open_segment = {}, end.segment
-        here = {candidate.osd.id for candidate in self._candidates}
-        due = [osd for osd in end.osds if osd not in self._open or osd not in here]
+        due = [osd for osd in end.osds if osd not in self._open or self._find(osd) is None]
         if due:
             self._expect([(osd, partial(self._open_copy, osd, end)) for osd in due])
 
@@ -241,16 +249,25 @@ class Journal:
             raise CopiesError(errors)
 
     def _suspect(self, osd: int, error: OSError) -> None:
-        self._suspects[osd] = self._monotonic() + SUSPECT_S
         self._open.pop(osd, None)
+        if self._find(osd) is None:  # it was left, or is not known here yet: nothing has failed
+            return
+        self._suspects[osd] = self._monotonic() + SUSPECT_S
         self.failures += 1
         _log.error("journal copy failed", osd=osd, reason=str(error), failures=self.failures)
 
     def _osd(self, osd_id: int) -> Osd:
+        found = self._find(osd_id)
+        if found is None:
+            raise OSError(errno.ENODEV, f"OSD {osd_id} is not here")
+        return found
+
+    def _find(self, osd_id: int) -> Osd | None:
         for candidate in self._candidates:
             if candidate.osd.id == osd_id:
                 return candidate.osd
-        raise OSError(errno.ENODEV, f"OSD {osd_id} is not here")
+        osd, left_s = self._leaving.get(osd_id, (None, 0.0))
+        return osd if self._monotonic() < left_s else None
 
 
 def _incoming(osd: Osd, number: int) -> str:

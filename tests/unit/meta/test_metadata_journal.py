@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from s3server.meta.base import Add, Delete, FullError, Put, UnavailableError
-from s3server.meta.journal_files import CopiesError
+from s3server.meta.journal import LEAVE_S, Journal
+from s3server.meta.journal_files import Candidate, CopiesError
 from s3server.meta.journal_format import HEADER, Segment, begin, parse_segment
 from s3server.meta.journal_read import History
 from s3server.meta.lmdb import LmdbStore
@@ -329,3 +330,74 @@ def always_full(vfs: FailingVfs) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     vfs.allocate = allocate  # type: ignore[method-assign]
+
+
+class Moving:
+    """Two processes with a journal on OSDs 0-2, which moves to OSDs 3-5."""
+
+    def __init__(self, root: Path) -> None:
+        self.now_s = 0.0
+        self.old, self.new = self._candidates(root)[:3], self._candidates(root)[3:]
+        self.first, self.second = (
+            Journal(
+                CLUSTER,
+                self.old,
+                copies=3,
+                segment_bytes=SEGMENT,
+                monotonic=lambda: self.now_s,
+            )
+            for _ in range(2)
+        )
+        self.end = self.first.begin(None, 0, need=100)
+
+    def _candidates(self, root: Path) -> list[Candidate]:
+        return [Candidate(osd, str(osd.id)) for osd in Site(root, count=6).osds()]
+
+    def write(self, journal: Journal) -> None:
+        """Write as the store does: into a new segment where this one cannot be written to."""
+        try:
+            journal.write(self.end, [b"an entry"])
+        except CopiesError:
+            self.end = journal.begin(self.end, 0, need=100)
+            journal.write(self.end, [b"an entry"])
+
+    def write_in_turn(self) -> list[int]:
+        """Let each process write some entries; return where the last one is."""
+        for _ in range(5):
+            self.write(self.first)
+            self.write(self.second)
+        return sorted(self.end.osds)
+
+
+def test_journal_moves_once_though_processes_hear_of_it_one_after_the_other(
+    tmp_path: Path,
+) -> None:
+    moving = Moving(tmp_path)
+    moving.first.use(moving.new)
+    assert [0, 1, 2] == moving.write_in_turn()
+    moving.second.use(moving.new)
+    moving.now_s += LEAVE_S
+    assert [3, 4, 5] == moving.write_in_turn()
+    assert 2 == moving.end.segment
+    assert 0 == moving.first.failures + moving.second.failures
+
+
+def test_osd_that_a_process_does_not_know_yet_is_no_suspect_once_it_does(tmp_path: Path) -> None:
+    moving = Moving(tmp_path)
+    moving.first.use(moving.new)
+    moving.now_s += LEAVE_S
+    assert [0, 1, 2] == moving.write_in_turn()  # the second one goes back
+    moving.second.use(moving.new)
+    assert moving.new == moving.second.candidates
+    moving.now_s += LEAVE_S
+    assert [3, 4, 5] == moving.write_in_turn()
+    assert 0 == moving.first.failures + moving.second.failures
+
+
+def test_osd_that_fails_while_it_is_left_is_left_at_once(tmp_path: Path) -> None:
+    moving = Moving(tmp_path)
+    moving.second.use(moving.new)
+    (tmp_path / "osd1" / "journal").rename(tmp_path / "gone")
+    moving.write(moving.second)
+    assert [3, 4, 5] == sorted(moving.end.osds)
+    assert 1 == moving.second.failures
