@@ -344,7 +344,7 @@ def decode(kind: type[R], value: bytes) -> R:
         if body[0] != kind.VERSION:
             return _migrate(kind, body)
         return _decoders[kind].decode(body[1:])  # type: ignore[no-any-return]
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CorruptRecordError(f"stored {kind.__name__}: {error}") from error
 
 

@@ -111,7 +111,8 @@ def parse_segment(header: bytes) -> Segment | None:
     if magic != _MAGIC or version != VERSION or count > MAX_COPIES:
         return None
     osds = unpack_from(f">{count}H", header, _HEADER.size)
-    return Segment(cluster.rstrip(b"\0").decode(), number, base, chain, size, osds, salt)
+    name = cluster.rstrip(b"\0").decode("utf-8", "replace")
+    return Segment(name, number, base, chain, size, osds, salt)
 
 
 def begin(segment: Segment) -> End:

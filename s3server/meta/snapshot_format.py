@@ -82,7 +82,8 @@ def parse_header(header: bytes) -> Snapshot | None:
     magic, version, cluster, sequence, chain, taken_ms = _HEADER.unpack_from(header)
     if magic != _MAGIC or version != VERSION:
         return None
-    return Snapshot(cluster.rstrip(b"\0").decode(), sequence, chain, taken_ms)
+    name = cluster.rstrip(b"\0").decode("utf-8", "replace")
+    return Snapshot(name, sequence, chain, taken_ms)
 
 
 def pack_block(header: bytes, number: int, rows: list[Row]) -> bytes:

@@ -10,14 +10,18 @@ RFC 2047 encoded words. boto3 itself refuses metadata other than ASCII.
 from __future__ import annotations
 
 import base64
-import binascii
 import quopri
 import re
 
 PREFIX = "x-amz-meta-"
 MAX_BYTES = 2_048  # of names and values together, in UTF-8 (AWS, "Working with object metadata")
 
-_ENCODED_WORD = re.compile(r"=\?([A-Za-z0-9_-]+)\?([bBqQ])\?([^? ]*)\?=").fullmatch
+# Not every codec of Python: "idna" takes quadratic time, "unicode_escape" warns.
+_ENCODED_WORD = re.compile(
+    r"=\?(utf-8|us-ascii|iso-8859-\d\d?|windows-125\d|shift_jis|euc-jp|euc-kr|gb18030|big5|koi8-r)"
+    r"\?([bq])\?([^? ]*)\?=",
+    re.IGNORECASE | re.ASCII,
+).fullmatch
 _WORD_BYTES = 45  # 60 characters of base64: an encoded word has at most 75
 
 
@@ -56,7 +60,7 @@ def _decode_words(value: str) -> str:
         charset, encoding, text = match.groups()
         try:
             pieces.append(_decode_word(encoding, text).decode(charset))
-        except (LookupError, UnicodeDecodeError, binascii.Error):
+        except (LookupError, ValueError):  # binascii.Error and UnicodeError are ValueErrors
             return value
     return "".join(pieces)
 

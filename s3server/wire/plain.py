@@ -46,7 +46,7 @@ def read_plain(data: bytes, *, scheme: str, client: str) -> HttpRequest | None:
     # No control characters but those that end the lines, and these in pairs.
     if data.translate(None, _PRINTABLE) != b"\r\n" * (len(lines) + 1):
         return None
-    if ":  " in text or " \r\n" in text or text[-1] == " ":  # blanks around a value
+    if ":  " in text or " \r\n" in text or text[-1:] == " ":  # blanks around a value
         return None
     line, headers = _LINE(lines[0]), _read_fields(lines[1:])
     if line is None or headers is None or not is_host(headers.get("host", "")):
@@ -58,10 +58,10 @@ def read_plain(data: bytes, *, scheme: str, client: str) -> HttpRequest | None:
 def _read_fields(lines: list[str]) -> dict[str, str] | None:
     headers: dict[str, str] = {}
     for line in lines:
-        name, _, value = line.partition(": ")
+        name, colon, value = line.partition(": ")
         name = name.lower()
         values = _FIELDS.get(name, ())
-        if values is not None and value not in values:
+        if not colon or (values is not None and value not in values):
             return None
         headers[name] = value
     return headers if len(headers) == len(lines) else None

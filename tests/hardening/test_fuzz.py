@@ -15,7 +15,9 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
+from tests.fuzz.documents import DOCUMENTS, built, outline
 from tests.support.asgi_client import Answer, How
+from tests.support.fuzzing import Mutator
 from tests.support.rows import EVERY_ROW
 from tests.support.served import Store
 from tests.support.signing import SIGNED_CHUNKS, UNSIGNED_CHUNKS, unsigned_chunks
@@ -155,11 +157,21 @@ class Attempt:
     damage: str
 
 
-def draw(rng: random.Random, upload: str) -> Attempt:
+def documents(seed: int) -> dict[str, Mutator]:
+    """Return what makes documents, by their operations."""
+    return {
+        name: Mutator([outline(document % b"")], (name, seed))
+        for name, (document, _) in DOCUMENTS.items()
+    }
+
+
+def draw(rng: random.Random, upload: str, made: dict[str, Mutator]) -> Attempt:
     """Return a request that reaches an operation, changed in zero to three places."""
     row = rng.choice(HANDLED if rng.random() < 0.9 else EVERY_ROW)
     digest = {}
     body = rng.choice(BODIES)
+    if row.name in made and rng.random() < 0.8:
+        body = built(made[row.name].make())
     if rng.random() < 0.5:
         digest = {"content-md5": base64.b64encode(hashlib.md5(body).digest()).decode()}
     target = (
@@ -251,7 +263,7 @@ def check(attempt: Attempt, answer: Answer) -> None:
 async def test_no_request_causes_a_traceback(store: Store, seed: int) -> None:
     rng = random.Random(seed)
     statuses: Counter[int] = Counter()
-    upload = ""
+    upload, made = "", documents(seed)
     structlog.reset_defaults()
     with capture_logs() as logs:
         for number in range(REQUESTS):
@@ -259,7 +271,7 @@ async def test_no_request_causes_a_traceback(store: Store, seed: int) -> None:
                 await store.root("PUT", "/data", headers={"x-amz-acl": "public-read-write"})
                 await store.root("PUT", "/data/key", body=b"content")
                 upload = await begin(store.root, "/data/key")
-            attempt = draw(rng, upload)
+            attempt = draw(rng, upload, made)
             answer = await send(store, rng, attempt)
             check(attempt, answer)
             statuses[answer.status] += 1
