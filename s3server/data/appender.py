@@ -91,7 +91,7 @@ class Appender:
             self._serving.result()
             self._serving = None
         self._threads.shutdown()
-        self._volumes.clear()
+        self._let_go_of(list(self._volumes), self._volumes)
 
     def _serve(self, volumes: dict[int, VolumeWriter]) -> None:
         """Append what waits, batch after batch, until told to end or given up."""
@@ -115,7 +115,7 @@ class Appender:
         try:
             return self._queue.get(timeout=self._idle_s)
         except queue.Empty:
-            volumes.clear()
+            self._let_go_of(list(volumes), volumes)
             return self._queue.get()
 
     def _settle(self, batch: list[_Waiting], volumes: dict[int, VolumeWriter]) -> None:
@@ -151,13 +151,23 @@ class Appender:
     ) -> dict[int, OSError]:
         """Open volumes on the OSDs that have none with room; return the errors of those OSDs."""
         oldest_s = time.monotonic() - self._hold_s
-        for osd, volume in list(volumes.items()):
-            if volume.end >= self._volume_limit or volume.since_s <= oldest_s:
-                del volumes[osd]
+        old = [
+            osd
+            for osd, volume in volumes.items()
+            if volume.end >= self._volume_limit or volume.since_s <= oldest_s
+        ]
+        self._let_go_of(old, volumes)
         due = [osd for osd in groups if osd not in volumes]
         jobs = [(osd, partial(self._open_volume, osd, groups[osd], volumes)) for osd in due]
         found = zip(due, self._fanout.run(jobs), strict=True)
         return {osd: error for osd, error in found if error}
+
+    def _let_go_of(self, osds: Sequence[int], volumes: dict[int, VolumeWriter]) -> None:
+        """Append nothing more to the volumes of these OSDs, whatever becomes of sealing them."""
+        jobs = [(osd, volumes.pop(osd).seal) for osd in osds]
+        for osd, error in zip(osds, self._fanout.run(jobs), strict=True):
+            if error:
+                self._osds.failed(osd, error)
 
     def _open_volume(
         self, osd: int, records: list[Record], volumes: dict[int, VolumeWriter]

@@ -5,10 +5,11 @@ Volume file `volumes/<id>.vol`, append-only, holds small blobs:
     header   24 bytes   magic "S3VOLUME", format version u32, volume id (8), checksum of these
     record   32 bytes   magic "BLOB", blob id (16), size u32, checksum of the data,
                         checksum of these 28 bytes; then the data
-    ...                 records follow each other without padding
+    ...                 records follow each other without padding, zeros may follow the last one
 
-A record that the file's end cuts off was torn by a crash before anyone was told that it is
-durable. Reading never scans: a DataRef says where its record begins.
+A record that the file's end cuts off, or that is not whole, was torn by a crash before anyone was
+told that it is durable. Zeros were written ahead (`Vfs.append_durably`). Reading never scans: a
+DataRef says where its record begins.
 
 Shard file `shards/<last byte of the blob id>/<blob id>.<shard index>` holds one shard of a large
 blob, in pages of 4096 bytes:

@@ -15,6 +15,9 @@ from collections.abc import Sequence
 
 Buffer = bytes | bytearray | memoryview
 
+FIRST_AHEAD, MOST_AHEAD = 64 << 10, 4 << 20  # bytes; powers of two
+_ZEROS = memoryview(bytes(MOST_AHEAD))
+
 _NOT_NOW = frozenset({errno.EAGAIN, errno.EOPNOTSUPP})
 _NO_PREALLOCATION = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
@@ -67,8 +70,16 @@ class Vfs:
         return os.pwrite(fd, data, offset)
 
     def append_durably(self, fd: int, buffers: Sequence[Buffer], offset: int) -> int:
-        """Write the buffers one after the other; they and the file's new size are durable after."""
-        return os.pwritev(fd, buffers, offset, os.RWF_DSYNC)
+        """Write up to 1023 buffers, one after the other, at the end of what was appended so far.
+
+        They are durable after. Returns how many bytes of them were written: fewer where space
+        ran out. A write that enters a new stretch of the file fills the rest of it with zeros, as
+        one that overwrites is durable without a commit of the file system's own journal.
+        """
+        end = offset + sum(map(len, buffers))
+        ahead = _written_ahead(end) - end if end > _written_ahead(offset) else 0
+        written = os.pwritev(fd, [*buffers, _ZEROS[:ahead]], offset, os.RWF_DSYNC)
+        return min(written, end - offset)
 
     def allocate(self, fd: int, size: int) -> None:
         """Reserve space, so that writing cannot run out of it; silent where that cannot be done."""
@@ -77,6 +88,10 @@ class Vfs:
         except OSError as error:
             if error.errno not in _NO_PREALLOCATION:
                 raise
+
+    def truncate(self, fd: int, size: int) -> None:
+        """Cut a file off; not durable: after a power cut the rest may be there again."""
+        os.ftruncate(fd, size)
 
     def fsync(self, fd: int) -> None:
         os.fsync(fd)
@@ -114,6 +129,16 @@ class Vfs:
 
     def usage(self, path: str) -> os.statvfs_result:
         return os.statvfs(path)
+
+
+def _written_ahead(end: int) -> int:
+    """Return where the zeros end that lie behind the first `end` bytes of a file of appends.
+
+    It follows from `end` alone, so that several processes may append to a file in turn.
+    """
+    if end <= MOST_AHEAD:  # small files are at least half full
+        return max(FIRST_AHEAD, 1 << (end - 1).bit_length()) if end else 0
+    return -(-end // MOST_AHEAD) * MOST_AHEAD
 
 
 class Handle:

@@ -27,7 +27,7 @@ from s3server.model import DataRef, ShardPlace
 OnDamage = Callable[[DataRef, int, str], None]
 
 _LOOKS_PER_OPENING = 8  # at open volumes, on average
-RECORDS_PER_WRITE = 512  # two buffers each, and writev takes 1024
+RECORDS_PER_WRITE = 511  # two buffers each, and append_durably() takes 1023
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,13 @@ class VolumeWriter:
                 offsets.append(self.end)
                 self.end += record.size
         return offsets
+
+    def seal(self) -> None:
+        """Cut off what was written ahead, as nothing will be appended any more, or raise OSError.
+
+        Where that does not happen, nobody minds the zeros, and compaction frees their space.
+        """
+        self._osd.vfs.truncate(self._handle.fd, self.end)
 
     def discard_if_empty(self) -> None:
         """Unlink the volume if nothing in it was acknowledged: a full disk leaves no litter."""

@@ -106,6 +106,13 @@ class CrashVfs(Vfs):
                 self._unsynced.writing(fd)
             super().allocate(fd, size)
 
+    def truncate(self, fd: int, size: int) -> None:
+        with self._countdown.lock:
+            self._countdown.step()
+            if self._unsynced:
+                self._unsynced.writing(fd)
+            super().truncate(fd, size)
+
     def fsync(self, fd: int) -> None:
         with self._countdown.lock:
             self._countdown.step()

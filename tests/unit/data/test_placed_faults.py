@@ -232,10 +232,10 @@ async def test_osd_that_takes_nothing_does_not_fill_the_others(tmp_path: Path, c
     expected = FullError if code == errno.ENOSPC else UnavailableError
     for _ in range(5):
         assert await attempt(pool, 5000) is expected
+    await pool.close()
     volume = next(osds.open[0].list_volumes())
     assert VOLUME_HEADER + RECORD_HEADER + 5000 == volume.size  # of the first attempt
     assert [] == list(osds.open[1].list_volumes())
-    await pool.close()
 
 
 async def test_record_beside_one_that_is_refused_gets_its_own_places(tmp_path: Path) -> None:
