@@ -177,6 +177,7 @@ class LmdbStore:
     async def close(self) -> None:
         """Apply all commits that wait, then close. Idempotent."""
         await self._commits.close()
+        self._writer.close()
         self._env.close()
 
     def _tidy(self) -> None:

@@ -21,6 +21,9 @@ ROWS = b"rows"  # the sub-database with the callers' keys
 SEQUENCE = b"sequence"  # key in the main database: number of the last commit, 8 bytes
 JOURNAL = b"journal"  # likewise: journal_format.End, as msgpack; absent: the store has no journal
 
+_AHEAD = memoryview(bytes(4 << 20))
+_LEAST_AHEAD = 1 << 20  # bytes
+
 _KEY_BYTES = 1_978  # LMDB 1.0 with pages of 4 KiB; format 0.9 stops at 511
 
 
@@ -46,6 +49,38 @@ def open_environment(path: Path, *, map_size: int, max_readers: int) -> lmdb.Env
         env.close()
         raise UnavailableError(f"{path} is of {found}; 1.0 with {_KEY_BYTES} bytes is needed")
     return env
+
+
+class Growth:
+    """Grows LMDB's file ahead of need, by zeros, so that commits overwrite what was written before.
+
+    A commit that makes the file longer waits for a commit of the file system's own journal too.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path / "data.mdb", os.O_RDWR | os.O_CLOEXEC)
+        self._size = 0
+
+    def keep_ahead(self, used: int) -> None:
+        """Call within a write transaction, with the bytes that LMDB uses of the file.
+
+        LMDB's own sync makes the zeros durable. Where they cannot be written, for want of space or
+        worse, LMDB finds out by itself.
+        """
+        if used + _LEAST_AHEAD <= self._size:
+            return
+        with contextlib.suppress(OSError):
+            self._size = os.fstat(self._fd).st_size  # another process may have been here
+            if used + _LEAST_AHEAD > self._size:
+                self._size += os.pwrite(self._fd, _AHEAD, self._size)
+
+    def close(self) -> None:
+        """Close the file. Idempotent."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    __del__ = close
 
 
 def _open(path: Path, *, map_size: int, max_readers: int) -> lmdb.Environment:

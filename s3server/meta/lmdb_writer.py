@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import lmdb
@@ -20,7 +21,7 @@ from s3server.meta.group_commit import Outcome, Request
 from s3server.meta.journal import Journal
 from s3server.meta.journal_files import CopiesError
 from s3server.meta.journal_format import Change, End, pack_entry
-from s3server.meta.lmdb_files import JOURNAL, SEQUENCE
+from s3server.meta.lmdb_files import JOURNAL, SEQUENCE, Growth
 
 if TYPE_CHECKING:
     from lmdb import _Database
@@ -63,8 +64,10 @@ class LmdbWriter:
         on_failure: Callable[[], None],
     ) -> None:
         self._env = env
+        self._growth = Growth(Path(env.path()))
         self._rows = rows
         self._main = env.open_db()
+        self._page_size = env.stat()["psize"]
         self._ballast = ballast
         self._on_failure = on_failure
         self._lock = threading.Lock()
@@ -84,6 +87,10 @@ class LmdbWriter:
                 except MetadataError as error:
                     return [error] * len(batch)
         return [UnavailableError(f"metadata commit failed: {self.failure}") for _ in batch]
+
+    def close(self) -> None:
+        """Close what is not LMDB's."""
+        self._growth.close()
 
     def end(self) -> End | None:
         """Return where the store's journal ends; None where it has none."""
@@ -205,6 +212,7 @@ class LmdbWriter:
                 fold.commit((), ())
             if fold.sequence != before:
                 changes = sorted(fold.changes.items())  # neighbours share pages
+                self._growth.keep_ahead(self._env.info()["last_pgno"] * self._page_size)
                 _write(txn, changes)
                 txn.put(SEQUENCE, fold.sequence.to_bytes(8, "big"), db=self._main)
                 self._journal(txn, before, fold.sequence, changes, reserve)

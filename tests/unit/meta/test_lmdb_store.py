@@ -65,6 +65,20 @@ async def test_reopened_store_keeps_rows_and_sequence(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_commits_overwrite_what_was_written_ahead(store: LmdbStore, tmp_path: Path) -> None:
+    sizes = []
+    for number in range(200):
+        await store.commit([Put(b"%d-%d" % (number % 7, number), bytes(200))])
+        sizes.append((tmp_path / "meta" / "data.mdb").stat().st_size)
+    assert 1 == len(set(sizes))
+    await store.commit([Put(b"%d" % number, bytes(100_000)) for number in range(60)])  # beyond it
+    await store.commit([Put(b"k", b"1")])
+    found = (tmp_path / "meta" / "data.mdb").stat()
+    assert found.st_size > sizes[0]
+    assert found.st_blocks * 512 >= found.st_size  # no holes: really written
+    assert bytes(100_000) == await store.get(b"59")
+
+
 async def test_store_is_created_in_empty_directory(tmp_path: Path) -> None:
     (tmp_path / "meta").mkdir()
     store = LmdbStore.open(tmp_path / "meta", ballast_bytes=0)
