@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from prometheus_client.parser import text_string_to_metric_families
 
+from s3server.metrics.families import FAMILIES
 from tests.support.server_process import RunningServer, run_server
 
 KEY = "a key/ä"
@@ -32,6 +34,7 @@ KEY = "a key/ä"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("S3SERVER_LOG__REQUESTS", "all")
+        patch.setenv("S3SERVER_SERVER__METRICS_LARGEST", "5")
         with run_server(tmp_path_factory.mktemp("telemetry") / "store") as running:
             yield running
 
@@ -265,19 +268,36 @@ def test_top_shows_what_happens_now(server: RunningServer, s3: Any) -> None:
     assert (found["health"], [osd["state"] for osd in found["osds"]]) == ("OK", ["in"] * 3)
 
 
+def test_every_metric_of_the_reference_is_told_in_a_form_that_prometheus_likes(
+    server: RunningServer, s3: Any
+) -> None:
+    text = exposition(server)
+    told = re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE)
+    assert sorted(told) == sorted((each.shown, each.kind) for each in FAMILIES)
+    if promtool := shutil.which("promtool"):
+        done = subprocess.run(
+            [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
+        )
+        assert (done.stdout + done.stderr, done.returncode) == ("", 0)
+
+
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def metrics(server: RunningServer) -> Samples:
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for each in text_string_to_metric_families(exposition(server))
+        for sample in each.samples
+    }
+
+
+def exposition(server: RunningServer) -> str:
     connection = http.client.HTTPConnection(*address(server), timeout=30)
     connection.request("GET", "/-/metrics")
     text = connection.getresponse().read().decode()
     connection.close()
-    return {
-        (sample.name, frozenset(sample.labels.items())): sample.value
-        for each in text_string_to_metric_families(text)
-        for sample in each.samples
-    }
+    return text
 
 
 def value(samples: Samples, name: str, labels: dict[str, str]) -> float:
