@@ -13,12 +13,12 @@ import msgspec
 
 from s3server.arns import arns_of, iam_arn
 from s3server.auth.acl import lets_logs_in
-from s3server.auth.actions import also_needed
+from s3server.auth.actions import also_needed, also_needed_of_bucket
 from s3server.auth.authorise import OWNER_ENFORCED, Said, authorise, authorise_topic
 from s3server.auth.bucket_policy import is_public, parse_bucket_policy
 from s3server.auth.escalation import escapes_limits
 from s3server.auth.own_law import OwnLaw
-from s3server.auth.policy import Policy, Question, Requester, Verdict, evaluate
+from s3server.auth.policy import Policy, Question, Requester, Verdict
 from s3server.auth.policy_index import PolicyIndex
 from s3server.auth.policy_parse import parse_policy
 from s3server.auth.request_keys import Pairs, RequestKeys, Seen, requester_of
@@ -101,7 +101,8 @@ class Door:
     ) -> None:
         """Raise AccessDenied unless the caller may do `action` to the bucket, or a key in it.
 
-        Where there is none, `made` is the name of the bucket that is being made. `version` is the
+        Where there is none, `made` is the name of the bucket that is being made: what the headers
+        lay down of it needs its permission too. `version` is the
         version id that is asked for, None for the current one; `stored` is that version, where the
         caller of this has read it already. With `creates` the action is s3:PutObject, and all that
         is to be stored with the object by the headers of the request needs its permission too.
@@ -112,10 +113,7 @@ class Door:
         if caller.own is None and not principal.is_free:
             caller.own = await self.identities.law_of(principal)
         if bucket is None:
-            subject = Subject(f"arn:aws:s3:::{made or '*'}")
-            said = Said(own_policies=self._own_verdict(caller, action, subject))
-            if not authorise(principal, action, said=said):
-                raise AccessDenied
+            self._permit_outside(caller, action, made)
             return
         if not bucket.policy and _is_host(principal, bucket) and action.startswith("s3:"):
             return
@@ -132,6 +130,17 @@ class Door:
         if key is not None and record is None and action.startswith(_READS):
             listing = "s3:ListBucket" if version is None else "s3:ListBucketVersions"
             self.confirm(caller, Asked(listing, bucket), None)
+
+    def _permit_outside(self, caller: Caller, action: str, made: str | None) -> None:
+        """Raise AccessDenied unless the caller may do what is about no bucket that there is."""
+        needed = {action}
+        if made is not None:
+            needed |= also_needed_of_bucket(caller.http.headers)
+        subject = Subject(f"arn:aws:s3:::{made or '*'}")
+        for one in needed:
+            said = Said(own_policies=self._own_verdict(caller, one, subject))
+            if not authorise(caller.principal, one, said=said, creates=made is not None):
+                raise AccessDenied
 
     async def permit_service(
         self, caller: Caller, service: str, name: str, action: str, subject: Subject
@@ -167,9 +176,11 @@ class Door:
         text = dict(topic.attributes).get("Policy")
         keys = self._keys(caller, topic.account)
         question = Question(requester_of(principal), action, arn, keys)
-        if text is not None:
-            said = evaluate([_policy_of_topic(text)], question)
         own = None if caller.own is None else caller.own.verdict(question)
+        if text is not None:
+            said = _verdict_there(
+                PolicyIndex([_policy_of_topic(text)]), question, own, topic.account
+            )
         if not authorise_topic(principal, topic, Said(said, own_policies=own), on_policy=on_policy):
             raise AuthorizationError
 
@@ -217,7 +228,8 @@ class Door:
         if own is Verdict.SILENT and principal.account != topic.account:
             return Author()
         is_host = authorise_topic(principal, topic, Said(own_policies=own))
-        return Author(who.canonical_id, who.account, who.arns, is_host)
+        account = "" if own is Verdict.SILENT else who.account  # see `_verdict_there`
+        return Author(who.canonical_id, account, who.arns, is_host)
 
     async def permit_by_name(
         self,
@@ -269,12 +281,10 @@ class Door:
         tags = bucket.tags if bucket.abac else None
         keys = self._keys(caller, bucket.account, asked.version, record, bucket_tags=tags)
         question = Question(requester_of(caller.principal), asked.action, arn, keys)
-        said = caller.said[about] = Said(
-            Verdict.SILENT if policy is None else policy.verdict(question),
-            law.is_public,
-            None if own is None else own.verdict(question),
-            law.block,
-        )
+        own_said, there = None if own is None else own.verdict(question), Verdict.SILENT
+        if policy is not None:
+            there = _verdict_there(policy, question, own_said, bucket.account)
+        said = caller.said[about] = Said(there, law.is_public, own_said, law.block)
         return said
 
     def _own_verdict(self, caller: Caller, action: str, subject: Subject) -> Verdict | None:
@@ -345,6 +355,21 @@ class Provider(msgspec.Struct, frozen=True):
         if self.is_certificates:
             return (self.name,)
         return (f"arn:aws:iam::{account}:oidc-provider/{self.name}",)
+
+
+def _verdict_there(
+    policy: PolicyIndex, question: Question, own: Verdict | None, account: str
+) -> Verdict:
+    """Return what the policy of something of an account's says; `own` policies say that.
+
+    Where it permits something to its own account as such, their policies have to allow it, too:
+    "Principal: AWS account principals", AWS IAM user guide.
+    """
+    said = policy.verdict(question)
+    if said is Verdict.ALLOW and own is Verdict.SILENT and question.who.account == account:
+        itself = msgspec.structs.replace(question, who=question.who.itself)
+        return said if policy.verdict(itself) is said else Verdict.SILENT
+    return said
 
 
 @lru_cache(maxsize=1_024)

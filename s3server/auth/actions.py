@@ -79,6 +79,26 @@ _WITH_NEW_OBJECTS = {
 }
 
 
+# The same of a bucket that is being made, beside s3:CreateBucket: "CreateBucket", S3 API reference.
+_WITH_NEW_BUCKETS = {
+    **{
+        name: ("s3:PutBucketAcl",)
+        for name, action in _WITH_NEW_OBJECTS.items()
+        if action == "s3:PutObjectAcl"
+    },
+    "x-amz-bucket-object-lock-enabled": (
+        "s3:PutBucketObjectLockConfiguration", "s3:PutBucketVersioning",
+    ),
+    "x-amz-object-ownership": ("s3:PutBucketOwnershipControls",),
+}  # fmt: skip
+
+
 def also_needed(headers: Mapping[str, str]) -> set[str]:
     """Return the further actions of a request that makes an object, by its headers."""
     return {action for name, action in _WITH_NEW_OBJECTS.items() if name in headers}
+
+
+def also_needed_of_bucket(headers: Mapping[str, str]) -> set[str]:
+    """Return the further actions of a request that makes a bucket, by its headers."""
+    needed = [actions for name, actions in _WITH_NEW_BUCKETS.items() if name in headers]
+    return {action for actions in needed for action in actions}

@@ -120,8 +120,8 @@ def authorise(
     """Return whether `principal` may do `action` ("s3:GetObject").
 
     `bucket` is None for the service itself and for a bucket that does not exist, `stored` where
-    there is no such object. `creates`: the object is being made by this very request, so whoever
-    may write it may give it an ACL.
+    there is no such object. `creates`: the object, or the bucket, is being made by this very
+    request, so whoever may make it may give it an ACL.
     """
     is_signed = not principal.is_anonymous and principal.id != ""
     known = _on_sessions(principal, action) if action.startswith(("sts:", "iam:")) else None
@@ -132,7 +132,8 @@ def authorise(
         return action in _ON_POLICY and (principal.is_root or (is_owner and _may(said)))
     if is_signed and action in _LATER:
         return True
-    if principal.is_root or (is_signed and action in _SIGNED):
+    is_maker = creates and bucket is None
+    if principal.is_root or (is_signed and (action in _SIGNED or is_maker)):
         return _may(said)
     if bucket is None or not action.startswith("s3:"):
         return said.own_policies is Verdict.ALLOW  # users and topics are managed by root

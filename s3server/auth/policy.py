@@ -32,6 +32,11 @@ class Requester(msgspec.Struct, frozen=True):
     providers: tuple[str, ...] = ()  # of identities, that vouch for it
     service: str = ""  # of AWS's, whose part the server itself plays: "logging.s3.amazonaws.com"
 
+    @property
+    def itself(self) -> Requester:
+        """The same, but for what is said of the whole account: that leaves it to its policies."""
+        return msgspec.structs.replace(self, account="")
+
 
 NOBODY = Requester()
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import msgspec
 
 from s3server.auth.own_law import OwnLaw
-from s3server.auth.policy import Policy, Question, Requester, Verdict, evaluate
-from s3server.auth.request_keys import RequestKeys, requester_of
+from s3server.auth.policy import Policy, Question, Verdict, evaluate
+from s3server.auth.request_keys import RequestKeys
 from s3server.model import Pairs, Principal
 
 # Keys that a request to STS can have: one that is not there is absent, and not unknown.
@@ -62,9 +62,8 @@ def trusts_principal(
     own: OwnLaw | None,
 ) -> bool:
     """Return whether a principal may do to a role of `account`'s what the question asks."""
-    itself = Requester(requester_of(principal).arns, "", principal.id)
     said = evaluate([trust], question)
-    said_to_itself = evaluate([trust], msgspec.structs.replace(question, who=itself))
+    said_to_itself = evaluate([trust], msgspec.structs.replace(question, who=question.who.itself))
     own_said = None if own is None else own.verdict(question)
     if principal.is_root or Verdict.DENY in (said, said_to_itself, own_said):
         return False

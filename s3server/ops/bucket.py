@@ -36,6 +36,8 @@ async def create_bucket(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
             f"The {region} location constraint is not valid here; "
             f"the region is {ctx.services.regions.name}."
         )
+    if tags:
+        await ctx.door.permit(ctx.caller, "s3:TagResource", None, None, made=request["Bucket"])
     name, ownership = request["Bucket"], request.get("ObjectOwnership") or ""
     acl = await acl_of_headers(ctx, request, BUCKET_ACLS) or Acl("private")
     if ownership == OWNER_ENFORCED and acl != Acl("private"):

@@ -17,7 +17,9 @@ from s3server.core.records import AccessKeyRecord
 from s3server.core.users import ChangeKey
 from s3server.iam_errors import InvalidInput
 from s3server.model import Pairs
+from s3server.operation import Ctx
 from s3server.ops.attributes import at
+from s3server.subjects import subject_of
 
 _PREFIX = "s3server:key/"
 _FIELDS = ("description", "expires", "scope")
@@ -50,6 +52,18 @@ def changes_of_keys(tags: dict[str, str]) -> dict[str, ChangeKey]:
             raise InvalidInput(f"A key has {', '.join(_FIELDS)}: {tag} is none of them.")
         by_key[key_id].update(_setting(name, value))
     return {key_id: _changed(settings) for key_id, settings in by_key.items()}
+
+
+async def permit_changes_of_keys(ctx: Ctx, user_name: str) -> None:
+    """Demand iam:UpdateAccessKey: who may tag a user may not therefore change its keys.
+
+    Raises AccessDenied.
+    """
+    named = {"UserName": user_name}
+    subject = await subject_of(ctx.services, ctx.principal, "iam", "UpdateAccessKey", named)
+    await ctx.door.permit_service(
+        ctx.caller, "iam", "UpdateAccessKey", "iam:UpdateAccessKey", subject
+    )
 
 
 def _changed(settings: dict[str, Any]) -> ChangeKey:

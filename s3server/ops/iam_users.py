@@ -10,9 +10,15 @@ from s3server.arns import arns_of
 from s3server.core.directory import USERS
 from s3server.core.identity_tags import merge_tags, without_tags
 from s3server.core.records import UserRecord
+from s3server.iam_errors import InvalidInput
 from s3server.operation import Ctx, handles
 from s3server.ops.attributes import at
-from s3server.ops.iam_key_tags import changes_of_keys, is_of_key, key_tags
+from s3server.ops.iam_key_tags import (
+    changes_of_keys,
+    is_of_key,
+    key_tags,
+    permit_changes_of_keys,
+)
 from s3server.ops.iam_shapes import (
     MAX_ITEMS,
     named_user,
@@ -28,6 +34,8 @@ from s3server.ops.iam_shapes import (
 @handles("CreateUser")
 async def create_user(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Create a user, who may do nothing but what policies will allow."""
+    if any(is_of_key(name) for name, _ in tags_of(request)):
+        raise InvalidInput("A user that is being made has no keys that tags could be of.")
     user = await ctx.services.users.create_user(
         request["UserName"],
         account=ctx.principal.account,
@@ -102,6 +110,8 @@ async def tag_user(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     name, account, tags = request["UserName"], ctx.principal.account, tags_of(request)
     plain = tuple(tag for tag in tags if not is_of_key(tag[0]))
     of_keys = changes_of_keys({key: value for key, value in tags if is_of_key(key)})
+    if of_keys:
+        await permit_changes_of_keys(ctx, name)
 
     def change(user: UserRecord) -> UserRecord:
         return replace(user, tags=merge_tags(user.tags, plain))
@@ -115,6 +125,8 @@ async def untag_user(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Remove tags from a user."""
     name, account, keys = request["UserName"], ctx.principal.account, request["TagKeys"]
     of_keys = changes_of_keys({key: "" for key in keys if is_of_key(key)})
+    if of_keys:
+        await permit_changes_of_keys(ctx, name)
 
     def change(user: UserRecord) -> UserRecord:
         return replace(user, tags=without_tags(user.tags, keys))

@@ -22,6 +22,7 @@ from s3server.ops.sts_requests import (
     find_role,
     read_asked,
     read_duration,
+    read_policies,
     role_arn,
 )
 from s3server.sessions import MAX_ROLES, Grant
@@ -61,13 +62,14 @@ async def assume_role(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     if request.get("ProvidedContexts"):
         raise errors.NotImplemented("ProvidedContexts are not implemented.")
     role = await find_role(ctx, request["RoleArn"])
-    asked = await read_asked(ctx, request, role, who)
+    asked = read_asked(request, who)
     more = {"sts:rolesessionname": (asked.name,), **tag_keys(asked.tags, asked.transitive)}
     if "ExternalId" in request:
         more["sts:externalid"] = (request["ExternalId"],)
     if asked.source_identity:
         more["sts:sourceidentity"] = (asked.source_identity,)
     ctx.door.confirm_role(ctx.caller, _actions("sts:AssumeRole", asked), role, more)
+    policies = await read_policies(ctx, request, role.account)
     longest_s = min(role.max_session_s, _CHAIN_S) if who.role else role.max_session_s
     duration_s = read_duration(request, longest_s=longest_s)
     lineage = _lineage_of(who)
@@ -84,14 +86,14 @@ async def assume_role(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         ),
         duration_s=duration_s,
         name=asked.name,
-        policies=(*_handed_on(who), *asked.policies),
+        policies=(*_handed_on(who), *policies),
         tags=(*lineage.tags, *asked.tags),
     )
     session, token = await ctx.sessions.issue(role.account, grant)
     result: dict[str, Any] = {
         "Credentials": answer(session, token),
         "AssumedRoleUser": role_arn(role, asked.name),
-        **asked.packed(token),
+        **asked.packed(token, policies),
     }
     if grant.lineage.source_identity:
         result["SourceIdentity"] = grant.lineage.source_identity
@@ -112,15 +114,16 @@ async def assume_role_with_web_identity(ctx: Ctx, request: dict[str, Any]) -> di
     patterns = [Pattern(read_template(text, variables=False)) for text in known.roles]
     if not any(one.matches(request["RoleArn"], NO_KEYS) for one in patterns):
         raise IDPRejectedClaim("Tokens of this issuer may not name this role.")
-    asked = await read_asked(ctx, request, role)
+    asked = read_asked(request)
     more = {"sts:rolesessionname": (asked.name,), **identity.keys}
     provider = Provider(known.name)
     ctx.door.confirm_role(ctx.caller, ["sts:AssumeRoleWithWebIdentity"], role, more, provider)
+    policies = await read_policies(ctx, request, role.account)
     grant = Grant(
         lineage=Lineage(roles=(role.id,)),
         duration_s=read_duration(request, longest_s=role.max_session_s),
         name=asked.name,
-        policies=asked.policies,
+        policies=policies,
         provider=known.issuer,
         subject=identity.subject,
     )
@@ -131,7 +134,7 @@ async def assume_role_with_web_identity(ctx: Ctx, request: dict[str, Any]) -> di
         "SubjectFromWebIdentityToken": identity.subject,
         "Provider": known.issuer,
         "Audience": identity.audience,
-        **asked.packed(sealed),
+        **asked.packed(sealed, policies),
     }
 
 

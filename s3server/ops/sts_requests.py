@@ -33,14 +33,13 @@ class Asked(msgspec.Struct, frozen=True):
     """What a session is to be."""
 
     name: str
-    policies: tuple[str, ...] = ()
     tags: Pairs = ()
     transitive: tuple[str, ...] = ()
     source_identity: str = ""
 
-    def packed(self, token: str) -> dict[str, int]:
-        """Return how much room its policies and tags take, where it has any."""
-        return {"PackedPolicySize": packed_percent(token)} if self.policies or self.tags else {}
+    def packed(self, token: str, policies: tuple[str, ...]) -> dict[str, int]:
+        """Return how much room policies and tags take, where it has any."""
+        return {"PackedPolicySize": packed_percent(token)} if policies or self.tags else {}
 
 
 async def find_role(ctx: Ctx, arn: str) -> RoleRecord:
@@ -68,12 +67,10 @@ def read_duration(
     return asked
 
 
-async def read_asked(
-    ctx: Ctx, request: dict[str, Any], role: RoleRecord, who: Principal | None = None
-) -> Asked:
+def read_asked(request: dict[str, Any], who: Principal | None = None) -> Asked:
     """Return what a request for a role asks for; `who` hands transitive tags on to it.
 
-    Raises ValidationError, InvalidParameterValue, PackedPolicyTooLarge.
+    Raises ValidationError, InvalidParameterValue.
     """
     name, source = request["RoleSessionName"], request.get("SourceIdentity", "")
     if not _NAME(name) or (source and not _NAME(source)):
@@ -84,7 +81,7 @@ async def read_asked(
     if source and who is not None and who.lineage.source_identity not in ("", source):
         raise AccessDenied("The source identity of a session stays what it is.")
     _check_tags(tags, transitive, inherited)
-    return Asked(name, await _policies(ctx, request, role.account), tags, transitive, source)
+    return Asked(name, tags, transitive, source)
 
 
 def _check_tags(tags: Pairs, transitive: tuple[str, ...], inherited: Pairs) -> None:
@@ -101,8 +98,12 @@ def _check_tags(tags: Pairs, transitive: tuple[str, ...], inherited: Pairs) -> N
         raise InvalidParameterValue("A transitive tag key is none of a tag.")
 
 
-async def _policies(ctx: Ctx, request: dict[str, Any], account: str) -> tuple[str, ...]:
-    """Return the session policies as one document: what any of them allows, they allow."""
+async def read_policies(ctx: Ctx, request: dict[str, Any], account: str) -> tuple[str, ...]:
+    """Return the session policies as one document: what any of them allows, they allow.
+
+    To be asked of whom the role trusts: which policies there are is its project's affair. Raises
+    ValidationError, MalformedPolicyDocument, PackedPolicyTooLarge.
+    """
     texts = [request["Policy"]] if "Policy" in request else []
     arns = [one.get("arn", "") for one in request.get("PolicyArns") or ()]
     if len(arns) > MAX_POLICIES:
