@@ -6,59 +6,62 @@ Source: hardening reference, 4.5 (the table of what httptools and h11 accept), r
 from __future__ import annotations
 
 import hashlib
+import re
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
 
+from tests.hardening.framing import REFUSED, SMUGGLED, TOO_LARGE, request
 from tests.support.raw_http import RawAnswer, connect, exchange, head_of, read_answer
 from tests.support.server_process import RunningServer
-from tests.support.signing import Key, sign
-
-BAD = {
-    "length and chunked": "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
-    "two lengths": "Content-Length: 5\r\nContent-Length: 6\r\n",
-    "same length twice": "Content-Length: 5\r\nContent-Length: 5\r\n",
-    "two hosts": "Host: other\r\n",
-    "folded": "X-A: 1\r\n 2\r\n",
-    "signed length": "Content-Length: +5\r\n",
-    "negative length": "Content-Length: -1\r\n",
-    "length with underscore": "Content-Length: 1_0\r\n",
-    "endless length": "Content-Length: " + "1" * 23 + "\r\n",
-    "blank before colon": "Content-Length : 5\r\n",
-    "nul in a value": "X-A: a\x00b\r\n",
-    "carriage return in a value": "X-A: a\rb\r\n",
-    "unknown transfer coding": "Transfer-Encoding: xchunked\r\n",
-    "header section of 9 KiB": "X-A: " + "a" * 9_000 + "\r\n",
-    "header section of 200 KiB": "X-A: " + "a" * 200_000 + "\r\n",
-    "101 headers": "".join(f"X-{number}: 1\r\n" for number in range(101)),
-}
+from tests.support.signing import UNSIGNED_CHUNKS, Key, sign, unsigned_chunks
 
 
-def request(extra: str, method: str = "GET", target: str = "/", body: bytes = b"") -> bytes:
-    return f"{method} {target} HTTP/1.1\r\nHost: localhost\r\n{extra}\r\n".encode("latin-1") + body
+def refusal(endpoint: str, sent: bytes) -> str:
+    """Return the code with which a request is refused, once the server has closed."""
+    with connect(endpoint) as connection:
+        with suppress(ConnectionError):  # it may close before all was sent
+            connection.sendall(sent)
+        if not sent.endswith(b"\r\n\r\n"):
+            connection.shutdown(socket.SHUT_WR)
+        answer = read_answer(connection)
+        assert drain(connection) == b""
+    assert (answer.status, answer.headers["connection"]) == (400, "close")
+    found = re.search(rb"<Error><Code>(\w+)</Code>", answer.body)
+    assert found
+    return found[1].decode()
 
 
-@pytest.mark.parametrize("what", sorted(BAD))
+@pytest.mark.parametrize("what", REFUSED)
 def test_framing_that_is_ambiguous_is_refused(server: RunningServer, what: str) -> None:
-    answer = exchange(server.endpoint, request(BAD[what]))
-    assert answer.status == 400
-    assert answer.headers["connection"] == "close"
-    assert b"<Error><Code>" in answer.body
+    assert refusal(server.endpoint, REFUSED[what]) in ("BadRequest", "RequestHeaderSectionTooLarge")
 
 
-SMUGGLED = b"0\r\n\r\nGET /-/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+@pytest.mark.parametrize("what", TOO_LARGE)
+def test_header_section_has_a_limit(server: RunningServer, what: str) -> None:
+    assert refusal(server.endpoint, TOO_LARGE[what]) == "RequestHeaderSectionTooLarge"
+
+
+def test_endless_header_is_refused_before_it_is_received(server: RunningServer) -> None:
+    with connect(server.endpoint) as connection:
+        sent = connection.send(request("X-A: " + "a" * 1_000)[:-4])
+        with suppress(ConnectionError):
+            while sent < 64 << 20:
+                sent += connection.send(b"a" * (1 << 20))
+        answer = read_answer(connection)
+    assert (answer.status, b"RequestHeaderSectionTooLarge" in answer.body) == (400, True)
 
 
 @pytest.mark.parametrize("what", ["length and chunked", "two lengths", "unknown transfer coding"])
 def test_request_behind_a_refused_one_is_never_answered(server: RunningServer, what: str) -> None:
     """CVE-2022-32213: request smuggling."""
     with connect(server.endpoint) as connection:
-        connection.sendall(request(BAD[what], "POST", body=SMUGGLED))
+        connection.sendall(REFUSED[what].replace(b"GET", b"POST") + SMUGGLED)
         answer = read_answer(connection)
         assert answer.status == 400
-        rest = answer.rest + drain(connection)
-    assert rest == b""
+        assert answer.rest + drain(connection) == b""
 
 
 def drain(connection: socket.socket) -> bytes:
@@ -72,21 +75,9 @@ def drain(connection: socket.socket) -> bytes:
     return found
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        b"GET /\xff HTTP/1.1",
-        b"GET /\x00 HTTP/1.1",
-        b"GET / HTTP/9.9",
-        b"GET",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-        b"PRI * HTTP/2.0",
-        b"GET /a b HTTP/1.1",
-    ],
-)
-def test_request_line_that_is_none_is_refused(server: RunningServer, line: bytes) -> None:
-    answer = exchange(server.endpoint, line + b"\r\nHost: localhost\r\n\r\n", half_close=True)
-    assert answer.status == 400
+def test_two_slashes_are_no_authority(server: RunningServer) -> None:
+    answer = exchange(server.endpoint, request(target="//evil/b"))
+    assert (answer.status, b"InvalidBucketName" in answer.body) == (400, True)
 
 
 def signed_put(server: RunningServer, body: bytes, headers: dict[str, str]) -> dict[str, str]:
@@ -120,6 +111,35 @@ def bucket(server: RunningServer) -> RunningServer:
     )
     assert exchange(server.endpoint, head_of("PUT", "/framing", signed.headers)).status == 200
     return server
+
+
+def chunked_put(server: RunningServer, extension: bytes) -> RawAnswer:
+    """Store "abcde" in aws-chunked framing that itself is sent in one chunk with an extension."""
+    host = server.endpoint.partition("://")[2]
+    signed = sign(
+        "PUT",
+        f"{server.endpoint}/framing/key",
+        {"host": host, "x-amz-decoded-content-length": "5"},
+        key=Key(server.access_key, server.secret_key, server.region),
+        at=datetime.now(UTC),
+        payload=UNSIGNED_CHUNKS,
+    )
+    body = unsigned_chunks(b"abcde", sizes=[5])
+    head = head_of("PUT", "/framing/key", {**signed.headers, "transfer-encoding": "chunked"})
+    end = b"\r\n0;d\r\nx-amz-meta-a: no\r\n\r\n"
+    with connect(server.endpoint) as connection:
+        with suppress(ConnectionError):
+            connection.sendall(head + b"%x;%s\r\n%s" % (len(body), extension, body) + end)
+        return read_answer(connection)
+
+
+def test_chunk_extensions_and_trailers_mean_nothing(bucket: RunningServer) -> None:
+    assert chunked_put(bucket, b"a=b;c=" + b"d" * 1_000).status == 200
+
+
+def test_chunk_extensions_have_a_limit(bucket: RunningServer) -> None:
+    answer = chunked_put(bucket, b"a=" + b"b" * (1 << 20))
+    assert (answer.status, answer.headers["connection"]) == (400, "close")
 
 
 def test_body_cut_by_a_client_that_waits_is_incomplete(bucket: RunningServer) -> None:

@@ -19,6 +19,8 @@ import pytest
 from botocore.config import Config
 
 from bench.tls_front import certificate
+from tests.hardening.framing import REFUSED, TOO_LARGE
+from tests.support.raw_http import exchange
 from tests.support.server_process import RunningServer, run_server
 
 WAIT_S = 60
@@ -106,6 +108,21 @@ def test_old_versions_of_tls_and_plain_http_are_refused(served: Served, s3: Any)
         connection.getresponse()
     connection.close()
     assert s3.list_buckets()["ResponseMetadata"]["HTTPStatusCode"] == 200
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "length and chunked",
+        "two hosts",
+        "chunk that ends in LF",
+        "header section of 9 KiB",
+        "folded",
+    ],
+)
+def test_framing_is_as_strict_as_without(served: Served, what: str) -> None:
+    answer = exchange(served.server.endpoint, (REFUSED | TOO_LARGE)[what])
+    assert (answer.status, answer.headers["connection"]) == (400, "close")
 
 
 @dataclass
