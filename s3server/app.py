@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import socket
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
@@ -175,7 +176,7 @@ class Application:
         await self._meta.close()
         self._meter.close()
         self._limits.close()
-        self._observer.close()
+        await asyncio.to_thread(self._observer.close)
 
     async def _metrics(self) -> bytes:
         clock, accounts = SystemClock(), Accounts(self._meta)
@@ -304,7 +305,13 @@ def _observer(
     directory = run_directory(config.storage.meta_dir)
     layout = layout_of([UNREAD, *handlers], CODES)
     counters, listeners = Counters(directory, slot, layout), Listeners(directory)
-    return Observer(counters, listeners, clock, logged=config.log.requests)
+    tracer, telemetry = None, config.telemetry
+    if telemetry.otlp_endpoint:
+        from s3server.spans import Spans  # noqa: PLC0415 (its libraries are an extra)
+
+        instance = f"{socket.gethostname()}-{slot}"
+        tracer = Spans(telemetry.otlp_endpoint, telemetry.sample_share, instance=instance)
+    return Observer(counters, listeners, clock, logged=config.log.requests, tracer=tracer)
 
 
 def _edge(config: Config, cluster: str) -> Edge:

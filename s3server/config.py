@@ -6,6 +6,7 @@ import ipaddress
 import json
 import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -147,6 +148,34 @@ class LogConfig(Section):
     format: Literal["auto", "json", "text"] = Field(
         "auto", description="form of the lines; auto: text on a terminal, else JSON"
     )
+
+
+class TelemetryConfig(Section):
+    """Where requests are sent as spans of OpenTelemetry; needs the extra `s3server[otel]`."""
+
+    otlp_endpoint: str = Field("", description="URL of a collector (OTLP/HTTP); none: no spans")
+    sample_share: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="share of requests with a span, where their clients do not say",
+    )
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _can_be_used(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("expected http://HOST:PORT or https://...")
+        if value and not _has_opentelemetry():
+            raise ValueError("OpenTelemetry is not installed: pip install 's3server[otel]'")
+        return value
+
+
+def _has_opentelemetry() -> bool:
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 class StorageConfig(Section):
@@ -333,6 +362,7 @@ class Config(BaseSettings):
     server: ServerConfig = Field(default_factory=lambda: ServerConfig.model_validate({}))
     tls: TlsConfig = Field(default_factory=lambda: TlsConfig.model_validate({}))
     log: LogConfig = Field(default_factory=lambda: LogConfig.model_validate({}))
+    telemetry: TelemetryConfig = Field(default_factory=lambda: TelemetryConfig.model_validate({}))
     storage: StorageConfig
     jobs: JobsConfig = Field(default_factory=lambda: JobsConfig.model_validate({}))
     root: RootConfig

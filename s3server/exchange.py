@@ -79,6 +79,7 @@ class Exchange:
             code=self.error_code,
             reason=self.reason,
             is_fault=self.is_fault,
+            traceparent="" if http is None else http.headers.get("traceparent", ""),
             client="" if http is None else http.client,
             user=user_of(principal),
             access_key=principal.access_key_id,

@@ -7,7 +7,7 @@ signatures and tokens are secrets, and no field but those of `Answered`.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -44,23 +44,38 @@ class Answered(msgspec.Struct, gc=False, omit_defaults=True):
     first_byte_ms: float = 0.0  # until the answer was known
     total_ms: float = 0.0  # until its last byte was given to the system
     process: str = ""
+    traceparent: str = ""  # the client's place in a trace, as sent (W3C Trace Context)
     is_fault: bool = False  # of ours, not of the client
+
+
+class Tracer(Protocol):
+    """Takes requests as spans of traces: `spans.Spans`."""
+
+    def record(self, answered: Answered, /) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Observer:
     """What a worker tells of its requests."""
 
     def __init__(
-        self, counters: Counters, listeners: Listeners, clock: Clock, *, logged: Logged
+        self,
+        counters: Counters,
+        listeners: Listeners,
+        clock: Clock,
+        *,
+        logged: Logged,
+        tracer: Tracer | None = None,
     ) -> None:
-        self.counters = counters
+        self.counters, self._tracer = counters, tracer
         self._listeners, self._clock = listeners, clock
         self._logged_from = _LOGGED_FROM[logged]
 
     @property
     def wants_all(self) -> bool:
         """Whether anybody wants to know more of requests that succeed than their count."""
-        return not self._logged_from or bool(self._listeners)
+        return not self._logged_from or bool(self._listeners) or self._tracer is not None
 
     def see(self, answered: Answered) -> None:
         """Count a request, and tell of it."""
@@ -81,7 +96,7 @@ class Observer:
         status = answered.status
         is_cut = status < _ERROR and answered.reason != ""
         is_logged = status >= self._logged_from or is_cut
-        if not (is_logged or self._listeners):
+        if not (is_logged or self._listeners or self._tracer):
             return
         answered.at_ms = answered.at_ms or self._clock.now_ms() - round(answered.total_ms)
         answered.process = logs.process_name()
@@ -90,6 +105,8 @@ class Observer:
             logs.write_line(level, "request", _fields(answered))
         if self._listeners:
             self._listeners.tell(msgspec.json.encode(answered))
+        if self._tracer is not None:
+            self._tracer.record(answered)
 
     def look(self) -> None:
         """See who listens; to be called every second."""
@@ -98,6 +115,8 @@ class Observer:
     def close(self) -> None:
         """Tell nobody any more."""
         self._listeners.close()
+        if self._tracer is not None:
+            self._tracer.close()
 
 
 def _fields(answered: Answered) -> dict[str, object]:

@@ -142,6 +142,7 @@ class PlainReads:
                 client=http.client,
                 user=user_of(principal),
                 access_key=principal.access_key_id,
+                traceparent=http.headers.get("traceparent", ""),
                 sent=size,
                 first_byte_ms=taken_us / 1000,
                 total_ms=taken_us / 1000,

@@ -34,6 +34,7 @@ from s3server.config import (
     RootConfig,
     ServerConfig,
     StorageConfig,
+    TelemetryConfig,
     TlsConfig,
     shard_count,
 )
@@ -229,6 +230,7 @@ def section_models() -> dict[str, type[BaseModel]]:
         "tls": TlsConfig,
         "jobs": JobsConfig,
         "log": LogConfig,
+        "telemetry": TelemetryConfig,
         "storage": StorageConfig,
         "root": RootConfig,
         "events": EventsConfig,

@@ -23,6 +23,8 @@ _FIELDS: dict[str, tuple[str, ...] | None] = {
     "authorization": None,
     "connection": ("keep-alive", "Keep-Alive"),
     "host": None,
+    "traceparent": None,
+    "tracestate": None,
     "user-agent": None,
     "x-amz-content-sha256": None,
     "x-amz-date": None,
