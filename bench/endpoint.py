@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Iterator
@@ -54,6 +55,13 @@ class Endpoint:
         if tls is None:
             return http.client.HTTPConnection(self.host, self.port, timeout=_TIMEOUT_S)
         return http.client.HTTPSConnection(self.host, self.port, timeout=_TIMEOUT_S, context=tls)
+
+    def socket(self) -> socket.socket:
+        """Return a connection for who speaks HTTP by himself."""
+        made = socket.create_connection((self.host, self.port), _TIMEOUT_S)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        tls = self.tls()
+        return made if tls is None else tls.wrap_socket(made, server_hostname=self.host)
 
     def signer(self, account: Account) -> Signer:
         return Signer(self.name, account, self.region)

@@ -9,7 +9,7 @@ does, while those of the cluster before are decompressed and histogrammed.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
@@ -24,7 +24,8 @@ _FOOTER = 8
 _BINS = 100
 
 Range = tuple[int, int]  # offset, length
-Read = Callable[[list[Range]], list[bytes]]
+Piece = bytes | bytearray
+Read = Callable[[list[Range]], Sequence[Piece]]
 
 
 class Index(msgspec.Struct, frozen=True):
@@ -104,7 +105,7 @@ def _pairs(
     yield first, None
 
 
-def _decoded(baskets: list[Range], pieces: list[bytes]) -> int:
+def _decoded(baskets: list[Range], pieces: Sequence[Piece]) -> int:
     """Return the sum over a histogram of the baskets that the pieces hold, one after the other."""
     whole = memoryview(b"".join(pieces))
     filled = np.zeros(_BINS, "i8")

@@ -24,7 +24,17 @@ def tree(root: int) -> list[int]:
 
 def pss_bytes(root: int) -> int:
     """Return the proportional set size of the tree: shared pages are counted once."""
-    return sum(_pss(pid) for pid in tree(root))
+    return sum(_rollup(pid, "Pss:") for pid in tree(root))
+
+
+def anonymous_bytes(pid: int) -> int:
+    """Return a process's memory without pages of files, which the kernel takes back at need."""
+    return _rollup(pid, "Pss_Anon:")
+
+
+def workers(root: int) -> list[int]:
+    """Return those processes of a server of ours that answer requests."""
+    return [pid for pid in tree(root) if b"worker" in _command(pid)]
 
 
 def cpu_s(root: int) -> float:
@@ -46,9 +56,16 @@ def _stat(pid: int) -> list[str]:
     return text.rpartition(")")[2].split()
 
 
-def _pss(pid: int) -> int:
+def _command(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def _rollup(pid: int, name: str) -> int:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:  # gone, or a zombie
         return 0
-    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith(name))
