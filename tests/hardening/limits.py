@@ -140,6 +140,9 @@ LIMITS: dict[str, tuple[str, ...]] = {
         f"{_HARD}/test_every_route.py::test_sub_resource_never_reaches_the_plain_write",
         f"{_HARD}/test_every_route.py::test_method_that_nobody_handles_is_not_allowed",
     ),
-    "overload": (f"{_ADMISSION}::test_request_beyond_the_limit_is_told_to_slow_down_and_when",),
+    "overload": (
+        f"{_ADMISSION}::test_request_beyond_the_limit_is_told_to_slow_down_and_when",
+        f"{_HARD}/test_overload.py::test_connections_beyond_the_limit_are_answered_and_ended",
+    ),
     "disk full": (f"{_HARD}/test_faults.py::test_fault_becomes_an_answer",),
 }
