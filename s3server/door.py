@@ -15,7 +15,7 @@ from s3server.arns import arns_of, iam_arn
 from s3server.auth.acl import lets_logs_in
 from s3server.auth.actions import also_needed, also_needed_of_bucket
 from s3server.auth.authorise import OWNER_ENFORCED, Said, authorise, authorise_topic
-from s3server.auth.bucket_policy import is_public, parse_bucket_policy
+from s3server.auth.bucket_policy import parse_bucket_policy
 from s3server.auth.escalation import escapes_limits
 from s3server.auth.own_law import OwnLaw
 from s3server.auth.policy import Policy, Question, Requester, Verdict
@@ -32,25 +32,14 @@ from s3server.core.records import BucketRecord, ObjectRecord, TopicRecord
 from s3server.core.services import Services
 from s3server.errors import AccessDenied, AuthorizationError
 from s3server.identities import Identities
-from s3server.model import NOTHING_BLOCKED, HttpRequest, Principal, PublicAccessBlock
+from s3server.laws import MOST_SAID, Law, Laws, Standing
+from s3server.model import HttpRequest, Principal
 from s3server.subjects import Subject
 
-_CACHED_POLICIES = 4_096
 # Demanded of each key that the request names in its body, where policies decide: by keys.
 _PER_KEY = frozenset({"s3:DeleteObject"})
 # Which absence of a key or version is told to those only who could see it in a listing.
 _READS = "s3:Get"
-
-
-class Law(msgspec.Struct, frozen=True):
-    """What holds in a bucket beside its ACL."""
-
-    policy: PolicyIndex | None = None
-    is_public: bool = False  # whether the policy is
-    block: PublicAccessBlock = NOTHING_BLOCKED
-
-
-LAWLESS = Law()
 
 
 class Caller(msgspec.Struct):
@@ -64,6 +53,7 @@ class Caller(msgspec.Struct):
     # What became of the keys of DeleteObjects, for the access log: key, version id, error code.
     deleted: list[tuple[str, str, str]] = []
     laws: dict[bytes, Law] = {}  # of buckets that this request has been judged in, by their id
+    standings: dict[bytes, Standing] = {}  # in those of its own project, if policies have a say
     said: dict[tuple[object, ...], Said] = {}  # by what was asked
     own: OwnLaw | None = None  # what binds a principal that is not free, once that was read
     limited: ProjectRecord | None = None  # whose rates the request is held to
@@ -85,7 +75,7 @@ class Door:
         self._buckets, self._objects = services.buckets, services.objects
         self._access, self._projects = services.access, services.projects
         self.identities, self._clock = identities, services.clock
-        self._parsed: dict[tuple[bytes, bytes], Law] = {}
+        self._laws = Laws(services, identities)
 
     async def permit(
         self,
@@ -109,9 +99,7 @@ class Door:
         Raises AccountProblem where the project of either has ended.
         """
         principal = caller.principal
-        caller.limited = await self._projects.admit(principal, action, bucket)
-        if caller.own is None and not principal.is_free:
-            caller.own = await self.identities.law_of(principal)
+        await self._admit(caller, action, bucket)
         if bucket is None:
             self._permit_outside(caller, action, made)
             return
@@ -119,7 +107,8 @@ class Door:
             return
         if key is None and action in _PER_KEY and has_policies(principal, bucket):
             return
-        caller.laws[bucket.id] = await self._law(bucket)
+        if bucket.id not in caller.standings:
+            caller.laws[bucket.id] = await self._laws.law_of(bucket)
         record = stored
         if record is None and key is not None:
             record = await self._objects.find(bucket, key, version)
@@ -141,6 +130,22 @@ class Door:
             said = Said(own_policies=self._own_verdict(caller, one, subject))
             if not authorise(caller.principal, one, said=said, creates=made is not None):
                 raise AccessDenied
+
+    async def _admit(self, caller: Caller, action: str, bucket: BucketRecord | None) -> None:
+        """Find out what binds the caller. Raises AccountProblem."""
+        principal = caller.principal
+        is_at_home = bucket is not None and principal.account == bucket.account != ""
+        if bucket is None or not is_at_home or principal.is_root or principal.is_anonymous:
+            caller.limited = await self._projects.admit(principal, action, bucket)
+            if caller.own is None and not principal.is_free:
+                caller.own = await self.identities.law_of(principal)
+        elif has_policies(principal, bucket):
+            standing = await self._laws.of(principal, bucket)
+            caller.limited = self._projects.admit_to(standing.project, action)
+            caller.own, caller.laws[bucket.id] = standing.own, standing.law
+            caller.standings[bucket.id] = standing
+        else:
+            caller.limited = await self._projects.admit(principal, action, bucket)
 
     async def permit_service(
         self, caller: Caller, service: str, name: str, action: str, subject: Subject
@@ -268,12 +273,27 @@ class Door:
         own, policy = caller.own, law.policy
         if own is None and policy is None:
             return Said(is_public=law.is_public, block=law.block)
-        # Asked before and after the handler has read the object: of the same one it is the same.
-        stored = () if record is None else record.tags
-        about = (asked.action, asked.bucket.id, asked.key, asked.version, stored)
-        known = caller.said.get(about)
-        if known is not None:
-            return known
+        standing = caller.standings.get(asked.bucket.id)
+        about: tuple[object, ...] = (asked.action, asked.key, asked.version)
+        if standing is not None and standing.own is own and standing.lasts(asked.action):
+            memory, http = self._laws.said, caller.http
+            about = (standing.number, *about, http.client, http.scheme)
+        else:
+            # Asked before and after the handler read the object: of the same one it is the same.
+            stored = () if record is None else record.tags
+            memory = caller.said
+            about = (asked.bucket.id, *about, stored)
+        known = memory.get(about)
+        if known is None:
+            known = self._ask(caller, asked, record, law)
+            if len(memory) >= MOST_SAID:
+                memory.clear()
+            memory[about] = known
+        return known
+
+    def _ask(self, caller: Caller, asked: Asked, record: ObjectRecord | None, law: Law) -> Said:
+        """Evaluate the policies that have a say."""
+        own, policy = caller.own, law.policy
         arn = f"arn:aws:s3:::{asked.bucket.name}"
         if asked.key is not None:
             arn += f"/{asked.key}"
@@ -284,8 +304,7 @@ class Door:
         own_said, there = None if own is None else own.verdict(question), Verdict.SILENT
         if policy is not None:
             there = _verdict_there(policy, question, own_said, bucket.account)
-        said = caller.said[about] = Said(there, law.is_public, own_said, law.block)
-        return said
+        return Said(there, law.is_public, own_said, law.block)
 
     def _own_verdict(self, caller: Caller, action: str, subject: Subject) -> Verdict | None:
         """Return what the caller's own policies say of something that is in no bucket."""
@@ -321,27 +340,6 @@ class Door:
                 bucket_tags=bucket_tags,
             )
         )
-
-    async def _law(self, bucket: BucketRecord) -> Law:
-        """Return what holds in a bucket. Policies are parsed once, and known by their digests."""
-        law = LAWLESS
-        if bucket.policy:
-            known = self._parsed.get((bucket.id, bucket.policy))
-            law = await self._read_policy(bucket) if known is None else known
-        block = await self._access.block(bucket)
-        return law if block is NOTHING_BLOCKED else msgspec.structs.replace(law, block=block)
-
-    async def _read_policy(self, bucket: BucketRecord) -> Law:
-        found = await self._access.policy(bucket)
-        if found is None:  # removed since the bucket was read
-            return LAWLESS
-        digest, text = found
-        policy = parse_bucket_policy(text, bucket.name)
-        law = Law(PolicyIndex([policy]), is_public(policy))
-        if len(self._parsed) >= _CACHED_POLICIES:
-            self._parsed.clear()
-        self._parsed[bucket.id, digest] = law
-        return law
 
 
 class Provider(msgspec.Struct, frozen=True):

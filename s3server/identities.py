@@ -38,27 +38,32 @@ class _Changed(Exception):
     """What an identity refers to has gone since the identity was read."""
 
 
-class _Made(NamedTuple):
+class Made(NamedTuple):
     """The law of one principal, and the rows of groups and managed policies that it follows from.
 
-    As long as those rows are what they were, so is the law: texts are named by their digests.
+    As long as those rows are what they were, so is the law: texts are named by their digests. It
+    does not last where it is of other bindings than those that the principal came with.
     """
 
     keys: list[bytes]
     rows: list[bytes | None]
-    law: OwnLaw
+    law: OwnLaw | None
+    lasts: bool = True
+
+
+_LAWLESS = Made([], [], None)
 
 
 class Identities:
     """Finds the law of a principal."""
 
     def __init__(self, meta: MetadataStore) -> None:
-        self._meta = meta
+        self.meta = meta
         self._decode_group = Remembering(GroupRecord)
         self._decode_policy = Remembering(ManagedPolicyRecord)
         self._parsed: dict[_Source, Policy] = {}
         self._laws: dict[_Sources, OwnLaw] = {}
-        self._made: dict[_Bound, _Made] = {}
+        self._made: dict[_Bound, Made] = {}
 
     async def law_of(self, principal: Principal) -> OwnLaw | None:
         """Return what binds a principal; None where nothing does, as for root.
@@ -66,16 +71,22 @@ class Identities:
         Raises CorruptRecordError where that cannot be told: what is not known is not taken for
         leave.
         """
+        return (await self.made_for(principal)).law
+
+    async def made_for(self, principal: Principal) -> Made:
+        """Return that with the rows that it follows from."""
         if principal.is_root or principal.is_free:
-            return None
+            return _LAWLESS
         bindings: Bindings | None = principal.bindings
         for _ in range(_ATTEMPTS):
             if bindings is None:  # deleted since the request was authenticated
-                return NOTHING_ALLOWED
+                return Made([], [], NOTHING_ALLOWED, lasts=False)
             try:
-                return await self._read(principal, bindings)
+                made = await self._read(principal, bindings)
             except _Changed:
                 bindings = await self._bindings_now(principal)
+                continue
+            return made if bindings is principal.bindings else made._replace(lasts=False)
         raise CorruptRecordError(f"policies of {principal.kind} {principal.id} are not there")
 
     async def text_of(self, arn: str, account: str) -> str | None:
@@ -84,31 +95,31 @@ class Identities:
             return AWS_POLICIES[arn].text
         if not arn.startswith(f"arn:aws:iam::{account}:policy/"):
             return None
-        row = await self._meta.get(rows.managed_policy_key(*_named(arn)))
+        row = await self.meta.get(rows.managed_policy_key(*_named(arn)))
         if row is None:
             return None
         policy = decode(ManagedPolicyRecord, row)
         if arn != iam_arn(account, "policy", policy.path, policy.name):
             return None
         key = rows.policy_version_key(account, policy.name, policy.default)
-        found = await self._meta.get(key)
+        found = await self.meta.get(key)
         return None if found is None else decode(PolicyRecord, found).text
 
-    async def _read(self, principal: Principal, bindings: Bindings) -> OwnLaw:
+    async def _read(self, principal: Principal, bindings: Bindings) -> Made:
         bound = principal.id, bindings, principal.session_policies
         made = self._made.get(bound)
-        if made is None or await self._meta.get_many(made.keys) != made.rows:
+        if made is None or await self.meta.get_many(made.keys) != made.rows:
             made = await self._assemble(principal, bindings)
             if len(self._made) >= _CACHED:
                 self._made.clear()
             self._made[bound] = made
-        return made.law
+        return made
 
-    async def _assemble(self, principal: Principal, bindings: Bindings) -> _Made:
+    async def _assemble(self, principal: Principal, bindings: Bindings) -> Made:
         """Return the law that follows from the rows as they are."""
         holders = [(principal.id, bindings)]
         group_keys = [rows.group_key(group) for group in bindings.groups]
-        group_rows = await self._meta.get_many(group_keys)
+        group_rows = await self.meta.get_many(group_keys)
         for row in group_rows:
             group = self._decode_group(_present(row))
             holders.append((group.id, group.bindings))
@@ -119,7 +130,7 @@ class Identities:
         arns = [*boundary, *(arn for _, held in holders for arn in held.managed)]
         own = [arn for arn in arns if arn not in AWS_POLICIES]
         own_keys = [rows.managed_policy_key(*_named(arn)) for arn in own]
-        own_rows = await self._meta.get_many(own_keys)
+        own_rows = await self.meta.get_many(own_keys)
         versions = {
             arn: _default(self._decode_policy(_present(row)))
             for arn, row in zip(own, own_rows, strict=True)
@@ -131,7 +142,7 @@ class Identities:
             (*managed[: len(boundary)], *principal.session_policies),
         )
         law = self._laws.get(sources) or await self._make(sources, inline)
-        return _Made([*group_keys, *own_keys], [*group_rows, *own_rows], law)
+        return Made([*group_keys, *own_keys], [*group_rows, *own_rows], law)
 
     async def _make(self, sources: _Sources, inline: Mapping[bytes, tuple[str, str]]) -> OwnLaw:
         """Return the law of these sources, read and parsed as far as it is not known."""
@@ -162,7 +173,7 @@ class Identities:
         return known
 
     async def _text(self, key: bytes, digest: bytes) -> str:
-        text = decode(PolicyRecord, _present(await self._meta.get(key))).text
+        text = decode(PolicyRecord, _present(await self.meta.get(key))).text
         if rows.digest_of(text) != digest:  # replaced since its name was read
             raise _Changed
         return text
@@ -170,9 +181,9 @@ class Identities:
     async def _bindings_now(self, principal: Principal) -> Bindings | None:
         """Return the bindings of the user or role as they are; None where it is gone."""
         if principal.role:
-            row = await self._meta.get(rows.role_key(principal.id))
+            row = await self.meta.get(rows.role_key(principal.id))
             return None if row is None else decode(RoleRecord, row).bindings
-        row = await self._meta.get(records.user_key(principal.id))
+        row = await self.meta.get(records.user_key(principal.id))
         return None if row is None else decode(UserRecord, row).bindings
 
 

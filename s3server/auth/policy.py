@@ -120,6 +120,13 @@ class Statement(msgspec.Struct, frozen=True):
             holds = all_of([condition.holds(keys) for condition in self.conditions])
         return not self.allows if holds is None else holds
 
+    @property
+    def has_variables(self) -> bool:
+        """Whether a resource or the value of a condition may stand for one of the request."""
+        texts = (text for condition in self.conditions for text in condition.texts)
+        resources = self.resources or ()
+        return any("${" in text for text in texts) or any(one.has_variables for one in resources)
+
     def _is_about(self, who: Requester) -> bool:
         if self.principals is None:
             return True

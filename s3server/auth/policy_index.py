@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from s3server.auth.policy import Policy, Question, Statement, Verdict
 
@@ -25,20 +26,27 @@ class PolicyIndex:
 
     def verdict(self, question: Question) -> Verdict:
         """Return what the policies say together: one deny outweighs all that allow."""
-        denials, permissions = self._by_action.get(question.action) or self._find(question.action)
+        about = self._by_action.get(question.action) or self._find(question.action)
+        denials, permissions = about.denials, about.permissions
         if denials is not None and denials.applies(question):
             return Verdict.DENY
         if permissions is not None and permissions.applies(question):
             return Verdict.ALLOW
         return Verdict.SILENT
 
+    def asks_only_for(self, action: str, keys: frozenset[str]) -> bool:
+        """Return whether no other condition keys than these have a say in an action."""
+        asked = (self._by_action.get(action) or self._find(action)).asked
+        return asked is not None and asked <= keys
+
     def _find(self, action: str) -> _About:
         about = [one for one in self._statements if one.is_about_action(action)]
         denying = [one for one in about if not one.allows]
         allowing = [one for one in about if one.allows]
-        found = (
+        found = _About(
             _ByStart(denying) if denying else None,
             _ByStart(allowing) if allowing else None,
+            None if any(one.has_variables for one in about) else _keys_of(about),
         )
         if len(self._by_action) >= _MOST_ACTIONS:
             self._by_action.clear()
@@ -80,4 +88,13 @@ class _ByStart:
         return any(statement.applies_to_resource(question) for statement in self._anywhere)
 
 
-_About = tuple[_ByStart | None, _ByStart | None]  # what denies and what allows an action
+class _About(NamedTuple):
+    """What there is about one action."""
+
+    denials: _ByStart | None
+    permissions: _ByStart | None
+    asked: frozenset[str] | None  # condition keys; None where variables may name any
+
+
+def _keys_of(statements: Iterable[Statement]) -> frozenset[str]:
+    return frozenset(one.key for statement in statements for one in statement.conditions)

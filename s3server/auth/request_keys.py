@@ -93,11 +93,13 @@ def requester_of(principal: Principal) -> Requester:
     return Requester(arns_of(principal), account, principal.id)
 
 
-# Keys that most conditions ask for: told without computing the others.
+# Keys that most conditions ask for, told without computing the others: they follow from client and
+# scheme of the connection.
 _CHEAP: dict[str, Callable[[Seen], tuple[str, ...]]] = {
     "aws:securetransport": lambda seen: ("true" if seen.http.scheme == "https" else "false",),
     "aws:sourceip": lambda seen: (seen.http.client,) if seen.http.client else (),
 }
+OF_CONNECTION = frozenset(_CHEAP)
 
 
 class RequestKeys:

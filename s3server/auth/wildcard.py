@@ -126,6 +126,11 @@ class Pattern:
         return tokens
 
     @property
+    def has_variables(self) -> bool:
+        """Whether what it matches depends on keys of the request."""
+        return self._fixed is None
+
+    @property
     def is_fixed(self) -> bool:
         """Whether it has neither wildcards nor variables."""
         return all(isinstance(token, str) for token in self.template)

@@ -73,7 +73,13 @@ class Access:
 
     async def block(self, bucket: BucketRecord) -> PublicAccessBlock:
         """Return what is blocked for a bucket, by itself or by its account."""
-        own, of_account = bucket.public_access_block, await self.account_block(bucket.account)
+        row = await self._meta.get(records.account_block_key(bucket.account))
+        return self.block_of(bucket, row)
+
+    def block_of(self, bucket: BucketRecord, row: bytes | None) -> PublicAccessBlock:
+        """Return that, where the row of the account's block was read already."""
+        own = bucket.public_access_block
+        of_account = None if row is None else decode(AccountBlockRecord, row).block
         if own is None or of_account is None:
             return own or of_account or NOTHING_BLOCKED
         return own | of_account

@@ -81,16 +81,23 @@ class Projects:
         if bucket is not None and (principal.is_anonymous or bucket.account != principal.account):
             found = await self._admit(bucket.account, action)
             counted = found if principal.is_anonymous else counted
-        if counted is not None and (counted.requests_per_s or counted.bytes_per_s):
-            return counted
-        return None
+        return counted
 
-    async def _admit(self, project_id: str, action: str) -> ProjectRecord:
-        project = await self.find(project_id)
-        if project is None:
-            raise AccountProblem("The project has been deleted.")
+    async def _admit(self, project_id: str, action: str) -> ProjectRecord | None:
+        row = await self._meta.get(project_key(project_id))
+        return self.admit_to(self.of_row(project_id, row), action)
+
+    def admit_to(self, project: ProjectRecord, action: str) -> ProjectRecord | None:
+        """Raise AccountProblem unless a project lets anybody do `action`; return it for its rates.
+
+        None where it has none.
+        """
+        self._check(project, action)
+        return project if project.requests_per_s or project.bytes_per_s else None
+
+    def _check(self, project: ProjectRecord, action: str) -> None:
         if not (project.end_ms or project.start_ms or project.is_disabled or project.is_deleting):
-            return project
+            return
         state = self.state(project)
         if state == "pending":
             raise AccountProblem(f"The project {project.name} has not begun yet.")
@@ -98,7 +105,6 @@ class Projects:
             raise AccountProblem(f"The project {project.name} has ended or is disabled.")
         if state == "read-only" and not _is_read(action):
             raise AccountProblem(f"The project {project.name} has ended and can only be read.")
-        return project
 
     async def create(
         self,
@@ -151,6 +157,14 @@ class Projects:
         if row is None:
             return _DEFAULT if project_id == DEFAULT_ACCOUNT else None
         return self._decode(row)
+
+    def of_row(self, project_id: str, row: bytes | None) -> ProjectRecord:
+        """Return a project whose row was read. Raises AccountProblem where it has been deleted."""
+        if row is not None:
+            return self._decode(row)
+        if project_id == DEFAULT_ACCOUNT:
+            return _DEFAULT
+        raise AccountProblem("The project has been deleted.")
 
     async def get(self, name: str) -> ProjectRecord:
         """Return a project by its name. Raises NoSuchEntity."""

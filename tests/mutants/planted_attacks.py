@@ -80,6 +80,12 @@ WEAKNESSES = {
         "        claims = __import__('json').loads(text)",
         "tests/unit/auth/test_oidc.py::test_every_changed_character_of_a_token_is_noticed",
     ),
+    "what policies said is remembered for ever": Bug(
+        "s3server.laws",
+        "if known is None or await self._identities.meta.get_many(known.keys) != known.rows:",
+        "if known is None:",
+        f"{_HARD}/test_remembered_decisions.py",
+    ),
     "a form is believed without a signature": Bug(
         "s3server.server",
         "identity = await self._authenticate(http, target, is_trusted, exchange, sha256=sha256)\n",
