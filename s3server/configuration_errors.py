@@ -71,3 +71,8 @@ class ServerSideEncryptionConfigurationNotFoundError(S3Error):
 
 class TooManyConfigurations(S3Error):
     message = "You are attempting to create a new configuration but have already reached the limit."
+
+
+class ReplicationConfigurationNotFoundError(S3Error):
+    status = 404
+    message = "The replication configuration was not found"
