@@ -21,8 +21,8 @@ ROWS = b"rows"  # the sub-database with the callers' keys
 SEQUENCE = b"sequence"  # key in the main database: number of the last commit, 8 bytes
 JOURNAL = b"journal"  # likewise: journal_format.End, as msgpack; absent: the store has no journal
 
-_AHEAD = memoryview(bytes(4 << 20))
-_LEAST_AHEAD = 1 << 20  # bytes
+_AHEAD = bytes(1 << 20)
+_LEAST_AHEAD = 256 << 10  # bytes
 
 _KEY_BYTES = 1_978  # LMDB 1.0 with pages of 4 KiB; format 0.9 stops at 511
 

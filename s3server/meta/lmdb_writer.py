@@ -212,7 +212,8 @@ class LmdbWriter:
                 fold.commit((), ())
             if fold.sequence != before:
                 changes = sorted(fold.changes.items())  # neighbours share pages
-                self._growth.keep_ahead(self._env.info()["last_pgno"] * self._page_size)
+                if not reserve:  # what the ballast gave back is for deletes, and for the next one
+                    self._growth.keep_ahead(self._env.info()["last_pgno"] * self._page_size)
                 _write(txn, changes)
                 txn.put(SEQUENCE, fold.sequence.to_bytes(8, "big"), db=self._main)
                 self._journal(txn, before, fold.sequence, changes, reserve)
