@@ -25,6 +25,9 @@ _VERIFY_EVERY = 64
 _MIX = "get head get put get head get delete head get get put head get delete get head get put head"
 
 
+_MOST_WRITTEN = 1_000  # requests of a connection, after which it writes to the same keys again
+
+
 class Request(msgspec.Struct, frozen=True, gc=False):
     """One request. `head` holds the headers and a small body, `body` the pieces of a large one."""
 
@@ -160,18 +163,18 @@ class Renderer:
     def _mixed(self, connection: int, rounds: Iterable[list[int]]) -> Iterator[Request]:
         written, written_at, gets = b"", 0, count()
         kinds = _MIX.split()
-        for numbers in rounds:
-            for position, number in enumerate(numbers):
-                kind = kinds[position % 20]
-                if kind == "put":
-                    written, written_at = b"written-%d-%d" % (connection, position), number
-                    yield self.put(number, written)
-                elif kind == "delete":
-                    yield self.delete(written_at, written)
-                elif kind == "head":
-                    yield self.head(number)
-                else:
-                    yield self.get(number, verify=self._is_verified(next(gets)))
+        for position, number in enumerate(chain.from_iterable(rounds)):
+            kind = kinds[position % len(kinds)]
+            if kind == "put":
+                at = position % _MOST_WRITTEN
+                written, written_at = b"written-%d-%d" % (connection, at), number
+                yield self.put(number, written)
+            elif kind == "delete":
+                yield self.delete(written_at, written)
+            elif kind == "head":
+                yield self.head(number)
+            else:
+                yield self.get(number, verify=self._is_verified(next(gets)))
 
     def _is_verified(self, nth: int) -> bool:
         """Verify the first GET of a connection and, of small objects, a sample of the others."""

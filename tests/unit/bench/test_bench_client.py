@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
@@ -220,6 +221,12 @@ def test_a_mixed_plan_deletes_only_what_it_wrote() -> None:
                 assert path(request) in written
         assert deleted
         assert deleted < written
+
+
+def test_a_mixed_plan_has_its_shares_however_few_keys_a_connection_has() -> None:
+    plan = renderer("mixed", 100, 200, connections=100).plan(0)
+    kinds = Counter(request.kind for request in islice(plan, 2_000))
+    assert kinds == {"get": 900, "head": 600, "put": 300, "delete": 200}
 
 
 class Silent(asyncio.Protocol):
