@@ -330,6 +330,9 @@ class CertificatesConfig(Section):
     revocation: Literal["required", "if-present"] = Field(
         "required", description="whether each authority must have a current revocation list"
     )
+    signing_policies: Literal["required", "if-present"] = Field(
+        "required", description="whether a signing policy must say what each may vouch for"
+    )
     allow_limited: bool = Field(False, description="accept limited proxies")
     listen: str = Field(
         "", description="address of TLS with client certificates, HOST:PORT; none: signatures alone"

@@ -50,6 +50,7 @@ def make_certificates(config: Config) -> Certificates:
         directory = AuthorityDirectory(
             given.authorities,
             needs_crls=given.revocation == "required",
+            needs_policies=given.signing_policies == "required",
             allows_limited=given.allow_limited,
         )
     rules = [Rule(one.dn, one.role, one.issuer) for one in config.certificate_roles]

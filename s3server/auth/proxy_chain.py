@@ -3,6 +3,7 @@
 From the end entity up to a trusted authority the `cryptography` package verifies; it knows no
 proxies, which an end entity signs although it is no authority. From there down it is done here, by
 RFC 3820: what is not exactly a proxy of its issuer is refused. Revocation: RFC 5280, section 6.3.
+Which subjects an authority may vouch for: `signing_policy`.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
+from s3server.auth.signing_policy import Subjects, covers, usual_name
+
 MAX_CERTIFICATES = 12  # of a chain
 MAX_AUTHORITIES = 4  # above the end entity
 MAX_CHAIN_BYTES = 96 << 10
-_MIN_RSA_BITS = 2_048
+_MIN_RSA_BITS, _MIN_EC_BITS = 2_048, 256
 _HASHES = frozenset({"sha256", "sha384", "sha512"})
 _PROXY_INFO = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.14")
 _INHERIT_ALL = x509.ObjectIdentifier("1.3.6.1.5.5.7.21.1")
@@ -79,7 +82,9 @@ class Trust(msgspec.Struct, frozen=True):
 
     authorities: tuple[x509.Certificate, ...]
     crls: Mapping[x509.Name, tuple[x509.CertificateRevocationList, ...]]  # by their issuers
+    subjects: Subjects = {}  # what each authority may vouch for; all, where it is not in here
     needs_crls: bool = True  # refuse what an authority without a list has issued
+    needs_policies: bool = True  # and what one without a signing policy has
     allows_limited: bool = False
 
 
@@ -115,6 +120,9 @@ def verify_chain(chain: Sequence[x509.Certificate], trust: Trust, now: datetime)
         count = _count_proxies(chain)
         proxies, end_entity, above = chain[:count], chain[count], chain[count + 1 :]
         path = _verify_end_entity(end_entity, above, trust, now)
+        for certificate in path[:-1]:
+            _check_key(certificate)
+        _check_subjects(path, trust)
         _check_revocation(path, trust, now)
         is_limited = _check_proxies([*proxies, end_entity], now)
     except ChainError:
@@ -226,6 +234,17 @@ def _verify_end_entity(
         raise ChainError("no authority that is trusted here vouches for the certificate") from None
 
 
+def _check_subjects(path: Sequence[x509.Certificate], trust: Trust) -> None:
+    """Hold each certificate against the signing policy of who issued it."""
+    for certificate, issuer in pairwise(path):
+        authority, subject = write_name(issuer.subject), write_name(certificate.subject)
+        may_sign = trust.subjects.get(usual_name(authority))
+        if may_sign is None and trust.needs_policies:
+            raise ChainError(f"no signing policy says what {authority} may vouch for")
+        if may_sign is not None and not covers(may_sign, subject):
+            raise ChainError(f"its signing policy does not let {authority} vouch for {subject}")
+
+
 def _check_revocation(path: Sequence[x509.Certificate], trust: Trust, now: datetime) -> None:
     for certificate, issuer in pairwise(path):
         lists = [one for one in trust.crls.get(issuer.subject, ()) if _is_current(one, issuer, now)]
@@ -305,14 +324,15 @@ def _check_usage(proxy: x509.Certificate) -> None:
         raise ChainError("a proxy demands something that is not understood here")
 
 
-def _check_key(proxy: x509.Certificate) -> None:
-    key, digest = proxy.public_key(), proxy.signature_hash_algorithm
-    is_strong = isinstance(key, ec.EllipticCurvePublicKey) or (
+def _check_key(certificate: x509.Certificate) -> None:
+    key, digest = certificate.public_key(), certificate.signature_hash_algorithm
+    is_strong = (isinstance(key, ec.EllipticCurvePublicKey) and key.key_size >= _MIN_EC_BITS) or (
         isinstance(key, rsa.RSAPublicKey) and key.key_size >= _MIN_RSA_BITS
     )
     if not is_strong or digest is None or digest.name not in _HASHES:
         raise ChainError(
-            f"a proxy has a weak key or signature: RSA of {_MIN_RSA_BITS} bits and SHA-256 at least"
+            f"a certificate has a weak key or signature: RSA of {_MIN_RSA_BITS} bits, a curve of "
+            f"{_MIN_EC_BITS} and SHA-256 at least"
         )
 
 

@@ -199,7 +199,7 @@ TOKEN = ISSUER.token(NOW.timestamp()).encode()
 HEADER = b'{"alg":"ES256","kid":"one","typ":"at+jwt"}\n'
 
 CA = Authority(at=NOW)
-TRUST = Trust((CA.certificate,), {}, needs_crls=False, allows_limited=True)
+TRUST = Trust((CA.certificate,), {}, needs_crls=False, needs_policies=False, allows_limited=True)
 USER = CA.user()
 LEAVES = tuple(one.certificate.public_bytes(Encoding.DER) for one in (USER, proxy(USER)))
 

@@ -144,7 +144,9 @@ async def outcome_of(store: Store, holder: Holder, **fields: str) -> tuple[int, 
 async def test_forged_certificates_are_counted_and_expired_ones_are_not(
     tmp_path: Path, holder: Holder, fields: dict[str, str]
 ) -> None:
-    directory = AuthorityDirectory(CA.write(tmp_path / "ca"), needs_crls=True, allows_limited=False)
+    directory = AuthorityDirectory(
+        CA.write(tmp_path / "ca"), needs_crls=True, needs_policies=True, allows_limited=False
+    )
     rules = [Rule("*", f"arn:aws:iam::{ALICE}:role/grid")]
     store = Store(certificates=Certificates(directory, rules, Challenges(b"k" * 32), names=[HOST]))
     await make_role(store, "grid", trust({"Federated": "x509"}, "sts:AssumeRoleWithCertificate"))

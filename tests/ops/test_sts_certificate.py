@@ -27,7 +27,9 @@ PROXY = proxy(proxy(USER), "2")
 
 @pytest.fixture
 async def grid(tmp_path: Path) -> Store:
-    directory = AuthorityDirectory(CA.write(tmp_path / "ca"), needs_crls=True, allows_limited=False)
+    directory = AuthorityDirectory(
+        CA.write(tmp_path / "ca"), needs_crls=True, needs_policies=True, allows_limited=False
+    )
     rules = [Rule(DN, ARN), Rule("/DC=org/DC=grid/*", f"arn:aws:iam::{ALICE}:role/all")]
     store = Store(certificates=Certificates(directory, rules, Challenges(b"k" * 32), names=[HOST]))
     await store.alice.made("/data")

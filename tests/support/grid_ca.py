@@ -22,8 +22,8 @@ Extensions = tuple[tuple[Any, bool], ...]
 
 
 def new_key(kind: str = "EC") -> Any:
-    if kind == "EC":
-        return ec.generate_private_key(ec.SECP256R1())
+    if not kind.startswith("RSA"):
+        return ec.generate_private_key({"EC": ec.SECP256R1(), "EC192": ec.SECP192R1()}[kind])
     return rsa.generate_private_key(65537, int(kind.removeprefix("RSA")))
 
 
@@ -113,6 +113,7 @@ def issue(
     lasts: timedelta = DAY,
     extensions: Extensions = (),
     kind: str = "EC",
+    digest: Any = None,
 ) -> tuple[Any, x509.Certificate]:
     """Return a new key and its certificate; a `signer` of None signs itself."""
     key = new_key(kind)
@@ -127,7 +128,7 @@ def issue(
     )
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical=critical)
-    return key, builder.sign(signer or key, hashes.SHA256())
+    return key, builder.sign(signer or key, digest or hashes.SHA256())
 
 
 class Authority:
@@ -135,7 +136,7 @@ class Authority:
 
     def __init__(self, common_name: str = "Grid CA", *, at: datetime | None = None) -> None:
         self.at = at or datetime.now(UTC).replace(microsecond=0)
-        self.subject = person(common_name)
+        self.subject, self.common_name = person(common_name), common_name
         self.key, self.certificate = issue(
             self.subject, self.subject, None, at=self.at, lasts=3650 * DAY,
             extensions=(
@@ -154,6 +155,13 @@ class Authority:
         options = {"at": self.at, "lasts": 30 * DAY, **changed}
         subject = options.pop("subject", person(common_name))
         return Holder(*issue(subject, self.subject, self.key, extensions=extensions, **options))
+
+    def below(self, holder: Holder, **changed: Any) -> Holder:
+        """Return a user of an authority that this one vouches for."""
+        options = {"at": self.at, "lasts": 30 * DAY, **changed}
+        subject, issuer = options.pop("subject", person("Alice")), holder.certificate.subject
+        made = issue(subject, issuer, holder.key, extensions=((key_usage(), True),), **options)
+        return Holder(*made, above=tuple(holder.chain))
 
     def server(self, host: str = "127.0.0.1") -> Holder:
         """Return a certificate for a server at an address."""
@@ -182,13 +190,22 @@ class Authority:
             builder = builder.add_extension(critical, critical=True)
         return builder.sign(signer or self.key, hashes.SHA256())
 
+    def signing_policy(self, *subjects: str) -> str:
+        """Return what lets it vouch for these, or else for everybody of its grid."""
+        listed = " ".join(f'"{subject}"' for subject in subjects or ("/DC=org/DC=grid/*",))
+        return (
+            f"# {self.common_name}\naccess_id_CA\tX509\t'/DC=org/DC=grid/CN={self.common_name}'\n"
+            f"pos_rights\tglobus\tCA:sign\ncond_subjects\tglobus\t'{listed}'\n"
+        )
+
     def write(self, directory: Path, stem: str = "") -> Path:
-        """Write certificate and list as in /etc/grid-security/certificates."""
+        """Write certificate, list and policy as in /etc/grid-security/certificates."""
         directory.mkdir(exist_ok=True)
         stem = stem or subject_hash(self.certificate)
         (directory / f"{stem}.0").write_text(_pem(self.certificate))
         pem = self.crl().public_bytes(serialization.Encoding.PEM)
         (directory / f"{stem}.r0").write_bytes(pem)
+        (directory / f"{stem}.signing_policy").write_text(self.signing_policy())
         return directory
 
 

@@ -1,20 +1,25 @@
 """Chains of certificates: an authority, a user, proxies, and every way to break one."""
 
+from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from s3server.auth.proxy_chain import ChainError, Trust, read_chain, verify_chain
+from s3server.auth.proxy_chain import ChainError, Trust, read_chain, verify_chain, write_name
+from s3server.auth.signing_policy import read_signing_policy
 from tests.support.grid_ca import (
     DAY,
     INDEPENDENT,
     LIMITED,
     PROXY_INFO,
     Authority,
+    Holder,
+    issue,
     key_usage,
     name,
     new_key,
@@ -30,7 +35,9 @@ FIRST = proxy(ALICE)
 SECOND = proxy(FIRST, "2")
 REVOKED = CA.user("Mallory")
 CA.revoked.append(REVOKED.certificate)
-TRUST = Trust((CA.certificate,), {CA.subject: (CA.crl(),)})
+TRUST = Trust(
+    (CA.certificate,), {CA.subject: (CA.crl(),)}, read_signing_policy(CA.signing_policy("/*"))
+)
 DN = "/DC=org/DC=grid/CN=Alice"
 
 
@@ -101,6 +108,78 @@ TWO_NAMES = x509.Name([
 ])  # fmt: skip
 AUTHORITY_USER = CA.user("Sub CA", extensions=((CA_BIT, True), (key_usage(certifies=True), True)))
 
+
+def authority(*more, lasts=365 * DAY, usage=None, ca=True, path_length=0, common_name="Sub CA"):
+    """Return an authority that the root vouches for, and `more` extensions of it."""
+    constraints = x509.BasicConstraints(ca=ca, path_length=path_length if ca else None)
+    usual = (constraints, True), (usage or key_usage(certifies=True, crls=True), True)
+    return CA.user(common_name, extensions=(*usual, *more), lasts=lasts)
+
+
+def of_sub(holder, **trust):
+    """Check a chain through an authority below the root, which has its own revocation list."""
+    lists = {CA.subject: (CA.crl(),), SUB.certificate.subject: (crl_of(SUB),)}
+    policies = {"/DC=org/DC=grid/CN=Sub CA": TRUST.subjects[str(write_name(CA.subject))]}
+    return check(holder, **{"crls": lists, "subjects": {**TRUST.subjects, **policies}, **trust})
+
+
+def crl_of(holder):
+    below = copy(CA)
+    below.subject, below.key, below.revoked = holder.certificate.subject, holder.key, []
+    return below.crl()
+
+
+SUB = authority()
+IN_GRID = x509.NameConstraints([x509.DirectoryName(name(
+    (NameOID.DOMAIN_COMPONENT, "org"), (NameOID.DOMAIN_COMPONENT, "other")))], None)  # fmt: skip
+BROKEN_BELOW = {
+    "authority without the bit": authority(ca=False),
+    "authority that may not certify": authority(usage=key_usage(certifies=False)),
+    "authority that ended": authority(lasts=timedelta(0)),
+    "authority with names that it may not exceed": authority((IN_GRID, True)),
+    "authority that demands something unknown": authority((UNKNOWN, True)),
+}
+
+
+def test_authority_below_the_root_vouches_for_its_users():
+    for holder in (CA.below(SUB), proxy(CA.below(SUB))):
+        assert of_sub(holder).issuer == "/DC=org/DC=grid/CN=Sub CA"
+
+
+@pytest.mark.parametrize("case", BROKEN_BELOW)
+def test_broken_authority_below_the_root_vouches_for_nobody(case):
+    sub = BROKEN_BELOW[case]
+    with pytest.raises(ChainError):
+        of_sub(proxy(CA.below(sub)))
+
+
+def test_authority_below_one_that_may_have_none_vouches_for_nobody():
+    constraints = x509.BasicConstraints(ca=True, path_length=None)
+    lower = CA.below(SUB)
+    made = issue(
+        person("Lower CA"), SUB.certificate.subject, SUB.key, at=NOW,
+        extensions=((constraints, True), (key_usage(certifies=True), True)),
+    )  # fmt: skip
+    lower = Holder(*made, above=tuple(SUB.chain))
+    with pytest.raises(ChainError, match="vouches"):
+        of_sub(CA.below(lower))
+
+
+def test_revoked_authority_vouches_for_nobody():
+    revoking = copy(CA)
+    revoking.revoked = [SUB.certificate]
+    lists = {CA.subject: (revoking.crl(),), SUB.certificate.subject: (crl_of(SUB),)}
+    with pytest.raises(ChainError, match="revoked"):
+        of_sub(CA.below(SUB), crls=lists)
+
+
+def test_each_authority_of_a_path_needs_a_list_and_a_policy():
+    with pytest.raises(ChainError, match="revocation list"):
+        of_sub(CA.below(SUB), crls=TRUST.crls)
+    with pytest.raises(ChainError, match="signing policy"):
+        of_sub(CA.below(SUB), subjects=TRUST.subjects)
+
+
 BROKEN = {
     "expired proxy": proxy(ALICE, at=NOW - DAY, lasts=timedelta(hours=1)),
     "proxy that begins later": proxy(ALICE, at=NOW + DAY),
@@ -137,6 +216,14 @@ BROKEN = {
     "independent proxy": proxy(ALICE, info=proxy_info(INDEPENDENT)),
     "policy that nobody knows": proxy(ALICE, info=proxy_info("1.2.3.4")),
     "weak key": proxy(ALICE, kind="RSA1024"),
+    "weak curve": proxy(ALICE, kind="EC192"),
+    "weak signature": proxy(ALICE, digest=hashes.SHA224()),
+    "weak key of a user": CA.user(kind="RSA1024"),
+    "weak signature of a user": CA.user(digest=hashes.SHA224()),
+    "user with something unknown": CA.user(extensions=((key_usage(), True), (UNKNOWN, True))),
+    "issuer with another name": with_extensions(
+        (x509.IssuerAlternativeName([x509.DNSName("evil.org")]), False)
+    ),
     "proxy of an authority": proxy(AUTHORITY_USER),
     "end entity that is an authority": AUTHORITY_USER,
     "proxy of the root": proxy(replace(ALICE, key=CA.key, certificate=CA.certificate, above=())),
