@@ -101,7 +101,7 @@ class DirectoryOsd:
         self.id = osd
         self.vfs = vfs
         self.uuid = uuid
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: tuple[int, int, bytes] | None = None
 
     @classmethod
     def initialise(
@@ -308,10 +308,11 @@ class DirectoryOsd:
             found.f_blocks * size, found.f_bavail * size, (found.f_blocks - found.f_bfree) * size
         )
 
-    def _identity_stamp(self) -> tuple[int, int]:
+    def _identity_stamp(self) -> tuple[int, int, bytes]:
+        """Return what tells this OSD from others; disks made alike share the first two."""
         handle = self._open(f"{self.path}/{_IDENTITY}")
         found = self.vfs.stat(handle.fd)
-        return found.st_dev, found.st_ino
+        return found.st_dev, found.st_ino, self.vfs.pread(handle.fd, PAGE, 0)
 
     @contextlib.contextmanager
     def _locked(self, directory: str) -> Iterator[int]:

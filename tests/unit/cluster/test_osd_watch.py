@@ -148,3 +148,14 @@ async def test_damaged_row_of_an_osd_still_says_that_it_is_down(
     await prober(jobs).step()
     await look(*processes)
     assert {} == one.cluster.osd_set.down
+
+
+async def test_other_osd_that_looks_alike_takes_no_write(processes: list[ClusterWatch]) -> None:
+    """Disks that were made alike have the same device number and inodes, one after the other."""
+    one, *_ = processes
+    identity = Path(one.cluster.osds[2].path, "osd.json")
+    inode, uuid = identity.stat().st_ino, one.cluster.osds[2].uuid
+    identity.write_text(identity.read_text().replace(uuid, uuid[::-1]))
+    assert inode == identity.stat().st_ino
+    assert 2 not in await holders(one, LARGE)
+    assert "is no longer the OSD that was opened" in one.cluster.osd_set.down[2]
