@@ -38,9 +38,9 @@ class Device:
         if self.id < 0:
             raise MapError(f"osd.{self.id}: device ids start at 0")
         if not 0 <= self.weight < _WEIGHT_LIMIT:
-            raise MapError(f"osd.{self.id}: weight {self.weight} is outside 0..2**32-1 (16.16)")
+            raise MapError(f"osd.{self.id}: weight {self.weight / ONE:g} is outside 0..65536")
         if not 0 <= self.reweight <= ONE:
-            raise MapError(f"osd.{self.id}: reweight {self.reweight} is outside 0..65536")
+            raise MapError(f"osd.{self.id}: reweight {self.reweight / ONE:g} is outside 0..1")
         if not _NAME.fullmatch(self.device_class):
             raise MapError(f"osd.{self.id}: bad device class {self.device_class!r}")
 

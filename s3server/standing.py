@@ -12,6 +12,8 @@ from s3server.cluster.osd_watch import down_rows
 from s3server.core import records
 from s3server.core.clock import SystemClock
 from s3server.core.repairs import ASTRAY, LOST
+from s3server.data.osd_directory import DirectoryOsd
+from s3server.data.vfs import Vfs
 from s3server.jobs.board import JobRecord, job_records
 from s3server.jobs.set_aside import set_aside
 from s3server.meta.base import MetadataStore, after_prefix
@@ -73,17 +75,16 @@ def _osd(record: MapRecord, osd: OsdRecord, down: dict[int, str]) -> dict[str, A
     row = {"osd": osd.id, "state": state, "path": osd.path, "reason": down.get(osd.id, "")}
     try:
         os.stat(f"{osd.path}/osd.json")  # else it is not mounted
-        found = os.statvfs(osd.path)
+        usage = DirectoryOsd(osd.path, osd.id, Vfs()).usage()
     except OSError as error:
         reason = row["reason"] or error.strerror
         nothing = {"used_percent": None, "bytes": None, "free_bytes": None}
         return {**row, "state": "missing", "reason": reason, **nothing}
-    used = 1 - found.f_bavail / found.f_blocks
     return {
         **row,
-        "used_percent": round(100 * used, 1),
-        "bytes": found.f_blocks * found.f_frsize,
-        "free_bytes": found.f_bavail * found.f_frsize,
+        "used_percent": round(100 * usage.used_ratio, 1),
+        "bytes": usage.total,
+        "free_bytes": usage.free,
     }
 
 

@@ -96,8 +96,8 @@ class OsdKeeper:
         if waited_ms < ADOPT_WITHIN_MS:
             left_s = (ADOPT_WITHIN_MS - waited_ms) // 1000 + 1
             raise MapError(
-                f"uploads that began before osd.{osd_id} went {entry.state} may still end on it; "
-                f"try again in {left_s} s"
+                f"osd.{osd_id} has just left placement: uploads that began before may still end "
+                f"on it; try again in {left_s} s"
             )
         found = await held(self._meta)
         shards, size = found.on(osd_id)

@@ -14,6 +14,7 @@ from s3server.jobs.set_aside import PREFIX
 from s3server.meta.base import Put
 from s3server.metadata import open_metadata
 from s3server.settings import load
+from tests.support.commands import command
 
 
 @pytest.fixture
@@ -57,6 +58,13 @@ def test_whole_store_is_ok(store: Path, capfd: pytest.CaptureFixture[str]) -> No
     assert ["OK", f"epoch 1; {pool}", ""] == lines[:3]
     assert ["osd", "state", "used_percent", "path", "reason"] == lines[3].split()
     assert ["0", "in"] == words_of(lines, 0)[:2]
+
+
+def test_space_is_told_as_by_the_command_about_osds(store: Path) -> None:
+    """Reserved blocks of the file system are no used space, to neither of them."""
+    told = {row["osd"]: row["used_percent"] for row in command(store, "status")["osds"]}
+    for row in command(store, "osd", "status"):
+        assert told[row["osd"]] == pytest.approx(100 * row["used_ratio"], abs=1)
 
 
 def test_osd_that_failed_is_down_and_one_that_is_not_mounted_missing(
