@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fuzz import auth, documents, stored, wire
+from tests.fuzz import auth, documents, names, stored, wire
 from tests.fuzz.regressions import REGRESSIONS
 
 TARGETS = {
-    one.name: one for one in (*wire.TARGETS, *auth.TARGETS, *documents.TARGETS, *stored.TARGETS)
+    one.name: one
+    for one in (*wire.TARGETS, *auth.TARGETS, *documents.TARGETS, *names.TARGETS, *stored.TARGETS)
 }
 SLOW = 10  # times as many
 # Whose inputs are under a signature or a checksum: hardly any change is accepted.
