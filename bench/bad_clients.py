@@ -17,15 +17,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from bench.compare import ratios
 from bench.endpoint import Api, parse_endpoint
 from bench.misbehaving import Crowd, misbehaving
-from bench.result import point
-from bench.servers import ACCESS_KEY, ACCOUNT, OURS, SECRET_KEY, Server, print_result, running
+from bench.run import window
+from bench.servers import ACCOUNT, OURS, print_result, running
 from bench.session import Session
-from bench.settings import add_load_arguments, settings
+from bench.settings import add_load_arguments
 
 BUCKET, LARGE_BUCKET, LARGE = "bench-good", "bench-bad", "large"
 LARGE_BYTES = 16 << 20
@@ -48,25 +46,11 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
                 found = {}
                 for kind in ("without", "with")[:: 1 if number % 2 else -1]:
                     with misbehaving(crowd) if kind == "with" else nullcontext():
-                        found[kind] = _window(server, session, arguments)
+                        found[kind] = window(server, session, BUCKET, arguments)
                 rounds.append(found)
                 print(f"round {number + 1}: {_line(found)}", file=sys.stderr, flush=True)
     pairs = [{"A": one["with"]["latency_ms"], "B": one["without"]["latency_ms"]} for one in rounds]
     return {"bad": arguments.bad, "p99_with_by_without": ratios(pairs, "p99"), "rounds": rounds}
-
-
-def _window(server: Server, session: Session, arguments: argparse.Namespace) -> dict[str, Any]:
-    fields = {
-        **vars(arguments),
-        "endpoint": server.endpoint,
-        "access_key": ACCESS_KEY,
-        "secret_key": SECRET_KEY,
-        "region": "us-east-1",
-        "bucket": BUCKET,
-    }
-    run = settings(argparse.Namespace(**fields))
-    result = msgspec.to_builtins(point(run, session.load(run)))
-    return {name: result[name] for name in ("ops_per_s", "latency_ms", "errors")}
 
 
 def _line(found: dict[str, dict[str, Any]]) -> str:

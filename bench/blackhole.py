@@ -24,15 +24,14 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import msgspec
 import pika
 
 from bench.compare import ratios
 from bench.endpoint import parse_endpoint
-from bench.result import point
+from bench.run import window
 from bench.servers import ACCESS_KEY, ACCOUNT, OURS, SECRET_KEY, Server, print_result, running
 from bench.session import Session
-from bench.settings import add_load_arguments, settings
+from bench.settings import add_load_arguments
 
 PLAIN, HEALTHY, HOLE = "bench-plain", "bench-healthy", "bench-hole"
 
@@ -117,18 +116,8 @@ def _window(
     server: Server, session: Session, bucket: str, arguments: argparse.Namespace
 ) -> dict[str, Any]:
     os.sync()
-    fields = {
-        **vars(arguments),
-        "op": "put",
-        "endpoint": server.endpoint,
-        "access_key": ACCESS_KEY,
-        "secret_key": SECRET_KEY,
-        "region": "us-east-1",
-        "bucket": bucket,
-    }
-    run = settings(argparse.Namespace(**fields))
-    result = msgspec.to_builtins(point(run, session.load(run)))
-    return {name: result[name] for name in ("ops_per_s", "latency_ms", "errors")}
+    put = argparse.Namespace(**{**vars(arguments), "op": "put"})
+    return window(server, session, bucket, put)
 
 
 def _drain(directory: Path) -> None:

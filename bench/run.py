@@ -5,6 +5,7 @@ Makes its bucket, stores what the operation needs, measures, and removes everyth
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from typing import Any
@@ -13,6 +14,7 @@ import msgspec
 
 from bench.errors import BenchError
 from bench.result import point
+from bench.servers import ACCESS_KEY, SECRET_KEY, Server
 from bench.session import Session
 from bench.settings import Settings, parser, settings
 
@@ -24,6 +26,23 @@ def measure(run: Settings) -> dict[str, Any]:
     found: dict[str, Any] = msgspec.to_builtins(point(run, measured))
     del found["histograms"]
     return found
+
+
+def window(
+    server: Server, session: Session, bucket: str, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """Return what the load of `add_load_arguments` does on a bucket of a session."""
+    fields = {
+        **vars(arguments),
+        "endpoint": server.endpoint,
+        "access_key": ACCESS_KEY,
+        "secret_key": SECRET_KEY,
+        "region": "us-east-1",
+        "bucket": bucket,
+    }
+    run = settings(argparse.Namespace(**fields))
+    result = msgspec.to_builtins(point(run, session.load(run)))
+    return {name: result[name] for name in ("ops_per_s", "latency_ms", "errors")}
 
 
 def main() -> None:
