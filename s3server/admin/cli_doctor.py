@@ -11,7 +11,8 @@ def doctor(
     *, config: ConfigFile = None, directory: Directory = None, as_json: Json = False
 ) -> None:
     """Look at the machine and the store; exit status 1 where something is bad."""
-    from s3server.admin.doctor import Level, examine  # noqa: PLC0415 (slow to load)
+    from s3server.admin.doctor import examine  # noqa: PLC0415 (slow to load)
+    from s3server.admin.finding import Level  # noqa: PLC0415
     from s3server.settings import load  # noqa: PLC0415
 
     found = examine(load(settings_file(config, directory)))

@@ -21,16 +21,26 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it: a
 
 
 def support_bundle(
-    file: File, *, config: ConfigFile = None, directory: Directory = None, as_json: Json = False
+    file: File,
+    *,
+    log: Annotated[
+        Path | None, typer.Option(help="File of the log; else the journal of s3server.service.")
+    ] = None,
+    config: ConfigFile = None,
+    directory: Directory = None,
+    as_json: Json = False,
 ) -> None:
-    """Pack settings (secrets masked), health, map, jobs and the machine's limits into one file.
+    """Pack settings (secrets masked), doctor, status, metrics and the log's end into one file.
 
-    It holds names of directories, hosts and domains, but no keys, no names of buckets, users or
-    objects, and no bytes of theirs.
+    It holds names of directories, hosts and domains, but no keys, and no bytes of objects. Of the
+    log it leaves out what names buckets, users, objects or clients.
     """
     from s3server import settings  # noqa: PLC0415 (slow to load)
     from s3server.admin import doctor  # noqa: PLC0415
+    from s3server.admin.log_tail import log_tail  # noqa: PLC0415
     from s3server.admin.status import status_of  # noqa: PLC0415
+    from s3server.counters import run_directory  # noqa: PLC0415
+    from s3server.metrics.requests import render_requests  # noqa: PLC0415
 
     loaded = settings.load(settings_file(config, directory))
     # Opened first: a command of root's acts as the owner of the store from then on.
@@ -45,6 +55,8 @@ def support_bundle(
             for each in doctor.examine(loaded)
         ],
         "status.json": lambda: asyncio.run(status_of(loaded)),
+        "metrics.txt": lambda: render_requests(run_directory(loaded.storage.meta_dir)).decode(),
+        "log.json": lambda: log_tail(log),
         "machine.json": _machine,
     }
     with open(descriptor, "wb") as raw, tarfile.open(fileobj=raw, mode="w:gz") as bundle:
@@ -59,7 +71,8 @@ def _add(bundle: tarfile.TarFile, name: str, part: Callable[[], Any]) -> None:
         value = part()
     except Exception as error:
         value = {"error": f"{type(error).__name__}: {error}"}
-    content = json.dumps(value, indent=1, default=str).encode()
+    text = value if isinstance(value, str) else json.dumps(value, indent=1, default=str)
+    content = text.encode()
     entry = tarfile.TarInfo(f"s3server-support/{name}")
     entry.size, entry.mtime, entry.mode = len(content), SystemClock().now_ms() // 1000, 0o600
     bundle.addfile(entry, io.BytesIO(content))

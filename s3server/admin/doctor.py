@@ -5,62 +5,58 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import resource
+import re
 import stat
-import statistics
-import time
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
-from enum import IntEnum
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import msgspec
-
+from s3server.admin.doctor_certificate import examine_certificate
+from s3server.admin.doctor_disks import examine_directories
+from s3server.admin.finding import Finding, Level
 from s3server.config import Config
-from s3server.data.osd_directory import IdentityError, identity_of
 from s3server.meta.owner import act_as_owner
+from s3server.process import listen, state
 
 _FILES = 65_536  # open files that a busy gateway with many OSDs comes near to
-_INODES = 0.05  # free share below which files cannot be made before bytes run out
-_SYNCS, _SLOW_MS = 20, 50.0
 _CLOCK_UNSYNCHRONISED = 5  # TIME_ERROR of adjtimex(2)
 _LIBRARIES = ("lmdb", "pyeclib", "uvicorn", "awscrt", "botocore", "cryptography")
-# Where flock(2), O_DIRECT or a sync of a directory are not what they are on a local disk.
-_UNFIT = frozenset({"nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "overlay", "vfat", "9p"})
-_FORGETFUL = frozenset({"tmpfs", "ramfs"})
 
 
-class Level(IntEnum):
-    """How bad it is."""
-
-    OK = 0
-    WARNING = 1
-    BAD = 2
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """What was looked at, how it is, and what to do about it."""
-
-    what: str
-    level: Level
-    text: str
-
-
-def examine(config: Config) -> list[Finding]:
-    """Return what was found. Every check answers, whatever the others met."""
+def examine(config: Config, *, now: datetime | None = None) -> list[Finding]:
+    """Return what was found, at `now` or at present. Every check answers, whatever others met."""
     act_as_owner(config.storage.meta_dir)
-    osds = [(f"OSD {osd.id}", osd.path) for osd in config.osds]
+    running = _running(config)
     return [
         _versions(),
+        _server(config, running),
         _clock(),
-        _open_files(),
+        _open_files(running),
         *_master_key(config.storage.master_key_file),
-        *_directory("metadata", _existing(config.storage.meta_dir), config),
-        *(finding for name, path in osds for finding in _osd(name, path, config)),
-        *_shared_disks([path for _, path in osds]),
+        *examine_certificate(config, now or datetime.now(UTC)),
+        *examine_directories(config),
     ]
+
+
+def _running(config: Config) -> int:
+    """Return the process id of the server that runs; 0 where none does."""
+    if not state.is_served(config.storage.meta_dir):
+        return 0
+    return int(state.read(config.storage.meta_dir).get("pid", 0))
+
+
+def _server(config: Config, running: int) -> Finding:
+    if running:
+        found = state.read(config.storage.meta_dir)
+        text = f"runs at {found['url']} with process id {running}"
+        return Finding("server", Level.OK, f"{text} and {len(found['workers'])} workers")
+    try:
+        listen.bind(*config.server.address).close()
+    except listen.ListenError as error:
+        text = f"does not run, and {error}: is it systemd's socket, or another program?"
+        return Finding("server", Level.WARNING, text)
+    return Finding("server", Level.OK, "does not run")
 
 
 def _versions() -> Finding:
@@ -80,9 +76,15 @@ def _clock() -> Finding:
     return Finding("clock", Level.OK, "synchronised")
 
 
-def _open_files() -> Finding:
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    is_enough = most == resource.RLIM_INFINITY or most >= _FILES
+def _open_files(running: int) -> Finding:
+    """Look at the limit of the server that runs, else at that of this command."""
+    file = Path(f"/proc/{running or 'self'}/limits")
+    if not file.exists():
+        return Finding("open files", Level.WARNING, "the server has just ended")
+    limits = file.read_text("utf-8")
+    found = re.search(r"^Max open files +\S+ +(\S+)", limits, re.MULTILINE)
+    most = found[1] if found else "0"
+    is_enough = most == "unlimited" or int(most) >= _FILES
     text = f"at most {most}" + ("" if is_enough else f": raise LimitNOFILE= to {_FILES} or more")
     return Finding("open files", Level.OK if is_enough else Level.WARNING, text)
 
@@ -95,101 +97,6 @@ def _master_key(file: Path) -> Iterator[Finding]:
     if mode & stat.S_IRWXO:
         yield Finding("master key", Level.BAD, f"{file} can be reached by others: chmod o= it")
     elif not os.access(file, os.R_OK):
-        yield Finding("master key", Level.BAD, f"{file} cannot be read by {_me()}")
+        yield Finding("master key", Level.BAD, f"{file} cannot be read by user {os.geteuid()}")
     else:
         yield Finding("master key", Level.OK, f"{file}, mode {mode:04o}")
-
-
-def _me() -> str:
-    return f"user {os.geteuid()}"
-
-
-def _existing(directory: Path) -> Path:
-    while not directory.exists():
-        directory = directory.parent
-    return directory
-
-
-def _osd(name: str, path: Path, config: Config) -> Iterator[Finding]:
-    if not path.exists():
-        is_new = not config.storage.meta_dir.exists()
-        text = f"{path} is not there" + (": it will be made" if is_new else ": is it mounted?")
-        yield Finding(name, Level.OK if is_new else Level.BAD, text)
-        return
-    try:
-        found = identity_of(str(path))
-    except IdentityError as error:
-        if any(path.iterdir()):
-            yield Finding(name, Level.BAD, str(error))
-            return
-    except OSError as error:
-        yield Finding(name, Level.BAD, f"{path}: {error.strerror}")
-        return
-    else:
-        if f"OSD {found.osd}" != name:
-            yield Finding(name, Level.BAD, f"{path} is OSD {found.osd}")
-            return
-    yield from _directory(name, path, config)
-
-
-def _directory(name: str, path: Path, config: Config) -> Iterator[Finding]:
-    """Look at the file system of a directory: its kind, its room, and how long a sync takes."""
-    kind = _file_system(path)
-    if kind in _UNFIT or kind in _FORGETFUL:
-        level = Level.BAD if kind in _UNFIT else Level.WARNING
-        yield Finding(name, level, f"{path} is on {kind}: give it a local file system on a disk")
-    if not os.access(path, os.W_OK | os.X_OK):
-        yield Finding(name, Level.BAD, f"{path} cannot be written by {_me()}")
-        return
-    room = os.statvfs(path)
-    used = 1 - room.f_bavail / max(room.f_blocks, 1)
-    storage, gib = config.storage, room.f_bavail * room.f_frsize / (1 << 30)
-    full = Level.BAD if used >= storage.full_ratio else Level(used >= storage.nearfull_ratio)
-    yield Finding(name, full, f"{path}: {kind}, {gib:.1f} GiB free, {used:.0%} used")
-    if room.f_files and room.f_favail / room.f_files < _INODES:
-        yield Finding(name, Level.WARNING, f"{path}: {room.f_favail} inodes free")
-    if (took := _sync_ms(path)) is not None:
-        text = f"a synced write takes {took:.1f} ms" + (
-            ": every upload waits for it" if took > _SLOW_MS else ""
-        )
-        yield Finding(name, Level.WARNING if took > _SLOW_MS else Level.OK, text)
-
-
-def _file_system(path: Path) -> str:
-    """Return the type of the file system that a path lies on, from /proc/self/mounts."""
-    device, found = path.stat().st_dev, "unknown"
-    for line in Path("/proc/self/mounts").read_text(errors="replace").splitlines():
-        _, mount, kind, *_ = line.split()
-        with suppress(OSError):
-            if os.stat(mount.encode().decode("unicode_escape")).st_dev == device:
-                found = kind
-    return found
-
-
-def _sync_ms(directory: Path) -> float | None:
-    """Return the median time of small synced writes; None where no nameless file can be made."""
-    try:
-        descriptor = os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-    except OSError:
-        return None
-    times = []
-    try:
-        for _ in range(_SYNCS):
-            begin = time.perf_counter()
-            os.write(descriptor, bytes(4096))
-            os.fdatasync(descriptor)
-            times.append(time.perf_counter() - begin)
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-    return statistics.median(times) * 1000
-
-
-def _shared_disks(paths: list[Path]) -> Iterator[Finding]:
-    """Several OSDs on one disk are lost together."""
-    devices = Counter(path.stat().st_dev for path in paths if path.exists())
-    shared = sum(count for count in devices.values() if count > 1)
-    if shared:
-        text = f"{shared} of {len(paths)} OSDs share a file system: they are lost together"
-        yield Finding("disks", Level.WARNING, text)

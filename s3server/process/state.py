@@ -56,6 +56,22 @@ def locked(meta_dir: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def is_served(meta_dir: Path) -> bool:
+    """Return whether a server serves a store; asking disturbs none that is just starting."""
+    file = meta_dir.with_name(meta_dir.name + ".server")
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def write(meta_dir: Path, *, url: str, workers: dict[int, int], jobs: int | None) -> None:
     """Replace the state file by one that says what the calling supervisor runs."""
     state = {"pid": os.getpid(), "url": url, "workers": workers, "jobs": jobs}

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from s3server.admin import doctor
-from s3server.admin.doctor import Level, examine
+from bench.tls_front import certificate
+from s3server.admin import doctor_disks
+from s3server.admin.doctor import examine
+from s3server.admin.finding import Level
+from s3server.admin.quickstart import prepare
 from s3server.config import Config
 from s3server.maintenance import initialise
 from s3server.settings import quickstart_config
+from tests.support.server_process import run_server
 
 
 @pytest.fixture
@@ -88,12 +98,129 @@ async def test_full_disk_is_found(store: Config) -> None:
 async def test_file_system_that_is_no_local_disk_is_bad(
     store: Config, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "_file_system", lambda _path: kind)
+    monkeypatch.setattr(doctor_disks, "_mount", lambda _path: (kind, frozenset({"rw"})))
 
     assert 4 == sum(f"is on {kind}: give it a local file system" in each for each in bad(store))
 
 
 def test_kind_of_file_system_is_that_of_the_nearest_mount() -> None:
     if os.path.ismount("/dev/shm"):
-        assert "tmpfs" == doctor._file_system(Path("/dev/shm"))
-    assert "proc" == doctor._file_system(Path("/proc/self"))
+        assert "tmpfs" == doctor_disks._mount(Path("/dev/shm"))[0]
+    assert "proc" == doctor_disks._mount(Path("/proc/self"))[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"rw", "nobarrier"}, "is mounted with nobarrier: a power cut may lose what was synced"),
+        ({"ro"}, "is mounted read-only"),
+    ],
+)
+async def test_mount_that_cannot_be_relied_on_is_bad(
+    store: Config, monkeypatch: pytest.MonkeyPatch, options: set[str], text: str
+) -> None:
+    monkeypatch.setattr(doctor_disks, "_mount", lambda _path: ("xfs", frozenset(options)))
+
+    assert 4 == sum(text in each for each in bad(store))
+
+
+async def test_disk_without_inodes_is_bad(store: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.statvfs
+
+    def without_inodes(path: Any) -> Any:
+        found = list(real(path))
+        found[5:8] = [1000, 0, 0]  # f_files, f_ffree, f_favail
+        return os.statvfs_result(found)
+
+    monkeypatch.setattr(os, "statvfs", without_inodes)
+
+    assert 4 == sum("0 inodes free" in each for each in bad(store))
+
+
+def shown(config: Config, days: float = 0, **changed: Any) -> dict[Level, list[str]]:
+    """Return what is said of the certificate, so many days from now."""
+    found: dict[Level, list[str]] = {}
+    now = datetime.now(UTC) + timedelta(days=days)
+    for each in examine(config.model_copy(update=changed), now=now):
+        if each.what == "certificate":
+            found.setdefault(each.level, []).append(each.text)
+    return found
+
+
+async def test_certificate_is_looked_at(store: Config, tmp_path: Path) -> None:
+    pem = certificate(tmp_path, "s3.example.org")
+    tls = store.tls.model_copy(update={"certificate": pem, "key": tmp_path / "key.pem"})
+    server = store.server.model_copy(update={"base_domains": ("s3.example.org",)})
+
+    assert {} == shown(store)
+    soon = shown(store, tls=tls, server=server)
+    assert soon.keys() == {Level.WARNING}
+    assert "in 1 days: renew it, then SIGHUP" in soon[Level.WARNING][0]
+    assert "not for *.s3.example.org, which clients use" in soon[Level.WARNING][1]
+    assert "which is over" in shown(store, 2, tls=tls)[Level.BAD][0]
+    assert "valid from" in shown(store, -2, tls=tls)[Level.BAD][0]
+    (tmp_path / "other").mkdir()
+    certificate(tmp_path / "other")
+    stranger = tls.model_copy(update={"key": tmp_path / "other" / "key.pem"})
+    assert "KEY_VALUES_MISMATCH" in shown(store, tls=stranger)[Level.BAD][0]
+    gone = tls.model_copy(update={"certificate": tmp_path / "gone.pem"})
+    assert "No such file" in shown(store, tls=gone)[Level.BAD][0]
+
+
+async def test_address_in_use_by_another_is_told(store: Config) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        config = store.model_copy(
+            update={"server": store.server.model_copy(update={"listen": address})}
+        )
+        found = [each for each in examine(config) if each.what == "server"]
+    assert [Level.WARNING] == [each.level for each in found]
+    assert f"{address}: Address already in use" in found[0].text
+
+
+def asked(directory: Path, *wrapped: str) -> tuple[int, list[dict[str, str]]]:
+    """Run the command in a process of its own; return its status and what it found."""
+    command = [*wrapped, sys.executable, "-m", "s3server", "doctor", "--json", "--dir"]
+    done = subprocess.run(
+        [*command, str(directory)], capture_output=True, text=True, check=False, timeout=60
+    )
+    return done.returncode, json.loads(done.stdout)
+
+
+async def test_low_limit_of_open_files_is_found(tmp_path: Path) -> None:
+    await initialise(prepare(tmp_path / "store", osds=None, codec=None, server={})())
+
+    status, found = asked(tmp_path / "store", "prlimit", "--nofile=1000:1000")
+
+    text = {each["what"]: each["finding"] for each in found}["open files"]
+    assert "at most 1000: raise LimitNOFILE= to 65536 or more" == text
+    assert status in (0, 1)  # as the disk of whoever runs the tests is
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+async def test_osd_of_another_user_is_found(tmp_path: Path) -> None:
+    directory = tmp_path / "store"
+    config = prepare(directory, osds=None, codec=None, server={})()
+    await initialise(config)
+    for path in (directory, *directory.rglob("*")):
+        os.chown(path, 12345, 12345)
+    for above in tmp_path.parents[:-1]:
+        above.chmod(above.stat().st_mode | 0o011)  # pytest's directories are for root alone
+    tmp_path.chmod(0o711)
+    os.chown(config.osds[1].path, 12346, 12346)
+    config.osds[1].path.chmod(0o700)
+
+    status, found = asked(directory)
+
+    text = f"{config.osds[1].path} belongs to user 12346 and cannot be written by user 12345"
+    assert (1, [f"{text}: chown it"]) == (
+        status,
+        [each["finding"] for each in found if "belongs to user" in each["finding"]],
+    )
+
+
+async def test_server_that_runs_is_told_of(tmp_path: Path) -> None:
+    with run_server(tmp_path / "store") as server:
+        _, found = asked(server.directory)
+    (text,) = [each["finding"] for each in found if each["what"] == "server"]
+    assert f"runs at {server.endpoint} with process id {server.pid} and 2 workers" == text

@@ -32,7 +32,9 @@ def test_bundle_has_what_helps_and_no_secret(directory: Path, tmp_path: Path) ->
     assert 0 == run(["support-bundle", str(bundle), "--dir", str(directory)])
 
     found = contents(bundle)
-    assert {"settings.json", "doctor.json", "status.json", "machine.json"} == set(found)
+    assert {
+        "settings.json", "doctor.json", "status.json", "machine.json", "metrics.txt", "log.json",
+    } == set(found)  # fmt: skip
     assert "OK" == json.loads(found["status.json"])["health"]
     assert 0o600 == bundle.stat().st_mode & 0o777
     settings = (directory / "s3server.toml").read_text()
@@ -55,3 +57,30 @@ def test_file_that_is_there_is_not_replaced(directory: Path, tmp_path: Path) -> 
     assert 0 != run(["support-bundle", str(tmp_path / "notes"), "--dir", str(directory)])
 
     assert "mine" == (tmp_path / "notes").read_text()
+
+
+def test_log_is_packed_without_what_names_people_and_their_data(
+    directory: Path, tmp_path: Path
+) -> None:
+    request = {
+        "event": "request", "request_id": "1F", "status": 404, "code": "NoSuchKey",
+        "bucket": "private", "key": "private", "user": "private", "client": "private",
+        "path": "private", "reason": "private", "access_key": "private",
+    }  # fmt: skip
+    fault = {
+        "event": "internal error",
+        "exception": 'Traceback:\n  File "x.py", line 3, in f\n    private()\nKeyError: private',
+    }
+    lines = [json.dumps(request), json.dumps(fault), "private, not JSON", "[1]"]
+    (tmp_path / "log").write_text("\n".join(lines))
+    bundle = tmp_path / "support.tar.gz"
+
+    arguments = ["support-bundle", str(bundle), "--log", str(tmp_path / "log")]
+    assert 0 == run([*arguments, "--dir", str(directory)])
+
+    text = contents(bundle)["log.json"]
+    assert "private" not in text
+    assert json.loads(text) == [
+        {"event": "request", "request_id": "1F", "status": 404, "code": "NoSuchKey"},
+        {"event": "internal error", "exception": ['File "x.py", line 3, in f', "KeyError"]},
+    ]
