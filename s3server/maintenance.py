@@ -14,7 +14,7 @@ from s3server.auth.secrets import (
 from s3server.cluster.live import Cluster
 from s3server.cluster.maps import ClusterMaps
 from s3server.cluster.osds import OsdKeeper
-from s3server.cluster.seed import seed
+from s3server.cluster.seed import cluster_id, seed
 from s3server.config import Config
 from s3server.core.accounts import Accounts
 from s3server.core.blobs import Blobs
@@ -30,7 +30,7 @@ from s3server.jobs.snapshot import Snapshots
 from s3server.meta.lmdb import LmdbStore
 from s3server.meta.owner import act_as_owner
 from s3server.meta.snapshot_format import Snapshot
-from s3server.metadata import Restored, attach_journal, open_metadata, restore_store
+from s3server.metadata import Restored, attach_journal, open_metadata, remember, restore_store
 from s3server.parts import (
     make_users,
     open_watch,
@@ -52,6 +52,7 @@ async def initialise(config: Config) -> None:
         snapshots = Snapshots(meta, clock=SystemClock())
         if not snapshots.exist():
             await snapshots.take()
+        remember(config, await cluster_id(meta))
     finally:
         await meta.close()
 

@@ -283,8 +283,29 @@ def _domain(config: Config, osd: OsdConfig) -> str:
     return "/".join(place[: {"rack": 2, "host": 3, "osd": 4}[config.pools[0].across]])
 
 
+def remember(config: Config, cluster: str) -> None:
+    """Leave a file beside the metadata directory that says which cluster was made here. Durable."""
+    file = _marker(config)
+    if file.exists():
+        return
+    new = file.with_suffix(".new")
+    with new.open("w", encoding="ascii") as written:
+        written.write(f"{cluster}\n")
+        written.flush()
+        os.fsync(written.fileno())
+    new.replace(file)
+    _sync(file.parent)
+
+
+def _marker(config: Config) -> Path:
+    meta_dir = config.storage.meta_dir
+    return meta_dir.with_name(meta_dir.name + ".cluster")
+
+
 def _refuse_to_forget(config: Config) -> None:
-    if (config.storage.meta_dir / "data.mdb").exists():
+    """Raise UnavailableError where metadata are missing, and not because nothing was made yet."""
+    meta_dir, marker = config.storage.meta_dir, _marker(config)
+    if (meta_dir / "data.mdb").exists():
         return
     for osd in config.osds:
         try:
@@ -292,6 +313,12 @@ def _refuse_to_forget(config: Config) -> None:
         except (DataError, OSError):
             continue
         raise UnavailableError(
-            f"{config.storage.meta_dir} holds no metadata, but {osd.path} belongs to cluster "
+            f"{meta_dir} holds no metadata, but {osd.path} belongs to cluster "
             f"{identity.cluster}. `s3server meta restore` rebuilds them from the OSDs."
+        )
+    if marker.exists():
+        raise UnavailableError(
+            f"{meta_dir} holds no metadata and no OSD of the settings is here, but {marker} says "
+            f"that cluster {marker.read_text().strip()} was made: are the disks mounted? To begin "
+            "anew, with nothing of it, remove that file."
         )

@@ -4,6 +4,7 @@ DIR/s3server.toml     settings of the first start, with the root key; mode 0600
 DIR/credentials.env   root key and endpoint for clients, written at every start; mode 0600
 DIR/master.key        seals the secrets of users
 DIR/meta, DIR/osd.N   metadata and devices
+DIR/meta.cluster      which cluster was made: without metadata and devices none is made anew
 """
 
 from __future__ import annotations
