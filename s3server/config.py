@@ -239,6 +239,9 @@ class EventsConfig(Section):
     )
     ca_directory: str = Field("/etc/ssl/certs", description="where topics' ca-location may be")
     backlog_limit: int = Field(1_000_000, ge=1, description="events that may wait, per topic")
+    projects_topic: str = Field(
+        "", description="ARN of the topic that is told what becomes of projects; none"
+    )
     when_full: Literal["block", "drop-oldest"] = Field(
         "block", description="what a full backlog does to writes that cause events"
     )

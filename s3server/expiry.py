@@ -26,7 +26,7 @@ from s3server.jobs.runner import Job
 from s3server.jobs.stale_uploads import StaleUploads
 from s3server.meta.lmdb import LmdbStore
 from s3server.metadata import open_metadata
-from s3server.publishing import make_buckets, make_notifications
+from s3server.publishing import make_buckets, make_notifications, make_topics, open_box
 
 
 def make_calendar(config: Config) -> Calendar:
@@ -57,7 +57,9 @@ def make_rule_jobs(
     ]
     projects = Projects(meta, clock=clock, ids=ids)
     jobs.append(DeleteProjects(meta, projects, buckets, objects, multipart))
-    jobs.append(Notices(meta, projects, clock=clock))
+    topics = make_topics(config, meta, clock, ids, open_box(config))
+    told = config.events.projects_topic
+    jobs.append(Notices(meta, projects, topics, clock=clock, topic=told))
     if config.jobs.stale_upload_days:
         age_ms = round(config.jobs.stale_upload_days * DAY_MS)
         jobs.append(StaleUploads(meta, buckets, multipart, clock=clock, age_ms=age_ms))

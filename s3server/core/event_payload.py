@@ -16,6 +16,7 @@ import msgspec
 from s3server.core.records import EventRecord, TopicRecord
 from s3server.events.base import Message
 
+PROJECT_EVENT = "Project"  # how names of events begin that tell of a project: "Project:notice"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -24,10 +25,14 @@ def make_message(
 ) -> Message:
     """Return the message of an event; `sequence` is what its row's key ends with."""
     attributes = dict(topic.attributes)
-    is_test = event.name == "TestEvent"
-    body = _test(event, host_id) if is_test else _records(event, sequence, attributes, region)
+    if event.name.startswith(PROJECT_EVENT):
+        body = _of_project(event, sequence, host_id)
+    elif event.name == "TestEvent":
+        body = _test(event, host_id)
+    else:
+        body = _records(event, sequence, attributes, region)
     cloud = _cloud_event(event, sequence, region) if attributes.get("cloudevents") == "true" else {}
-    key = f"{event.bucket}/{event.key}"
+    key = f"{event.bucket}/{event.key}" if event.bucket else event.key
     return Message(sequence.hex(), topic.name, _encode(body), key, cloud)
 
 
@@ -48,7 +53,7 @@ def _records(
         "eventVersion": "2.2",
         "eventSource": "aws:s3",
         "awsRegion": region,
-        "eventTime": _time(event),
+        "eventTime": _time(event.at_ms),
         "eventName": event.name,
         "userIdentity": {"principalId": event.principal},
         "requestParameters": {"sourceIPAddress": event.source_ip},
@@ -73,25 +78,45 @@ def _test(event: EventRecord, host_id: str) -> dict[str, Any]:
     return {
         "Service": "Amazon S3",
         "Event": "s3:TestEvent",
-        "Time": _time(event),
+        "Time": _time(event.at_ms),
         "Bucket": event.bucket,
         "RequestId": event.request_id,
         "HostId": host_id,
     }
 
 
-def _cloud_event(event: EventRecord, sequence: bytes, region: str) -> dict[str, str]:
-    """CloudEvents 1.0 attributes, by its "AWS S3 adapter"."""
+def _of_project(event: EventRecord, sequence: bytes, host_id: str) -> dict[str, Any]:
+    """Return what a project has come to; "Ends" and "DaysLeft" are null where it does not end."""
+    told = dict(event.metadata)
+    end_ms, days = int(told["endMs"]), told["daysLeft"]
     return {
-        "specversion": "1.0",
-        "id": sequence.hex(),
-        "type": f"com.amazonaws.s3.{event.name}",
-        "source": f"aws:s3.{region}.{event.bucket}",
-        "subject": quote_plus(event.key, safe="/"),
-        "time": _time(event),
+        "Service": "s3server",
+        "Event": event.name,
+        "EventId": sequence.hex(),
+        "Time": _time(event.at_ms),
+        "Project": event.key,
+        "ProjectId": told["id"],
+        "Owner": told["owner"],
+        "State": told["state"],
+        "Ends": _time(end_ms) if end_ms else None,
+        "DaysLeft": int(days) if days else None,
+        "HostId": host_id,
     }
 
 
-def _time(event: EventRecord) -> str:
-    moment = datetime.fromtimestamp(event.at_ms / 1000, UTC)
+def _cloud_event(event: EventRecord, sequence: bytes, region: str) -> dict[str, str]:
+    """CloudEvents 1.0 attributes, by its "AWS S3 adapter"."""
+    of_project = event.name.startswith(PROJECT_EVENT)
+    return {
+        "specversion": "1.0",
+        "id": sequence.hex(),
+        "type": f"s3server.{event.name}" if of_project else f"com.amazonaws.s3.{event.name}",
+        "source": f"s3server.{region}" if of_project else f"aws:s3.{region}.{event.bucket}",
+        "subject": quote_plus(event.key, safe="/"),
+        "time": _time(event.at_ms),
+    }
+
+
+def _time(at_ms: int) -> str:
+    moment = datetime.fromtimestamp(at_ms / 1000, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

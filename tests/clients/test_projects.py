@@ -124,6 +124,23 @@ def test_upload_that_does_not_fit_is_refused_before_its_body_is_sent(
         assert (answer.status, b"<Code>QuotaExceeded</Code>" in answer.read()) == (403, True)
 
 
+def test_two_workers_keep_one_rate_together(run: Cli, server: RunningServer) -> None:
+    member_of(run, server, "rated")
+    key = run("key", "create", "alice", "--project", "rated")
+    run("project", "limit", "rated", "--requests-per-second", "20")
+    clients = [client(server, key["access_key"], key["secret_key"]) for _ in range(16)]
+    began = time.monotonic()
+    with ThreadPoolExecutor(16) as pool:
+        codes = list(pool.map(lambda n: code_of(clients[n % 16].list_buckets), range(200)))
+    passed_s = time.monotonic() - began
+    let_through = codes.count("")
+    assert set(codes) <= {"", "SlowDown"}
+    # A second's worth may come at once. Of two limits, one for each worker, it would be twice that.
+    assert 20 <= let_through <= 20 + 20 * passed_s + 1
+    if passed_s < 0.9:
+        assert codes.count("SlowDown") > 100
+
+
 def test_project_is_disabled_and_renewed_while_the_server_runs(
     run: Cli, server: RunningServer
 ) -> None:

@@ -14,6 +14,7 @@ from s3server.core.records import user_key
 from s3server.core.revocation import Revocation
 from s3server.meta.base import Delete
 from tests.support.asgi_client import Client
+from tests.support.forms import encode_form, post, signed_fields
 from tests.support.oidc_issuer import AUDIENCE, Issuer, new_key, run_issuer
 from tests.support.served import Store, credential
 from tests.support.sts import ALICE, assume, document, make_role, session_of, sts, trust, user_arn
@@ -58,11 +59,48 @@ async def test_everybody_learns_who_they_are(kept: Store) -> None:
     assert (await error_of(kept.nobody, "GetCallerIdentity", {}))[0] == 403
 
 
-@pytest.mark.parametrize("how", ["header", "query", "v2-header"])
+@pytest.mark.parametrize("how", ["header", "query", "v2-header", "v2-query"])
 async def test_session_acts_for_its_user_however_it_signs(kept: Store, how: str) -> None:
     session = await user_session(kept.alice)
     assert (await session("GET", "/data/key", how=how)).body == b"content"  # type: ignore[arg-type]
     assert (await session("PUT", "/data/new", body=b"x")).status == 200
+
+
+@pytest.mark.parametrize("version", [2, 4])
+async def test_session_uploads_by_forms(kept: Store, version: int) -> None:
+    session = await user_session(kept.alice)
+    assert session.key is not None
+    token = {"x-amz-security-token": session.key.token}
+    rules = [{"bucket": "data"}, ["starts-with", "$key", ""], token]
+    signed = signed_fields(session, rules, {"key": "by-form", **token}, version=version)
+    assert (await post(session, "/data", encode_form(signed))).status == 204
+    assert (await kept.alice("GET", "/data/by-form")).body == b"content"
+    for stolen in ({"x-amz-security-token": "AAAA"}, {}):
+        fields = {name: value for name, value in signed.items() if name not in token} | stolen
+        with kept.untouched():
+            refused = await post(session, "/data", encode_form(fields))
+        assert refused.status in (400, 403)
+    await Revocation(kept.meta, kept.clock).of_user(ALICE, "alice")
+    with kept.untouched():
+        ended = await post(session, "/data", encode_form(signed))
+    assert ended.outcome == (400, "InvalidToken")
+
+
+@pytest.mark.parametrize("of_role", [False, True])
+async def test_sessions_end_with_their_project(kept: Store, of_role: bool) -> None:
+    projects = kept.services.projects
+    arn = await make_role(kept)
+    session = await (assume(kept.alice, arn) if of_role else user_session(kept.alice))
+    assert (await session("GET", "/data/key")).status == 200
+    (name,) = (one.name for one in await projects.list_projects() if one.id == ALICE)
+    await projects.update(name, lambda now: with_(now, is_disabled=True))
+    assert (await session("GET", "/data/key")).outcome == (403, "AccountProblem")
+    assert (await error_of(session, "GetCallerIdentity", {}))[0] == 403
+    await projects.update(name, lambda now: with_(now, is_disabled=False))
+    assert (await session("GET", "/data/key")).status == 200
+    await projects.update(name, lambda now: with_(now, is_disabled=True))
+    await projects.begin_delete(name)
+    assert (await session("GET", "/data/key")).outcome == (403, "AccountProblem")
 
 
 async def test_token_must_be_signed_and_go_with_its_key(kept: Store) -> None:
@@ -305,6 +343,15 @@ async def test_token_of_an_issuer_becomes_a_role(grid: Store, issuer: Issuer) ->
     assert status == 200
     assert (await session("GET", "/data/key")).body == b"content"  # type: ignore[operator]
     assert (await web_identity(grid, arn, issuer.token(now_s, sub="bob")))[0] == 403
+
+
+async def test_issuer_speaks_for_its_roles_only(issuer: Issuer) -> None:
+    patterns = (f"arn:aws:iam::{ALICE}:role/grid-*",)
+    store = Store(providers=(Provider(issuer.url, (AUDIENCE,), roles=patterns),))
+    token = issuer.token(store.clock.ms / 1000)
+    for name, expected in (("grid-reader", 200), ("other", 403)):
+        arn = await make_role(store, name, issuer_trust(issuer))
+        assert (await web_identity(store, arn, token))[0] == expected
 
 
 async def test_groups_and_scopes_of_a_token_are_conditions(grid: Store, issuer: Issuer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -102,8 +103,8 @@ class Issuer:
 
 
 @contextmanager
-def run_issuer() -> Iterator[Issuer]:
-    """Serve an issuer on loopback."""
+def run_issuer(tls: ssl.SSLContext | None = None) -> Iterator[Issuer]:
+    """Serve an issuer on loopback; on https with `tls`."""
     issuer = Issuer()
 
     class Handler(BaseHTTPRequestHandler):
@@ -120,7 +121,10 @@ def run_issuer() -> Iterator[Issuer]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    issuer.url = f"http://127.0.0.1:{server.server_address[1]}/realms/grid"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    scheme = "http" if tls is None else "https"
+    issuer.url = f"{scheme}://127.0.0.1:{server.server_address[1]}/realms/grid"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:

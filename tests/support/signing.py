@@ -83,9 +83,11 @@ def sign_v2(method: str, url: str, headers: Mapping[str, str], *, key: Key, at: 
 def presign_v2(method: str, url: str, *, key: Key, at: datetime, expires_s: int = 600) -> Signed:
     """Sign with version 2 in the query."""
     until = str(int(at.timestamp()) + expires_s)
-    request = AWSRequest(method, url, headers={"Date": until})
+    request = AWSRequest(method, url, headers={"Date": until, **_token(key)})
     signature = _Version2(key, until).of(method, url, request)
     added = f"AWSAccessKeyId={key.id}&Expires={until}&Signature={quote(signature, safe='')}"
+    for name, value in _token(key).items():
+        added += f"&{name.lower()}={quote(value, safe='')}"
     return Signed(_target(url) + ("&" if "?" in url else "?") + added, {})
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 
 import pytest
 
@@ -10,6 +11,7 @@ from s3server.auth import oidc_keys
 from s3server.auth.oidc import Provider, read_claim
 from s3server.auth.oidc_keys import FRESH_MS, RETRY_MS, STALE_MS, ProviderKeys, is_fetchable
 from s3server.sts_errors import IDPCommunicationError, InvalidIdentityToken
+from tests.support.grid_ca import Authority
 from tests.support.oidc_issuer import AUDIENCE, Issuer, new_key, run_issuer
 from tests.support.served import ManualClock
 
@@ -42,6 +44,26 @@ async def test_keys_are_fetched_once(site):
     found = await asyncio.gather(*(site.find() for _ in range(5)))
     assert {key.kid for key in found} == {"one"}
     assert site.issuer.asked == [site.discovery, "/realms/grid/jwks"]
+
+
+async def test_issuer_on_https_is_known_by_the_authority_of_the_settings(tmp_path):
+    ours, other = Authority("Site CA"), Authority("Other CA")
+    ours_file, other_file = (
+        str(next(one.write(tmp_path / name).glob("*.0")))
+        for one, name in ((ours, "ours"), (other, "other"))
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(ours.server().write(tmp_path / "server.pem"))
+    with run_issuer(context) as issuer:
+        site = Site(issuer)
+        for ca_file, is_known in ((ours_file, True), (other_file, False), ("", False)):
+            provider = Provider(issuer.url, (AUDIENCE,), ca_file=ca_file)
+            site.known = ProviderKeys([provider], now_ms=site.clock.now_ms)
+            if is_known:
+                assert (await site.find()).kid == "one"
+            else:
+                with pytest.raises(IDPCommunicationError):
+                    await site.find()
 
 
 async def test_unknown_key_asks_again_but_not_often(site):
