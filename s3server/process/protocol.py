@@ -38,6 +38,7 @@ WRITE_BUFFER = 1 << 20  # bytes
 
 HEADER_S = 10  # from the first byte of a request, or the start of a connection, to its headers' end
 KEEP_ALIVE_S = 75  # between requests; longer than nginx keeps its side (60 s)
+PATIENCE_S = 5  # between requests, where others find no room
 STALL_S = 60  # in which a client has to send, or to take, MIN_RATE of what is due on average
 MIN_RATE = 1 << 10  # bytes per second
 # Reading on after an early answer, so that a reset does not destroy it (RFC 9112 9.6): so long
@@ -75,6 +76,7 @@ class S3Protocol(HttpToolsProtocol):
     _silent = 0  # bytes received since the parser last got somewhere
     _in_message = False  # between the first and the last byte of a request
     _in_headers = False
+    _has_answered = False
     _lingers = False  # answered for the last time; what still comes is dropped
     _draining = False
     _served: S3Cycle | None = None
@@ -146,6 +148,7 @@ class S3Protocol(HttpToolsProtocol):
         self.transport.write(b"".join((self._opening(), fields, b"\r\n", body)))
         self.server_state.total_requests += 1
         self._deadline = self.loop.time() + KEEP_ALIVE_S
+        self._has_answered = True
         return True
 
     def _opening(self) -> bytes:
@@ -206,6 +209,12 @@ class S3Protocol(HttpToolsProtocol):
             self._on_deadline(now)
         elif self._deadline == math.inf and self.transport.is_closing():
             self._close(STALL_S)  # uvicorn has closed, as the application failed
+
+    def make_room(self, now: float) -> None:
+        """Close the connection if it is idle for more than PATIENCE_S."""
+        is_used = self._in_message or self._is_busy() or self._has_ended()
+        if self._has_answered and not is_used and now >= self._deadline - KEEP_ALIVE_S + PATIENCE_S:
+            self._close(BYE_S)
 
     def _on_deadline(self, now: float) -> None:
         if self.transport.is_closing():
@@ -394,6 +403,7 @@ class S3Protocol(HttpToolsProtocol):
         self._start_asgi_task(cycle, self.app)
 
     def _idle_deadline(self) -> float:
+        self._has_answered = True
         return self.loop.time() + (DRAIN_S if self._draining else KEEP_ALIVE_S)
 
     def _serve_at_once(self, cycle: S3Cycle) -> None:

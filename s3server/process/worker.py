@@ -183,10 +183,12 @@ class WorkerServer(uvicorn.Server):
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
-        now = loop.time()
+        now, has_room = loop.time(), self._admission.has_room()
         for connection in tuple(self.server_state.connections):
             assert isinstance(connection, S3Protocol)
             connection.expire(now)
+            if not has_room:
+                connection.make_room(now)
         loop.call_later(SWEEP_S, self._sweep)
 
     def _beat(self) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from s3server.process.protocol import PATIENCE_S
 from tests.support.protocol_server import HOST, Client, Running, code, get, put, until
 
 LIMIT = 3
@@ -101,6 +103,37 @@ def test_request_whose_client_is_gone_counts_no_longer(server: Running) -> None:
             client.send(put(b"/read", b"abcdef")[:-3])
             until(lambda: server.shares.requests() == 1)
         until(lambda: server.shares.requests() == 0)
+
+
+def test_idle_connections_make_room_for_others(server: Running) -> None:
+    fresh = server.connect()
+    idle = [server.connect() for _ in range(7)]
+    for number, client in enumerate(idle):
+        client.send(get(b"/at/once" if number % 2 else b"/1"))
+        assert client.answer()[0] == 200
+    assert outcome(server.ask(get(b"/2"))) == SLOW_DOWN
+    make_room(server, PATIENCE_S - 1)
+    assert outcome(server.ask(get(b"/2"))) == SLOW_DOWN
+    make_room(server, PATIENCE_S)
+    assert all(client.is_closed() for client in idle)
+    fresh.send(get(b"/3"))
+    assert fresh.answer()[2] == b"/3"
+    assert server.ask(get(b"/2"))[0] == 200
+    for client in (fresh, *idle):
+        client.socket.close()
+
+
+def make_room(server: Running, seconds: float) -> None:
+    """Let the server look for room so much later."""
+    done = threading.Event()
+
+    def sweep() -> None:
+        for connection in server.connections():
+            connection.make_room(server.loop.time() + seconds)
+        done.set()
+
+    server.loop.call_soon_threadsafe(sweep)
+    assert done.wait(5)
 
 
 def test_connection_beyond_the_limit_is_answered_and_closed(server: Running) -> None:
