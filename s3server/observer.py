@@ -71,11 +71,8 @@ class Observer:
         self.counters, self._tracer = counters, tracer
         self._listeners, self._clock = listeners, clock
         self._logged_from = _LOGGED_FROM[logged]
-
-    @property
-    def wants_all(self) -> bool:
-        """Whether anybody wants to know more of requests that succeed than their count."""
-        return not self._logged_from or bool(self._listeners) or self._tracer is not None
+        self._always = logged == "all" or tracer is not None
+        self.wants_all = self._always  # anybody wants more of requests that succeed than a count
 
     def see(self, answered: Answered) -> None:
         """Count a request, and tell of it."""
@@ -111,6 +108,7 @@ class Observer:
     def look(self) -> None:
         """See who listens; to be called every second."""
         self._listeners.look()
+        self.wants_all = self._always or bool(self._listeners)
 
     def close(self) -> None:
         """Tell nobody any more."""
