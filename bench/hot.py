@@ -1,4 +1,4 @@
-"""What one small GET, HEAD or range costs the server itself: no sockets, no other process.
+"""What one small GET, HEAD, range or listing costs the server itself: no sockets, no other process.
 
 `python -m bench.hot --op get`, or `--op range --objects 1 --size 100000000`: the worker's protocol
 and application in this process, fed with signed requests of objects that are in the page cache, by
@@ -104,6 +104,8 @@ async def _filled(client: Client, sign: Signer, given: argparse.Namespace) -> li
         starts = range(0, given.size - given.span + 1, given.span)
         spans = [{"range": f"bytes={start}-{start + given.span - 1}"} for start in starts]
         requests = [sign.render("GET", name, headers=span) for name in names for span in spans]
+    elif given.op == "list":
+        requests = [sign.render("GET", f"/{BUCKET}", query="list-type=2&max-keys=1000")]
     else:
         requests = [sign.render(given.op.upper(), name) for name in names]
     for request in requests:
@@ -159,7 +161,7 @@ async def measure(directory: Path, given: argparse.Namespace) -> dict[str, Any]:
 def main() -> dict[str, Any]:
     """Parse the arguments and measure."""
     parser = argparse.ArgumentParser(prog="bench.hot", description=__doc__)
-    parser.add_argument("--op", choices=("get", "head", "range"), default="get")
+    parser.add_argument("--op", choices=("get", "head", "range", "list"), default="get")
     parser.add_argument("--span", type=int, default=140_000, help="bytes of a range")
     parser.add_argument("--user", action="store_true", help="as a user; else as root")
     parser.add_argument("--size", type=int, default=4096, help="bytes of an object")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from s3server import errors
@@ -89,6 +90,12 @@ def quote_etag(etag: str) -> str:
 def at(milliseconds: int) -> datetime:
     """Return a stored time as a datetime in UTC."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+@lru_cache(maxsize=4_096)
+def at_second(since_1970: int) -> datetime:
+    """Return a time in whole seconds as a datetime in UTC; what lies side by side shares them."""
+    return datetime.fromtimestamp(since_1970, UTC)
 
 
 def describe(record: ObjectRecord) -> dict[str, Any]:

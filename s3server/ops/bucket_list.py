@@ -12,7 +12,7 @@ from s3server.core.objects import Pairs
 from s3server.core.records import ObjectRecord
 from s3server.errors import InvalidArgument
 from s3server.operation import Ctx, handles
-from s3server.ops.attributes import at, quote_etag
+from s3server.ops.attributes import at_second, quote_etag
 from s3server.ops.refusals import check_owner
 from s3server.wire.checksums import ALGORITHMS
 
@@ -111,7 +111,7 @@ def describe_entry(key: str, record: ObjectRecord, spell: Any, *, owner: bool) -
     """Return what a listing tells of a version."""
     entry: dict[str, Any] = {
         "Key": spell(key),
-        "LastModified": at(record.modified_ms),
+        "LastModified": at_second(record.modified_ms // 1000),
         "ETag": quote_etag(record.etag),
         "Size": record.size,
         "StorageClass": record.storage_class,
