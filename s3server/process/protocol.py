@@ -224,10 +224,16 @@ class S3Protocol(HttpToolsProtocol):
                 self.transport.abort()
         elif self._lingers or not self._in_message:
             self._close(BYE_S)
-        elif self.flow.read_paused or self._due >= STALL_S * MIN_RATE:
+        elif self._waits_for_us() or self._due >= STALL_S * MIN_RATE:
             self._deadline, self._due = now + STALL_S, 0
         else:
             self._refuse(errors.RequestTimeout())
+
+    def _waits_for_us(self) -> bool:
+        """Whether it is we who do not read, or have not asked for the body yet."""
+        return self.flow.read_paused or (
+            not self._in_headers and self.cycle.waiting_for_100_continue
+        )
 
     def _takes(self) -> bool:
         """Whether the client has taken what is written at MIN_RATE, since this was looked at."""

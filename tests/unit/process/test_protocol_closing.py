@@ -112,6 +112,15 @@ def test_body_that_comes_at_a_kibibyte_a_second_is_waited_for(server: Running) -
         assert client.answer()[2] == b"200000"
 
 
+def test_client_that_was_not_asked_for_its_body_yet_is_not_slow(server: Running) -> None:
+    with server.connect() as client:
+        client.send(put(b"/wait", b"", b"Expect: 100-continue\r\n").replace(b": 0", b": 5"))
+        until(lambda: bool(server.app.scopes))
+        expire(server, protocol.STALL_S)
+        server.loop.call_soon_threadsafe(server.app.release.set)
+        assert client.answer()[2] == b"/wait"
+
+
 def test_answer_reaches_a_client_that_sends_for_long_before_it_reads(server: Running) -> None:
     with server.connect() as client:
         client.send(put(b"/denied", b"").replace(b": 0", b": 1000000000"))
