@@ -1,21 +1,70 @@
-"""Commands for what S3 has no operation for: settings of buckets that are ours alone."""
+"""Commands for buckets: all of them, whoever's they are; and settings that S3 does not know."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from msgspec.structs import replace
 
-from s3server.admin.output import ConfigFile, Directory, Json, emit, settings_file
+from s3server.admin.output import (
+    ConfigFile,
+    Directory,
+    Json,
+    emit,
+    settings_file,
+    show_time,
+    table,
+)
+from s3server.admin.tenants import run
+
+if TYPE_CHECKING:
+    from s3server.maintenance import Tenants
 
 buckets = typer.Typer(no_args_is_help=True)
 
 
-@buckets.callback()
-def group() -> None:
-    """Keep `set` a command of its own while it is the only one."""
+COLUMNS = ("name", "project", "owner", "created", "pool")
+
+
+@buckets.command("list")
+def list_buckets(
+    *,
+    project: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of this project only; of all.")
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of this user of the project only.")
+    ] = None,
+    config: ConfigFile = None,
+    directory: Directory = None,
+    as_json: Json = False,
+) -> None:
+    """List all buckets, whoever owns them."""
+
+    async def work(tenants: Tenants) -> list[dict[str, Any]]:
+        projects = {each.id: each.name for each in await tenants.projects.list_projects()}
+        users = {each.id: each.name for each in await tenants.users.list_users()}
+        account = None if project is None and user is None else await tenants.account(project)
+        owner = None
+        if user is not None:
+            owner = (await tenants.users.get_user(user, account=account or "")).id
+        return [
+            {
+                "name": bucket.name,
+                "project": projects.get(bucket.account, bucket.account),
+                "owner": users.get(bucket.owner),  # root, or a user who was deleted
+                "owner_id": bucket.owner,
+                "created": show_time(bucket.created_ms),
+                "pool": bucket.pool,
+            }
+            for bucket in await tenants.buckets.list_all()
+            if account in (None, bucket.account) and owner in (None, bucket.owner)
+        ]
+
+    rows = run(work, config, directory)
+    emit(rows, as_json=as_json, text=table(rows, COLUMNS))
 
 
 @buckets.command("set")

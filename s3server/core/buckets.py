@@ -22,7 +22,16 @@ from s3server.errors import (
     InvalidLocationConstraint,
     NoSuchBucket,
 )
-from s3server.meta.base import Delete, Empty, MetadataStore, Put, Unchanged, Write, after_prefix
+from s3server.meta.base import (
+    Delete,
+    Empty,
+    MetadataStore,
+    Put,
+    Unchanged,
+    Write,
+    after_prefix,
+    pages_of,
+)
 from s3server.model import Principal
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -275,6 +284,11 @@ class Buckets:
         names = [key[len(table) :].decode() for key, _ in rows]
         found = await self._meta.get_many([records.bucket_key(name) for name in names])
         return [self.decode(row) for row in found if row is not None]
+
+    async def list_all(self) -> list[BucketRecord]:
+        """Return all buckets of the store, in the order of their names."""
+        pages = pages_of(self._meta, records.BUCKET, after_prefix(records.BUCKET))
+        return [self.decode(row) async for page in pages for _, row in page]
 
 
 def _range_of(table: bytes, bucket: BucketRecord) -> tuple[bytes, bytes]:

@@ -144,11 +144,8 @@ class DeleteProjects:
         return Removed(projects=1, has_more=True)
 
     async def _buckets_of(self, project: ProjectRecord) -> list[BucketRecord]:
-        found, after = list[BucketRecord](), ""
-        while page := await self._buckets.list_owned(None, after=after, limit=1_000):
-            found += [bucket for bucket in page if bucket.account == project.id]
-            after = page[-1].name
-        return found
+        everybodys = await self._buckets.list_all()
+        return [bucket for bucket in everybodys if bucket.account == project.id]
 
     async def _empty(self, bucket: BucketRecord) -> Removed | None:
         """Remove the next of a bucket, in the end itself; None where only locked versions stay."""

@@ -250,9 +250,39 @@ def test_bucket_is_set_to_accept_head_on_urls_for_get(capsys, store: str) -> Non
         assert asyncio.run(_find_bucket(load())).head_on_get_url is is_on
 
 
-async def _create_bucket(config: Config) -> None:
+def test_all_buckets_are_listed_with_their_owners(capsys, store: str) -> None:
+    at = ("--dir", store, "--json")
+    run(capsys, "project", "create", "geo", *at)
+    owners = [
+        json.loads(run(capsys, "user", "create", name, "--project", project, *at)[1])
+        for name, project in (("ann", "geo"), ("bob", "geo"), ("ann", "default"))
+    ]
+    config = quickstart.prepare(Path(store), osds=None, codec=None, server={})()
+    geo = json.loads(run(capsys, "project", "show", "geo", *at)[1])["id"]
+    for owner, name in zip(owners, ("of-ann", "of-bob", "elsewhere"), strict=True):
+        account = geo if owner["project"] == "geo" else DEFAULT_ACCOUNT
+        asyncio.run(_create_bucket(config, name, Principal("user", owner["id"], "", account)))
+    asyncio.run(_create_bucket(config, "of-nobody"))
+
+    def listed(*options: str) -> list[tuple[str, str, str | None]]:
+        rows = json.loads(run(capsys, "bucket", "list", *options, *at)[1])
+        return [(row["name"], row["project"], row["owner"]) for row in rows]
+
+    ann, bob = ("of-ann", "geo", "ann"), ("of-bob", "geo", "bob")
+    elsewhere, nobodys = ("elsewhere", "default", "ann"), ("of-nobody", "default", None)
+    assert listed() == [elsewhere, ann, bob, nobodys]
+    assert listed("--project", "geo") == [ann, bob]
+    assert listed("--project", "geo", "--user", "bob") == [bob]
+    assert listed("--user", "ann") == [elsewhere]
+    assert "of-nobody" in run(capsys, "bucket", "list", "--dir", store)[1]
+
+
+STRANGER = Principal("user", "1" * 64, "owner", DEFAULT_ACCOUNT)
+
+
+async def _create_bucket(config: Config, name: str = "data", owner: Principal = STRANGER) -> None:
     async with open_buckets(config) as buckets:
-        await buckets.create("data", Principal("user", "1" * 64, "owner", DEFAULT_ACCOUNT))
+        await buckets.create(name, owner)
 
 
 async def _find_bucket(config: Config) -> BucketRecord:

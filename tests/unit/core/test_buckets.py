@@ -142,3 +142,15 @@ async def test_what_another_worker_does_to_a_bucket_is_seen_at_once(store: TestS
     again = await store.bucket()
     assert again.id != made.id
     assert again == await other.buckets.get("bucket")
+
+
+async def test_buckets_are_listed_whole_however_many_there_are(store: TestStore) -> None:
+    names = [f"bucket-{number:04}" for number in range(1_100)]
+    for name in reversed(names):
+        await store.buckets.create(name, OWNER if name < "bucket-0550" else OTHER)
+    assert names == [bucket.name for bucket in await store.buckets.list_all()]
+    found, after = list[str](), ""
+    while page := await store.buckets.list_owned(OTHER.id, after=after, limit=100):
+        found += [bucket.name for bucket in page]
+        after = found[-1]
+    assert names[550:] == found

@@ -65,6 +65,13 @@ async def test_illegal_names_are_refused(users: Users, name: str) -> None:
         await users.create_user(name)
 
 
+async def test_users_are_listed_whole_however_many_there_are(users: Users) -> None:
+    names = [f"user-{number:04}" for number in range(1_100)]
+    for name in reversed(names):
+        await users.create_user(name)
+    assert names == [user.name for user in await users.list_users()]
+
+
 async def test_user_has_as_many_keys_as_wanted(users: Users) -> None:
     user = await users.create_user("ada")
     made = [(await users.create_key("ada", description=str(n)))[0] for n in range(1_200)]
