@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, unquote_plus
 
 import msgspec
 
@@ -45,7 +45,8 @@ _RESOURCES = {
 _VERB = re.compile(r"^(Get|Put|Delete|List|Create|Head)(Bucket)?")
 _END = re.compile(r"Configurations?$")
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_SECRET = re.compile(r"(?i)((?:^|[?&])(?:x-amz-signature|x-amz-security-token|signature)=)[^& ]*")
+_PARAMETER = re.compile(r"((?:^|[?&])([^=&? ]*)=)[^& ]*")
+_SECRETS = frozenset({"x-amz-signature", "x-amz-security-token", "signature"})
 _UNQUOTED = re.compile(r"[^\x20\x21\x23-\x7e]")  # controls, quotes and all beyond ASCII
 
 
@@ -180,7 +181,12 @@ def object_key(
 
 
 def _masked(text: str) -> str:
-    return _SECRET.sub(r"\1*", text)
+    """Return a URL without what proves something, however its parameters' names are spelt."""
+
+    def masked(found: re.Match[str]) -> str:
+        return f"{found[1]}*" if unquote_plus(found[2]).lower() in _SECRETS else found[0]
+
+    return _PARAMETER.sub(masked, text)
 
 
 def _quoted(text: str) -> str:

@@ -46,14 +46,19 @@ class Person:
 
     def __call__(self, service: str, operation: str, **parameters: Any) -> Any:
         """Call an operation: person("s3", "get_object", Bucket=...). Raises ClientError."""
-        if service not in self._clients:
+        return getattr(self.client(service), operation)(**parameters)
+
+    def client(self, service: str, **how: Any) -> Any:
+        """Return a client of a service, by settings of botocore's."""
+        name = service + "".join(map(str, how.values()))
+        if name not in self._clients:
             signer = {} if self._keys else {"signature_version": UNSIGNED}
-            config = Config(retries={"total_max_attempts": 1}, **signer)
-            self._clients[service] = boto3.client(
+            config = Config(retries={"total_max_attempts": 1}, **(how or signer))
+            self._clients[name] = boto3.client(
                 service, endpoint_url=self._server.endpoint, region_name=self._server.region,
                 config=config, **(self._keys or {}),
             )  # fmt: skip
-        return getattr(self._clients[service], operation)(**parameters)
+        return self._clients[name]
 
     def close(self) -> None:
         for client in self._clients.values():
@@ -122,12 +127,17 @@ class Site:
         return self.person(answer["Credentials"])
 
     def by_proxy(self, arn: str) -> Person:
-        """Return who became a role by a grid proxy, through the credential_process."""
+        """Return who became a role by a grid proxy."""
+        return self.person(self.keys_by_proxy(arn))
+
+    def keys_by_proxy(self, arn: str) -> dict[str, str]:
+        """Return what the credential_process gets for a grid proxy."""
         file = proxy(proxy(self.authority.user()), "2").write(self.directory / "x509up")
         command = [str(Path(sys.executable).with_name("s3server-credentials")), "--no-cache"]
         command += ["--endpoint", self.server.endpoint, "--proxy", str(file), "--role", arn]
         done = subprocess.run(command, capture_output=True, check=True, timeout=60)
-        return self.person(json.loads(done.stdout))
+        keys: dict[str, str] = json.loads(done.stdout)
+        return keys
 
     def administrator_of(self, project: str, name: str) -> Person:
         """Return a new user of a new project whom its policy allows everything there."""
