@@ -65,7 +65,10 @@ def _headline(found: dict[str, Any]) -> str:
 
 
 def _picture(found: dict[str, Any]) -> RenderableType:
-    """Return what --watch shows: the text, and a bar for every job that knows how far it is."""
+    """Return what --watch shows: the text, and a bar for every job that knows how far it is.
+
+    Jobs that have nothing to tell share a line: the others must not fall off a screen of 24.
+    """
     from rich.console import Group  # noqa: PLC0415
     from rich.progress_bar import ProgressBar  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
@@ -73,12 +76,16 @@ def _picture(found: dict[str, Any]) -> RenderableType:
 
     from s3server.standing import progress_text  # noqa: PLC0415
 
-    bars = Table.grid(padding=(0, 2))
+    bars, silent = Table.grid(padding=(0, 2)), []
     for job in found["jobs"]:
+        if job["state"] == "idle" and not (job["total"] or job["note"]):
+            silent.append(job["job"])
+            continue
         bar = ProgressBar(max(job["total"], 1), job["done"], width=30) if job["total"] else ""
         bars.add_row(job["job"], job["state"], bar, progress_text(job), Text(job["note"]))
     osds = Text(table(found["osds"], OSD_COLUMNS))
-    return Group(Text(_headline(found)), Text(), osds, Text(), bars)
+    idle = Text(f"nothing to do: {', '.join(silent)}" if silent else "")
+    return Group(Text(_headline(found)), Text(), osds, Text(), bars, Text(), idle)
 
 
 def _time(ms: int) -> str:

@@ -110,6 +110,8 @@ class Repair:
             return Repaired()
         await self._look_around()
         rows = await self._next_rows()
+        if rows and self.progress.done >= self.progress.total:  # more has come since the last count
+            await self._count_left()
         done = await asyncio.gather(*(self._work_off(key, row) for key, row in rows))
         total = Repaired(
             repaired=sum(each.repaired for each in done),
@@ -134,6 +136,9 @@ class Repair:
         if 0 < self._counted_ms <= now < self._counted_ms + COUNT_EVERY_MS:
             return
         self._counted_ms = now
+        await self._count_left()
+
+    async def _count_left(self) -> None:
         left = await _count(self._meta, records.REPAIR, after_prefix(records.REPAIR))
         lost = await _count(self._meta, _level(LOST), after_prefix(records.REPAIR))
         if left == lost:  # nothing that can be done

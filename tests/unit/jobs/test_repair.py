@@ -116,6 +116,22 @@ async def test_blob_that_is_damaged_after_all_were_repaired_does_not_wait(tmp_pa
     await site.close()
 
 
+async def test_how_much_is_left_is_known_as_soon_as_repair_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("s3server.jobs.repair.ROWS_PER_STEP", 1)
+    site = site_of(tmp_path, "replica:3")
+    await site.fill()
+    assert await site.repair.step() == Repaired()
+    assert (0, 0) == (site.repair.progress.done, site.repair.progress.total)
+    for ref in await site.refs():
+        site.damage(ref, 0)
+        await site.meta.commit([repair_row(ref, [0], CORRUPT, since_ms=1)])
+    await site.repair.step()
+    assert (1, len(SIZES)) == (site.repair.progress.done, site.repair.progress.total)
+    await site.close()
+
+
 async def test_damaged_blob_row_holds_up_neither_scan_scrub_nor_repair(tmp_path: Path) -> None:
     site = site_of(tmp_path, "replica:3")
     bucket = await site.fill()
