@@ -6,6 +6,8 @@ import itertools
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +18,29 @@ from botocore.config import Config
 from tests.support.client_tools import (
     BASE_DOMAIN,
     REGION,
+    TRUST,
     WEBSITE_DOMAIN,
     environment_of,
     program,
     run,
     run_failing,
 )
+from tests.support.grid_ca import Authority
 from tests.support.server_process import RunningServer, run_server
 
 COUNTER = itertools.count()
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A real server with site A's region and a domain for virtual-host addresses."""
-    directory = tmp_path_factory.mktemp("site-a")
+@contextmanager
+def _serve(directory: Path, **settings: str) -> Iterator[RunningServer]:
+    """Run a server with site A's region and a domain for virtual-host addresses."""
+    settings |= {
+        "S3SERVER_SERVER__BASE_DOMAINS": f'["{BASE_DOMAIN}"]',
+        "S3SERVER_SERVER__WEBSITE_DOMAINS": f'["{WEBSITE_DOMAIN}"]',
+    }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("S3SERVER_SERVER__BASE_DOMAINS", f'["{BASE_DOMAIN}"]')
-        patch.setenv("S3SERVER_SERVER__WEBSITE_DOMAINS", f'["{WEBSITE_DOMAIN}"]')
+        for name, value in settings.items():
+            patch.setenv(name, value)
         with run_server(directory / "store", "--region", REGION) as running:
             yield running
     log = (directory / "store.log").read_text()
@@ -42,6 +49,32 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     assert "ready" in [event["event"] for event in events]
     # Nothing that a client did was an error of ours.
     assert [] == [event for event in events if event["level"] != "info"], log
+
+
+@pytest.fixture(scope="session")
+def http_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A real server, plain."""
+    with _serve(tmp_path_factory.mktemp("site-a")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def https_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A real server that ends TLS itself, with a certificate of a test's authority."""
+    directory = tmp_path_factory.mktemp("site-a-tls")
+    authority = Authority("Site A")
+    trusted = authority.write_pem(directory / "ca.pem")
+    files = authority.server("127.0.0.1").write(directory / "server.pem")
+    files = {"S3SERVER_TLS__CERTIFICATE": str(files), "S3SERVER_TLS__KEY": str(files)}
+    with _serve(directory, **files) as running:
+        yield replace(running, authority=trusted)
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest) -> RunningServer:
+    """The plain server, or the one that `over_http_and_https` says."""
+    found: RunningServer = request.getfixturevalue(f"{getattr(request, 'param', 'http')}_server")
+    return found
 
 
 @pytest.fixture
@@ -58,7 +91,7 @@ def environment(
     """The variables of site A's slides, also set in this process for boto3."""
     variables = environment_of(server, tmp_path_factory.mktemp("home"))
     for name, value in variables.items():
-        if name.startswith("AWS_") or name == "HOME":
+        if name.startswith("AWS_") or name in {"HOME", *TRUST}:
             monkeypatch.setenv(name, value)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     return variables

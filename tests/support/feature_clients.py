@@ -4,13 +4,10 @@ the AWS SDK for JavaScript."""
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from datetime import datetime, timedelta
 from typing import Any
 
 import boto3
-import pytest
 from botocore.config import Config
 from minio import Minio
 from minio.commonconfig import ENABLED, GOVERNANCE, Filter, Tags
@@ -19,13 +16,11 @@ from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 from minio.retention import Retention
 from minio.versioningconfig import VersioningConfig
 
-from tests.support.client_tools import program, run
+from tests.support.client_tools import NODE_MODULES, node, program, run
 from tests.support.server_process import ROOT
 
 Form = tuple[str, dict[str, str]]  # URL and fields
-NODE_MODULES = ROOT / ".node-clients" / "node_modules"
 SCRIPT = ROOT / "tests" / "support" / "feature_client.cjs"
-NODE_AT_LEAST = 20  # what the SDK needs
 
 
 def lifecycle(days: int) -> dict[str, Any]:
@@ -131,13 +126,7 @@ class JavaScript(Boto3):
     """The AWS SDK for JavaScript: a Node.js program that is told each call as JSON."""
 
     def __init__(self, environment: dict[str, str]) -> None:
-        node = shutil.which("node")
-        if node is None or not NODE_MODULES.exists():
-            pytest.skip("Node.js and npm are not installed, or make test has not been run")
-        version = subprocess.run([node, "-v"], check=True, capture_output=True, text=True).stdout
-        if int(version[1:].partition(".")[0]) < NODE_AT_LEAST:
-            pytest.skip(f"the SDK needs Node.js {NODE_AT_LEAST}; this is {version.strip()}")
-        self._node = node
+        self._node = node()
         self._environment = environment | {"NODE_PATH": str(NODE_MODULES)}
 
     def close(self) -> None:

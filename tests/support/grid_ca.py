@@ -198,6 +198,11 @@ class Authority:
             f"pos_rights\tglobus\tCA:sign\ncond_subjects\tglobus\t'{listed}'\n"
         )
 
+    def write_pem(self, path: Path) -> Path:
+        """Write the certificate alone, as what clients trust."""
+        path.write_text(_pem(self.certificate))
+        return path
+
     def write(self, directory: Path, stem: str = "") -> Path:
         """Write certificate, list and policy as in /etc/grid-security/certificates."""
         directory.mkdir(exist_ok=True)

@@ -25,6 +25,7 @@ class RunningServer:
     region: str
     directory: Path
     pid: int  # of the supervisor
+    authority: Path | None = None  # of its certificate, where it has TLS
 
 
 @contextmanager
