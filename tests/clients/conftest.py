@@ -38,11 +38,8 @@ def _serve(directory: Path, **settings: str) -> Iterator[RunningServer]:
         "S3SERVER_SERVER__BASE_DOMAINS": f'["{BASE_DOMAIN}"]',
         "S3SERVER_SERVER__WEBSITE_DOMAINS": f'["{WEBSITE_DOMAIN}"]',
     }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in settings.items():
-            patch.setenv(name, value)
-        with run_server(directory / "store", "--region", REGION) as running:
-            yield running
+    with run_server(directory / "store", "--region", REGION, **settings) as running:
+        yield running
     log = (directory / "store.log").read_text()
     shutil.rmtree(directory)  # gigabytes that pytest would keep
     events = [json.loads(line) for line in log.splitlines()]
@@ -64,9 +61,9 @@ def https_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSe
     directory = tmp_path_factory.mktemp("site-a-tls")
     authority = Authority("Site A")
     trusted = authority.write_pem(directory / "ca.pem")
-    files = authority.server("127.0.0.1").write(directory / "server.pem")
-    files = {"S3SERVER_TLS__CERTIFICATE": str(files), "S3SERVER_TLS__KEY": str(files)}
-    with _serve(directory, **files) as running:
+    file = str(authority.server().write(directory / "server.pem"))  # with its key
+    tls = {"S3SERVER_TLS__CERTIFICATE": file, "S3SERVER_TLS__KEY": file}
+    with _serve(directory, **tls) as running:
         yield replace(running, authority=trusted)
 
 

@@ -62,24 +62,28 @@ def test_old_versions_go_after_ten_days_and_current_ones_stay(
     s3: Any, aws: Aws, bucket: str, tmp_path: Path, put: Callable[[str, Aws, Path], None]
 ) -> None:
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    for name in ("before", "after"):
-        if name == "after":
-            put(bucket, aws, tmp_path)
-        for text in ("old", "new"):
-            s3.put_object(Bucket=bucket, Key=name, Body=text)
+    put_versions(s3, bucket, "before")
+    replaced = time.time()
+    put(bucket, aws, tmp_path)
+    put_versions(s3, bucket, "after")
     s3.put_object(Bucket=bucket, Key="alone", Body="current")
-    written = time.time()
     assert len(versions(s3, bucket)) == 5
 
     until = time.monotonic() + WITHIN_S
     while len(found := versions(s3, bucket)) > 3 and time.monotonic() < until:
         if len(found) < 5:  # none goes before its time, which the clock of the server has counted
-            assert time.time() - written > 4
+            assert time.time() - replaced > 4
         threading.Event().wait(0.1)
     assert found == [("after", True), ("alone", True), ("before", True)]
     body = s3.get_object(Bucket=bucket, Key="before")["Body"].read()
     assert body == b"new"
     assert s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"] == LIFE_10_DAYS["Rules"]
+
+
+def put_versions(s3: Any, bucket: str, key: str) -> None:
+    """Store an object and replace it."""
+    for text in ("old", "new"):
+        s3.put_object(Bucket=bucket, Key=key, Body=text)
 
 
 def versions(s3: Any, bucket: str) -> list[tuple[str, bool]]:

@@ -29,15 +29,22 @@ class RunningServer:
 
 
 @contextmanager
-def run_server(directory: Path, *options: str) -> Iterator[RunningServer]:
-    """Start `quickstart` on a free port and stop it at the end, by SIGTERM to its supervisor."""
+def run_server(directory: Path, *options: str, **settings: str) -> Iterator[RunningServer]:
+    """Start `quickstart` on a free port and stop it at the end, by SIGTERM to its supervisor.
+
+    Settings are variables of its environment, like S3SERVER_SERVER__WORKERS.
+    """
     command = [sys.executable, "-m", "s3server", "quickstart", str(directory), "--json"]
     command += ["--listen", "127.0.0.1:0", "--workers", "2", *options]
     log = (directory.parent / f"{directory.name}.log").open("wb")
     # How full the disk of whoever runs the tests is, is none of their business.
     environment = {"S3SERVER_STORAGE__NEARFULL_RATIO": "1", "S3SERVER_STORAGE__FULL_RATIO": "1"}
     process = subprocess.Popen(
-        command, cwd=ROOT, env=environment | os.environ, stdout=subprocess.PIPE, stderr=log
+        command,
+        cwd=ROOT,
+        env=environment | os.environ | settings,
+        stdout=subprocess.PIPE,
+        stderr=log,
     )
     try:
         assert process.stdout is not None
