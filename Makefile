@@ -46,7 +46,7 @@ fmt: $(VENV)/test-installed ## format, and fix what can be fixed
 	@$(BIN)/ruff check --fix .
 
 clean: ## forget the virtual environments and caches; never data
-	rm -rf $(VENV) $(CLIENTS) $(NODE) $(DOCS) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS) $(NODE) .client-builds $(DOCS) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@.ci/venv $(PYTHON) $(VENV)

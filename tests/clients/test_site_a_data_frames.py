@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.client_tools import run_python
+from tests.support.client_tools import over_http_and_https, run_python
 
 pytestmark = pytest.mark.clients
 duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed: make test installs it")
@@ -76,26 +76,31 @@ print(len(back), back.geometry.iloc[0].wkt)
 """
 
 
+@over_http_and_https
 def test_pandas_reads_and_writes_csv(environment: dict[str, str], bucket: str) -> None:
     assert "1000 2022-09-26 499500 10" == run_python(PANDAS, environment, bucket)
 
 
+@over_http_and_https
 def test_dask_reads_all_files_of_a_glob(environment: dict[str, str], bucket: str) -> None:
     assert "2000 3000 M" == run_python(DASK, environment, bucket)
 
 
+@over_http_and_https
 def test_geopandas_writes_parquet_that_gdal_and_duckdb_read(
     environment: dict[str, str], bucket: str, sql: duckdb.DuckDBPyConnection
 ) -> None:
     assert "True POINT (2.35 48.85) 4326" == run_python(GEOPANDAS, environment, bucket)
 
-    environment |= {"AWS_HTTPS": "NO", "AWS_VIRTUAL_HOSTING": "FALSE"}
+    secure = "YES" if "AWS_CA_BUNDLE" in environment else "NO"
+    environment |= {"AWS_HTTPS": secure, "AWS_VIRTUAL_HOSTING": "FALSE"}
     assert "3 POINT (3.1 45.7)" == run_python(GDAL, environment, bucket)
 
     found = sql.sql(f"SELECT COUNT(*) FROM read_parquet('s3://{bucket}/gdf.parquet');")
     assert [(3,)] == found.fetchall()
 
 
+@over_http_and_https
 def test_duckdb_writes_and_reads_globs(bucket: str, sql: duckdb.DuckDBPyConnection) -> None:
     for year in (2023, 2024):
         sql.sql(
@@ -112,14 +117,18 @@ def test_duckdb_writes_and_reads_globs(bucket: str, sql: duckdb.DuckDBPyConnecti
 
 @pytest.fixture
 def sql(environment: dict[str, str]) -> Iterator[duckdb.DuckDBPyConnection]:
-    """DuckDB with the secret of the slides; path style and no TLS are ours."""
+    """DuckDB with the secret of the slides; path style, and whether there is TLS, are ours."""
     connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
     for name in ("httpfs", "aws"):
         package = pytest.importorskip(f"duckdb_extension_{name}")
         (file,) = Path(package.__file__).parent.rglob(f"{name}.duckdb_extension")
         connection.load_extension(str(file))
+    authority = environment.get("AWS_CA_BUNDLE")
+    if authority is not None:
+        connection.sql(f"SET ca_cert_file = '{authority}'")
     connection.sql(f"""CREATE SECRET secret (TYPE S3,
         PROVIDER CREDENTIAL_CHAIN, CHAIN 'env',
-        ENDPOINT '{environment["AWS_S3_ENDPOINT"]}', USE_SSL false, URL_STYLE 'path');""")
+        ENDPOINT '{environment["AWS_S3_ENDPOINT"]}',
+        USE_SSL {authority is not None}, URL_STYLE 'path');""")
     yield connection
     connection.close()

@@ -1,4 +1,4 @@
-"""Bodies in signed and unsigned chunks over plain HTTP: what Java's SDK and aws-c-s3 send."""
+"""Bodies in signed and unsigned chunks: what Java's SDK and aws-c-s3 send."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 from awscrt import checksums
 from awscrt.auth import AwsCredentialsProvider
 from awscrt.http import HttpHeaders, HttpRequest
+from awscrt.io import ClientTlsContext, TlsContextOptions
 from awscrt.s3 import (
     S3ChecksumAlgorithm,
     S3ChecksumConfig,
@@ -24,6 +25,7 @@ from awscrt.s3 import (
     create_default_s3_signing_config,
 )
 
+from tests.support.client_tools import over_http_and_https
 from tests.support.server_process import RunningServer
 from tests.support.signing import SIGNED_CHUNKS, Key, sign, signed_chunks
 
@@ -70,6 +72,7 @@ def put_chunks(
     return status
 
 
+@over_http_and_https
 @pytest.mark.parametrize("location", list(S3ChecksumLocation), ids=lambda one: one.name)
 @pytest.mark.parametrize("size", [1000, 12_000_000], ids=["whole", "in parts"])
 def test_aws_c_s3_brings_files_up_and_back(
@@ -114,9 +117,15 @@ class Crt:
     def __init__(self, server: RunningServer) -> None:
         provider = AwsCredentialsProvider.new_static(server.access_key, server.secret_key)
         self._host = urlsplit(server.endpoint).netloc
+        tls = None
+        if server.authority is not None:
+            options = TlsContextOptions()
+            options.override_default_trust_store(server.authority.read_bytes())
+            tls = ClientTlsContext(options).new_connection_options()
         self._client = S3Client(
             region=server.region,
-            tls_mode=S3RequestTlsMode.DISABLED,
+            tls_mode=S3RequestTlsMode.ENABLED if tls else S3RequestTlsMode.DISABLED,
+            tls_connection_options=tls,
             signing_config=create_default_s3_signing_config(
                 region=server.region, credential_provider=provider
             ),

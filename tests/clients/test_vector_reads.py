@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from boto3.s3.transfer import TransferConfig
 
-from tests.support.client_tools import run_python
+from tests.support.client_tools import over_http_and_https, run_python
 from tests.support.server_process import RunningServer
 
 pytestmark = pytest.mark.clients
@@ -123,6 +123,7 @@ print(len(arrays["b"]), (arrays["b"] == values + 1).all(), (arrays["g"] == value
 """
 
 
+@over_http_and_https
 def test_uproot_reads_branches_of_a_tree(environment, bucket: str, tmp_path: Path) -> None:
     """Site B's physicists read ROOT files in place."""
     assert "200000 True True" == run_python(

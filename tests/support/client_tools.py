@@ -22,11 +22,12 @@ CLIENTS_PYTHON = ROOT / ".venv-clients" / "bin" / "python"
 NODE_MODULES = ROOT / ".node-clients" / "node_modules"
 NODE_AT_LEAST = 20  # what the AWS SDK for JavaScript needs
 TOOL_S = 90
-# botocore; OpenSSL, Go and Rust; curl; requests; Node.js
+# botocore; OpenSSL, Go and Rust; curl; GDAL of pyogrio; requests; Node.js
 TRUST = (
     "AWS_CA_BUNDLE",
     "SSL_CERT_FILE",
     "CURL_CA_BUNDLE",
+    "GDAL_CURL_CA_BUNDLE",
     "REQUESTS_CA_BUNDLE",
     "NODE_EXTRA_CA_CERTS",
 )
