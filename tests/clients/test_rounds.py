@@ -21,6 +21,7 @@ from tests.support.clients.client import (
     ReadsRanges,
     Signs,
 )
+from tests.support.clients.compiled import Go, Java, RustAwsSdk, RustS3
 from tests.support.clients.javascript import JavaScript
 from tests.support.clients.libcloud import Libcloud
 from tests.support.clients.libs3 import Libs3
@@ -48,6 +49,7 @@ CLIENTS = (
     S3cmdVersion2,
     S3fs,
     S5cmd,
+    *(pytest.param(one, marks=pytest.mark.slow) for one in (Go, Java, RustAwsSdk, RustS3)),
 )
 NAMES = itertools.count()
 
