@@ -12,10 +12,11 @@ from typing import Any
 
 from bench.compare import compare
 from bench.servers import OURS, print_result
-from bench.settings import add_load_arguments
+from bench.settings import add_run_arguments, parse_size
 
 CODES = {"ec:4+2": 6, "ec:8+3": 11}  # and the OSDs that each needs at least
 COPIES = "replica:3"
+OPS = ("put", "get")
 
 
 def server(pool: str, osds: int) -> str:
@@ -32,7 +33,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
             )
         )
         for pool, osds in CODES.items()
-        for op in ("put", "get")
+        for op in ([given.op] if given.op else OPS)
     }
 
 
@@ -41,8 +42,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.codecs", description=__doc__)
     parser.add_argument("--pairs", default=3, type=int)
     parser.add_argument("--dir", help="where the servers keep their data")
-    add_load_arguments(parser)
-    parser.set_defaults(size=100_000_000, connections=4, objects=8, payload="unsigned")
+    parser.add_argument("--size", default="100MB", type=parse_size, help="of an object")
+    parser.add_argument("--op", choices=OPS, help="only this one")
+    parser.add_argument("--connections", default=4, type=int, help="of all processes together")
+    add_run_arguments(parser)
+    parser.set_defaults(duration=4.0, warmup=1.0, objects=8, payload="unsigned")
     given = parser.parse_args()
     print_result(lambda: measure(given))
 

@@ -53,7 +53,7 @@ def measure(directory: Path, objects: int, total_mib: int) -> dict[str, Any]:
 
 
 def main() -> dict[str, Any]:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="bench.repair", description=__doc__)
     parser.add_argument("--dir", type=Path, default=None, help="where the store is made")
     parser.add_argument("--objects", type=int, default=10_000)
     parser.add_argument("--mib", type=int, default=2_048)
