@@ -29,12 +29,16 @@ from s3server.data.placed import PlacedPool
 from s3server.data.vfs import Vfs
 from s3server.model import DataRef
 from tests.support.blobs import CLUSTER, BytesSource, collect, numbered_ids, pattern
+from tests.support.crash_image import memory_directory
 
 MIB = 1 << 20
 SIZES = [1, 4_096, 65_536, 65_537, 300_000, MIB, MIB + 1, 3 * MIB + 5]
 LAYOUTS = {"replica:3": 6, "ec:4+2": 8, "ec:8+3": 12}
 PARTS = {"replica:3": 1, "ec:4+2": 1, "ec:8+3": 6}  # of the long tests
 EXPECTED = {"replica:3": 21, "ec:4+2": 36, "ec:8+3": 298}
+
+
+root = pytest.fixture(memory_directory)
 
 
 class Cluster:
@@ -134,22 +138,20 @@ async def lose_and_heal(
 
 
 @pytest.mark.parametrize("codec", LAYOUTS)
-async def test_some_losses_up_to_the_tolerance(tmp_path: Path, codec: str) -> None:
-    await lose_and_heal(tmp_path, codec, chosen(codec, 3), SIZES)
+async def test_some_losses_up_to_the_tolerance(root: Path, codec: str) -> None:
+    await lose_and_heal(root, codec, chosen(codec, 3), SIZES)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("codec", "part"), EVERY)
-async def test_every_loss_up_to_the_tolerance(tmp_path: Path, codec: str, part: int) -> None:
-    await lose_and_heal(tmp_path, codec, some(codec, part), SIZES * 5)
+async def test_every_loss_up_to_the_tolerance(root: Path, codec: str, part: int) -> None:
+    await lose_and_heal(root, codec, some(codec, part), SIZES * 5)
     print(f"{codec}: {len(some(codec, part))} sets of lost OSDs")
 
 
 @pytest.mark.parametrize("codec", LAYOUTS)
-async def test_loss_of_one_more_is_told_and_no_wrong_byte_is_served(
-    tmp_path: Path, codec: str
-) -> None:
-    cluster = Cluster(tmp_path, codec)
+async def test_loss_of_one_more_is_told_and_no_wrong_byte_is_served(root: Path, codec: str) -> None:
+    cluster = Cluster(root, codec)
     pool = cluster.pool()
     await cluster.write(pool, SIZES)
     await pool.close()
@@ -230,10 +232,10 @@ async def lose_while_writing(root: Path, codec: str, lost: Sequence[int], seed: 
     await cluster.replace(lost)
 
 
-async def test_shards_lost_on_the_way_are_no_want_of_space(tmp_path: Path) -> None:
+async def test_shards_lost_on_the_way_are_no_want_of_space(root: Path) -> None:
     """Two of six are lost once they have bytes: the upload fails, and the next one is whole."""
     disks = {osd: DyingVfs() for osd in range(LAYOUTS["ec:4+2"])}
-    cluster, calls = Cluster(tmp_path, "ec:4+2", disks), itertools.count(1)
+    cluster, calls = Cluster(root, "ec:4+2", disks), itertools.count(1)
     pool, data = cluster.pool(), pattern(4 * MIB)
 
     async def die() -> None:
@@ -251,21 +253,21 @@ async def test_shards_lost_on_the_way_are_no_want_of_space(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("codec", LAYOUTS)
-async def test_osds_that_die_while_others_write_and_read(tmp_path: Path, codec: str) -> None:
+async def test_osds_that_die_while_others_write_and_read(root: Path, codec: str) -> None:
     for seed, lost in enumerate(chosen(codec, 3)):
-        root = tmp_path / str(seed)
-        root.mkdir()
-        await lose_while_writing(root, codec, lost, seed)
+        each = root / str(seed)
+        each.mkdir()
+        await lose_while_writing(each, codec, lost, seed)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("codec", "part"), EVERY)
 async def test_every_subset_of_osds_dies_while_others_write_and_read(
-    tmp_path: Path, codec: str, part: int
+    root: Path, codec: str, part: int
 ) -> None:
     for number, lost in enumerate(some(codec, part)):
-        root = tmp_path / str(number)
-        root.mkdir()
-        await lose_while_writing(root, codec, lost, seed=number * PARTS[codec] + part)
-        shutil.rmtree(root)
+        each = root / str(number)
+        each.mkdir()
+        await lose_while_writing(each, codec, lost, seed=number * PARTS[codec] + part)
+        shutil.rmtree(each)
     print(f"{codec}: {len(some(codec, part))} sets of dying OSDs")

@@ -16,6 +16,7 @@ from tests.support.blobs import make_osds
 from tests.support.crash_programs import osd_count, prepare
 from tests.support.crash_steps import Program
 
+MEMORY_NEEDED = 1 << 30  # bytes; containers have 64 MiB by default
 INNER = ("/incoming", "/volumes", "/shards/00", "/journal")
 
 
@@ -34,9 +35,10 @@ def quick_stores() -> Iterator[None]:
 
 
 def memory_directory() -> Iterator[Path]:
-    """Give a directory, in memory where there is one: nothing here is about what disks keep."""
+    """Give a directory, in memory where there is enough: nothing here is about what disks keep."""
     memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as path:
+    has_room = memory.is_dir() and shutil.disk_usage(memory).free > MEMORY_NEEDED
+    with tempfile.TemporaryDirectory(dir=memory if has_room else None) as path:
         yield Path(path)
 
 
