@@ -83,7 +83,7 @@ def _osd(record: MapRecord, osd: OsdRecord, down: dict[int, str]) -> dict[str, A
     return {
         **row,
         "used_percent": round(100 * usage.used_ratio, 1),
-        "bytes": usage.total,
+        "bytes": usage.used + usage.free,
         "free_bytes": usage.free,
     }
 

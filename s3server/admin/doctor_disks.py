@@ -84,7 +84,8 @@ def _directory(name: str, path: Path, config: Config) -> Iterator[Finding]:
         yield _denied(name, path)
         return
     room = os.statvfs(path)
-    used = 1 - room.f_bavail / max(room.f_blocks, 1)
+    blocks = room.f_blocks - room.f_bfree
+    used = blocks / max(blocks + room.f_bavail, 1)  # as df(1), and as the server itself has it
     storage, gib = config.storage, room.f_bavail * room.f_frsize / (1 << 30)
     full = Level.BAD if used >= storage.full_ratio else Level(used >= storage.nearfull_ratio)
     yield Finding(name, full, f"{path}: {kind}, {gib:.1f} GiB free, {used:.0%} used")

@@ -69,7 +69,7 @@ FAMILIES = (
         ("osd", "state"),
         "1 for the state that it is in: in, out, down, missing.",
     ),
-    Family("s3server_osd_size_bytes", "gauge", ("osd",), "Size of its file system."),
+    Family("s3server_osd_size_bytes", "gauge", ("osd",), "What can be used of its file system."),
     Family("s3server_osd_free_bytes", "gauge", ("osd",), "What is free of it."),
     Family(
         "s3server_repair_queue",

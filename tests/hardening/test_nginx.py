@@ -47,7 +47,8 @@ KEYS = ["a b+c%20d", "ä/ö//ü", "//", "dots/./../x", "~!*'()&=;:@$,", "%2F", "
 MAIN = """
 daemon off; worker_processes 1; pid {0}/pid; error_log stderr;
 events {{ worker_connections 512; }}
-http {{ access_log off; client_body_temp_path {0}/b; proxy_temp_path {0}/p; fastcgi_temp_path {0}/f;
+http {{ log_format behind "$upstream_addr"; access_log {0}/access behind;
+client_body_temp_path {0}/b; proxy_temp_path {0}/p; fastcgi_temp_path {0}/f;
 uwsgi_temp_path {0}/u; scgi_temp_path {0}/s; include {0}/s3server.conf; }}
 """
 
@@ -82,12 +83,12 @@ class Front:
         return ssl.create_default_context(cafile=str(self.trusted))
 
 
-def configuration(directory: Path, behind: int, port: int, *, verify: bool) -> str:
-    """Return deploy/nginx.conf with our names, one endpoint that is there and one that is not."""
+def configuration(directory: Path, behind: int, port: int, *, verify: bool, second: str) -> str:
+    """Return deploy/nginx.conf with our names; the second endpoint is not there, by default."""
     text = (ROOT / "deploy/nginx.conf").read_text()
     for pattern, replacement in (
         (r"server 10\.0\.0\.11:9000", f"server 127.0.0.1:{behind}"),
-        (r"server 10\.0\.0\.12:9000", f"server 127.0.0.1:{free_port()}"),
+        (r"server 10\.0\.0\.12:9000", f"server {second or f'127.0.0.1:{free_port()}'}"),
         (r"listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
         (r"s3\.example\.org", DOMAIN),
         (r"/etc/s3server/tls/fullchain\.pem", str(directory / "certificate.pem")),
@@ -101,10 +102,13 @@ def configuration(directory: Path, behind: int, port: int, *, verify: bool) -> s
 
 
 @contextmanager
-def nginx(directory: Path, behind: int, *, verify: bool = False) -> Iterator[int]:
+def nginx(
+    directory: Path, behind: int, *, port: int = 0, verify: bool = False, second: str = ""
+) -> Iterator[int]:
     """Run nginx; give its port."""
-    port = free_port()
-    (directory / "s3server.conf").write_text(configuration(directory, behind, port, verify=verify))
+    port = port or free_port()
+    text = configuration(directory, behind, port, verify=verify, second=second)
+    (directory / "s3server.conf").write_text(text)
     (directory / "nginx.conf").write_text(MAIN.format(directory))
     command = [str(NGINX), "-c", str(directory / "nginx.conf"), "-p", str(directory)]
     with (directory / "log").open("wb") as log:
@@ -128,7 +132,9 @@ def is_open(port: int) -> bool:
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     directory = tmp_path_factory.mktemp("nginx")
     trusted = certificate(directory, DOMAIN, f"*.{DOMAIN}")
+    port = free_port()
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("S3SERVER_SERVER__EXTERNAL_URLS", f'["https://127.0.0.1:{port}"]')
         patch.setenv("S3SERVER_SERVER__BASE_DOMAINS", f'["{DOMAIN}"]')
         patch.setenv("S3SERVER_SERVER__TRUSTED_PROXIES", '["127.0.0.1"]')
         conf = directory / "store" / "conf.d"
@@ -137,9 +143,10 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
             f'[certificates]\nauthorities = "{CA.write(directory / "ca")}"\n'
             f'[[certificate_roles]]\ndn = "/DC=org/DC=grid/CN=Alice"\nrole = "{GRID_ROLE}"\n'
         )
-        with run_server(directory / "store") as server:
+        # At all addresses of this machine: 127.0.0.2 is its second endpoint.
+        with run_server(directory / "store", "--listen", "0.0.0.0:0") as server:
             behind = urlsplit(server.endpoint).port or 0
-            with nginx(directory, behind) as port:
+            with nginx(directory, behind, port=port):
                 found = Front(server, f"https://127.0.0.1:{port}", trusted, directory)
                 with found.s3() as s3:
                     s3.create_bucket(Bucket="front")
@@ -235,6 +242,26 @@ def test_an_endpoint_that_is_down_is_left_out(front: Front) -> None:
         answer.read()
         assert (200, "keep-alive") == (answer.status, answer.headers["Connection"])
     connection.close()
+
+
+def test_several_endpoints_share_the_requests(front: Front, tmp_path: Path) -> None:
+    certificate(tmp_path, DOMAIN)
+    behind = urlsplit(front.server.endpoint).port or 0
+    trusted = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
+    endpoints = {f"127.0.0.{number}:{behind}" for number in (1, 2)}
+    with nginx(tmp_path, behind, second=f"127.0.0.2:{behind}") as port:
+        with front.s3() as s3:
+            s3.put_object(Bucket="front", Key="shared", Body=b"x" * 10)
+            params = {"Bucket": "front", "Key": "shared"}
+            with front.s3(endpoint=f"https://127.0.0.1:{port}") as through:
+                url = urlsplit(through.generate_presigned_url("get_object", Params=params))
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=WAIT_S, context=trusted)
+        for _ in range(20):
+            connection.request("GET", f"{url.path}?{url.query}")
+            answer = connection.getresponse()
+            assert (200, b"x" * 10) == (answer.status, answer.read())
+        connection.close()
+    assert endpoints == set((tmp_path / "access").read_text().split())
 
 
 def test_clients_without_a_certificate_are_turned_away_where_that_is_asked_for(
