@@ -375,6 +375,23 @@ def _trust_policy(text: str) -> Policy:
     return parse_policy(text, has_principals=True, has_resources=False)
 
 
+async def said_of_delivery(
+    access: Access,
+    service: str,
+    source: BucketRecord,
+    target: BucketRecord,
+    *,
+    key: str,
+    now_ms: int,
+) -> Verdict:
+    """Return what the policy of a bucket says to a service that would store an object for one."""
+    found = await access.policy(target)
+    policies = [] if found is None else [_policy_of_bucket(found[1], target.name)]
+    arn = f"arn:aws:s3:::{target.name}/{key}"
+    act = Act("s3:PutObject", arn, source.name, source.account, target.account, now_ms)
+    return verdict_on_service(policies, service, act)
+
+
 async def may_deliver(
     access: Access,
     service: str,
@@ -391,11 +408,7 @@ async def may_deliver(
     """
     if source.account != target.account:
         return False
-    found = await access.policy(target)
-    policies = [] if found is None else [_policy_of_bucket(found[1], target.name)]
-    arn = f"arn:aws:s3:::{target.name}/{key}"
-    act = Act("s3:PutObject", arn, source.name, source.account, target.account, now_ms)
-    said = verdict_on_service(policies, service, act)
+    said = await said_of_delivery(access, service, source, target, key=key, now_ms=now_ms)
     if said is not Verdict.SILENT:
         return said is Verdict.ALLOW
     has_acl = service == LOGGING and target.ownership != OWNER_ENFORCED

@@ -15,13 +15,13 @@ from s3server.configuration_errors import (
 from s3server.core import inventory as lists
 from s3server.core.inventory_files import has_parquet
 from s3server.core.records import BucketRecord, encode
-from s3server.door import may_deliver
 from s3server.errors import (
     InvalidArgument,
     MalformedXML,
 )
 from s3server.meta.base import Delete, Put
 from s3server.operation import Ctx, handles
+from s3server.ops.deliveries import find_target
 from s3server.ops.refusals import check_owner
 from s3server.wire.request import MAX_KEY_BYTES
 
@@ -135,15 +135,11 @@ async def _check(ctx: Ctx, bucket: BucketRecord, configuration: Mapping[str, Any
         if field not in lists.OPTIONAL:
             raise errors.NotImplemented(f"The field {field} is not implemented.", Header=field)
     arn, account = destination["Bucket"], destination.get("AccountId")
-    services, now_ms = ctx.services, ctx.services.clock.now_ms()
-    found = await services.buckets.find(arn.removeprefix(_ARN))
     key = f"{lists.folder(configuration, bucket.name)}/data/"
     if len(key.encode()) > MAX_KEY_BYTES - lists.LONGEST_NAME:
         raise InvalidArgument("The prefix is too long.", ArgumentName="Prefix")
-    if (
-        not arn.startswith(_ARN)
-        or found is None
-        or account not in (None, found[0].account)
-        or not await may_deliver(services.access, S3, bucket, found[0], key=key, now_ms=now_ms)
-    ):
+    target = None
+    if arn.startswith(_ARN):
+        target = await find_target(ctx, S3, arn.removeprefix(_ARN), key)
+    if target is None or account not in (None, target.account):
         raise InvalidS3DestinationBucket(Bucket=arn)

@@ -15,7 +15,6 @@ from s3server.auth.service import LOGGING
 from s3server.configuration_errors import InvalidTargetBucketForLogging
 from s3server.core.access_log import NAME, UNIQUE, object_key
 from s3server.core.records import BucketRecord
-from s3server.door import may_deliver
 from s3server.errors import (
     AccessControlListNotSupported,
     InvalidArgument,
@@ -23,6 +22,7 @@ from s3server.errors import (
 )
 from s3server.operation import Ctx, handles
 from s3server.ops.acls import grants_of
+from s3server.ops.deliveries import find_target
 from s3server.ops.refusals import check_owner
 from s3server.wire.request import MAX_KEY_BYTES
 
@@ -54,23 +54,20 @@ async def _checked(ctx: Ctx, bucket: BucketRecord, document: dict[str, Any]) -> 
     """Return the document as it is stored: grantees by their ids.
 
     Raises InvalidTargetBucketForLogging where the target is not there, is another account's, or
-    does not let the log delivery write.
+    does not let the log delivery write; AccessDenied where the caller may not have it write there.
     """
-    name = document["TargetBucket"]
-    found = await ctx.services.buckets.find(name)
+    name, has_grants = document["TargetBucket"], bool(document.get("TargetGrants"))
     if len(document.get("TargetObjectKeyFormat") or {}) > 1:
         raise MalformedXML
     sample = object_key(document, bucket, 0, "0" * UNIQUE, event_ms=0)
     if len(sample.encode()) > MAX_KEY_BYTES:
         raise InvalidArgument("The target prefix is too long.", ArgumentName="TargetPrefix")
-    services, now_ms = ctx.services, ctx.services.clock.now_ms()
-    if found is None or not await may_deliver(
-        services.access, LOGGING, bucket, found[0], key=sample, now_ms=now_ms
-    ):
+    target = await find_target(ctx, LOGGING, name, sample, with_acl=has_grants)
+    if target is None:
         raise InvalidTargetBucketForLogging(TargetBucket=name)
-    if not document.get("TargetGrants"):
+    if not has_grants:
         return document
-    if found[0].ownership == OWNER_ENFORCED:
+    if target.ownership == OWNER_ENFORCED:
         raise AccessControlListNotSupported
     grants = await grants_of(ctx, document["TargetGrants"])
     shown = [{"Grantee": _shown(who), "Permission": permission} for who, permission in grants]
