@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from s3server import errors
+from s3server.arns import iam_arn
 from s3server.auth.policy import NOBODY, Policy, Question, Statement, Verdict, evaluate
 from s3server.auth.policy_parse import PolicyError, parse_policy
 from s3server.core.directory import GROUPS, ROLES, USERS
@@ -57,9 +58,10 @@ async def _holder(ctx: Ctx, arn: str) -> tuple[IdentityRecord, str]:
         raise InvalidInput(f"Invalid Entity Arn: {arn}")
     account, name = ctx.principal.account, path.rpartition("/")[2]
     kind: Any = _KINDS[noun]
-    if parts[4] != account:
+    found = await ctx.services.iam.directory.find(kind, account, name)
+    if found is None or iam_arn(found.account, noun, found.path, found.name) != arn:
         raise NoSuchEntity(f"The {noun} with name {name} cannot be found.")
-    return await ctx.services.iam.directory.get(kind, account, name), noun
+    return found, noun
 
 
 async def _texts(ctx: Ctx, holder: IdentityRecord) -> list[tuple[str, str]]:

@@ -295,3 +295,19 @@ async def test_bucket_is_made_with_tags_by_who_may_tag(store: Store) -> None:
     body = b"<CreateBucketConfiguration>" + tags + b"</CreateBucketConfiguration>"
     assert (await ann("PUT", "/data", body=body)).outcome == DENIED
     assert (await store.alice("PUT", "/data", body=body)).status == 200
+
+
+async def test_identity_is_simulated_by_the_arn_that_it_has(store: Store) -> None:
+    """Else leave to ask about one path would be leave to ask about all names."""
+    guests = USER.replace("ann", "guests/*")
+    ann, root = await make_user(store, "ann", allow("iam:Simulate*", resource=guests)), store.root
+    for name, path in (("boss", "/staff/"), ("eve", "/guests/")):
+        await Iam(root)("CreateUser", UserName=name, Path=path)
+
+    async def status(arn: str) -> int:
+        asked = {"PolicySourceArn": arn, "ActionNames": ["s3:GetObject"]}
+        return await status_of(Iam(ann)("SimulatePrincipalPolicy", **asked))
+
+    found = [await status(USER.replace("ann", name)) for name in
+             ("guests/eve", "guests/boss", "guests/EVE", "staff/boss", "eve")]  # fmt: skip
+    assert found == [200, 404, 404, 403, 403]
