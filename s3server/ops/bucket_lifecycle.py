@@ -13,14 +13,18 @@ from s3server.ops.attributes import at
 from s3server.ops.refusals import check_owner, refuse
 from s3server.wire.timestamps import http_date
 
+# Of transitions, which there are none of: the default of AWS's, which Terraform always sends.
+_MINIMUM, _DEFAULT_MINIMUM = "TransitionDefaultMinimumObjectSize", "all_storage_classes_128K"
+
 
 @handles("PutBucketLifecycleConfiguration")
 async def put_bucket_lifecycle_configuration(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Set the rules of a bucket in place of those before."""
     check_owner(ctx, request)
-    refuse(request, "TransitionDefaultMinimumObjectSize")
+    if request.get(_MINIMUM, _DEFAULT_MINIMUM) != _DEFAULT_MINIMUM:
+        refuse(request, _MINIMUM)
     await ctx.services.lifecycle.configure(ctx.require_bucket(), request["LifecycleConfiguration"])
-    return {}
+    return {_MINIMUM: _DEFAULT_MINIMUM}
 
 
 @handles("GetBucketLifecycleConfiguration")
@@ -30,7 +34,7 @@ async def get_bucket_lifecycle_configuration(ctx: Ctx, request: dict[str, Any]) 
     document = await ctx.services.buckets.configuration(ctx.require_bucket(), NAME)
     if document is None:
         raise NoSuchLifecycleConfiguration(BucketName=request["Bucket"])
-    return document
+    return {**document, _MINIMUM: _DEFAULT_MINIMUM}
 
 
 @handles("DeleteBucketLifecycle")

@@ -56,6 +56,19 @@ async def test_rules_are_told_as_they_were_set(data: Store) -> None:
     assert missing.outcome == (404, "NoSuchLifecycleConfiguration")
 
 
+async def test_smallest_size_of_transitions_is_that_of_aws(data: Store) -> None:
+    name, default = "x-amz-transition-default-minimum-object-size", "all_storage_classes_128K"
+    body = document(rule(DAYS))
+    for headers in ({name: default}, {}):
+        put_answer = await data.alice.configure("/data?lifecycle", body, headers=headers)
+        assert (put_answer.status, put_answer.header(name)) == (200, default)
+        assert (await data.alice("GET", "/data?lifecycle")).header(name) == default
+    with data.untouched():
+        other = {name: "varies_by_storage_class"}
+        refused = await data.alice.configure("/data?lifecycle", body, headers=other)
+    assert refused.outcome == (501, "NotImplemented")
+
+
 async def test_rule_of_site_a_has_neither_filter_nor_prefix(data: Store) -> None:
     body = document(rule(OLD, id_="Delete old versions after 10 days"))
     assert (await data.alice.configure("/data?lifecycle", body)).status == 200
