@@ -123,7 +123,7 @@ def test_directories_are_synchronised(aws, bucket: str, tmp_path: Path) -> None:
     }
 
 
-def test_versions_are_kept_and_shown(aws, bucket: str, tmp_path: Path) -> None:
+def test_versions_are_kept_and_shown(aws, s3, bucket: str, tmp_path: Path) -> None:
     """The slide "Versioning", as written."""
     aws(
         "s3api", "put-bucket-versioning",
@@ -143,5 +143,5 @@ def test_versions_are_kept_and_shown(aws, bucket: str, tmp_path: Path) -> None:
         target = tmp_path / version["VersionId"]
         aws("s3api", "get-object", "--bucket", bucket, *named, str(target))
         assert body == target.read_bytes()
-        aws("s3api", "delete-object", "--bucket", bucket, *named)
+        s3.delete_object(Bucket=bucket, Key="hello", VersionId=version["VersionId"])
     aws("s3", "rb", f"s3://{bucket}")
