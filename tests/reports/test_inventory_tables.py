@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +13,7 @@ import boto3
 import duckdb
 import pytest
 
+from tests.support.commands import command, run_command
 from tests.support.server_process import RunningServer
 
 FIELDS = ["Size", "LastModifiedDate", "ETag", "StorageClass", "IsMultipartUploaded"]
@@ -88,12 +87,6 @@ def configure(s3: Any, name: str, form: str) -> None:
     )
 
 
-def command(server: RunningServer, *words: str) -> Any:
-    line = [sys.executable, "-m", "s3server", *words, "--dir", str(server.directory), "--json"]
-    done = subprocess.run(line, check=True, capture_output=True)
-    return json.loads(done.stdout)
-
-
 def download(s3: Any, manifest: str, directory: Path) -> tuple[dict[str, Any], list[str]]:
     """Return a manifest, and the files that it names."""
     bucket, _, key = manifest.removeprefix("s3://").partition("/")
@@ -138,7 +131,7 @@ def test_inventory_says_what_the_listing_says(
     if form == "Parquet":
         pytest.importorskip("pyarrow", reason="the extra `inventory`")
     configure(s3, form.lower(), form)
-    (row,) = command(server, "inventory", "run", "s3://inventoried", "--id", form.lower())
+    (row,) = command(server.directory, "inventory", "run", "s3://inventoried", "--id", form.lower())
     assert (row["rows"], row["error"]) == (len(listed), "")
     document, paths = download(s3, row["manifest"], tmp_path)
     names = document["fileSchema"].split(", ")
@@ -146,21 +139,21 @@ def test_inventory_says_what_the_listing_says(
     assert [each[:6] for each in found] == [each[:6] for each in listed]
     for (*_, made), (*_, told) in zip(found, listed, strict=True):
         assert told <= made < told + 1  # the listing has seconds only
-    assert row in command(server, "inventory", "list")
+    assert row in command(server.directory, "inventory", "list")
     until_jobs_are_told(server, {"access-logs", "inventory"})
 
 
 def until_jobs_are_told(server: RunningServer, names: set[str]) -> None:
     deadline = time.monotonic() + WAIT_S
-    while not names <= (told := {each["job"] for each in command(server, "status")["jobs"]}):
+    while not names <= (
+        told := {each["job"] for each in command(server.directory, "status")["jobs"]}
+    ):
         assert time.monotonic() < deadline, told
 
 
 def test_command_says_where_there_is_nothing_to_make(server: RunningServer, s3: Any) -> None:
     s3.create_bucket(Bucket="not-inventoried")
-    line = [sys.executable, "-m", "s3server", "inventory", "run", "s3://not-inventoried"]
-    done = subprocess.run(
-        [*line, "--dir", str(server.directory)], check=False, capture_output=True, text=True
-    )
-    assert done.returncode != 0
-    assert "configuration does not exist" in done.stderr
+    words = ("inventory", "run", "s3://not-inventoried", "--dir", str(server.directory))
+    ran = run_command(*words)
+    assert 0 != ran.status
+    assert "configuration does not exist" in ran.err
