@@ -27,6 +27,7 @@ from s3server.model import HttpRequest
 from s3server.process import eager
 from s3server.process.cycle import S3Cycle
 from s3server.process.refusal import Refused, refusal, unheard
+from s3server.process.turns import Turns
 from s3server.wire.plain import read_plain
 from s3server.wire.response import WHOLE, Headers
 
@@ -94,11 +95,13 @@ class S3Protocol(HttpToolsProtocol):
         state: ServerState,
         at_once: AtOnce = _never,
         refused: Refused = unheard,
+        turns: Turns | None = None,
     ) -> None:
         """`at_once` answers plain requests that need no waiting; see `wire.plain`."""
         super().__init__(config, state, {})
         self._at_once, self._refused = at_once, refused
         self._peer = ""
+        self._turns = turns or Turns()
 
     def serve_only(self, app: Any) -> None:
         """Serve what comes on this connection by another ASGI application alone."""
@@ -119,6 +122,20 @@ class S3Protocol(HttpToolsProtocol):
             if self._linger_end < math.inf:
                 self._deadline = min(self._linger_end, self.loop.time() + LINGER_S)
             return
+        if not self._in_message and self._turns.is_over(self.loop.time()):
+            self.flow.pause_reading()
+            self._turns.put_off(self, data)
+        else:
+            self._feed(data)
+
+    def take(self, data: bytes) -> None:
+        """Take what was put off."""
+        if self._has_ended() or self.parser is None:
+            return
+        self.resume_reading()
+        self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
         if not self._in_message and self._answered_at_once(data):
             return
         self._silent += len(data)

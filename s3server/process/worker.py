@@ -26,6 +26,7 @@ from s3server.process.admission import Admission
 from s3server.process.client_chain import CertificateProtocol
 from s3server.process.protocol import S3Protocol, silence_uvicorn
 from s3server.process.shares import ABSENT, Shares
+from s3server.process.turns import Turns
 
 log = structlog.get_logger()
 
@@ -76,6 +77,7 @@ class WorkerServer(uvicorn.Server):
         """`for_certificates` are further sockets, whose clients have to show a certificate."""
         header = config.server.server_header
         self._shares, self._slot = shares or Shares.create(), slot
+        self._turns = Turns()
         self._admission = Admission(
             application.asgi, self._shares, slot, config.server, told=application.refused
         )
@@ -176,7 +178,13 @@ class WorkerServer(uvicorn.Server):
 
     def _protocol(self) -> S3Protocol:
         application = self.application
-        return S3Protocol(self.config, self.server_state, application.at_once, application.refused)
+        return S3Protocol(
+            self.config,
+            self.server_state,
+            application.at_once,
+            application.refused,
+            self._turns,
+        )
 
     def _certificate_protocol(self) -> S3Protocol:
         return CertificateProtocol(self.config, self.server_state, refused=self.application.refused)

@@ -65,7 +65,7 @@ def test_good_clients_are_served_beside_bad_ones(server: RunningServer) -> None:
         for one in good:
             one.result()
         held = open_connections(server)
-    assert held > BAD // 2, "the bad ones were not there"
+    assert held > BAD // 4, "those that are not cut off within a minute are not there"
     while open_connections(server) > 1:  # they are gone, and so is what they held
         api.request("GET", "/good")
     api.close()

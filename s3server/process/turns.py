@@ -1,0 +1,46 @@
+"""Shares each turn of the event loop between requests that come and those that go on.
+
+The loop reads all connections that have something to be read before it goes on with anything else,
+and most requests are answered as they are read. With hundreds of connections a turn is long, and an
+upload, which takes several turns, waits for all of them in each. So a turn begins a few requests
+and puts off the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from s3server.process.protocol import S3Protocol
+
+MOST = 32  # requests that begin in a turn
+
+
+class Turns:
+    """What the connections of a worker share."""
+
+    def __init__(self) -> None:
+        self._now, self._left = -1.0, MOST
+        self._waiting: deque[tuple[S3Protocol, bytes]] = deque()
+
+    def is_over(self, now: float) -> bool:
+        """Whether no more requests begin in this turn. `now` is the loop's time: its turn's."""
+        if now != self._now:
+            self._now, self._left = now, MOST
+        self._left -= 1
+        return self._left < 0 or bool(self._waiting)
+
+    def put_off(self, connection: S3Protocol, data: bytes) -> None:
+        """Let a connection take its data in a turn to come, in the order in which they came."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._go_on)
+        self._waiting.append((connection, data))
+
+    def _go_on(self) -> None:
+        for _ in range(min(MOST, len(self._waiting))):
+            connection, data = self._waiting.popleft()
+            connection.take(data)
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._go_on)
