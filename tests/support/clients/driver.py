@@ -25,9 +25,10 @@ class Driven(Library):
         raise NotImplementedError
 
     def open(self) -> None:
+        command = self.command()  # first of all: it may skip
         self._log = (self.home / "driver.log").open("w+")
         self._process = subprocess.Popen(
-            self.command(),
+            command,
             env=self.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
