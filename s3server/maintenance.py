@@ -17,6 +17,7 @@ from s3server.cluster.osds import OsdKeeper
 from s3server.cluster.seed import cluster_id, seed
 from s3server.config import Config
 from s3server.core.accounts import Accounts
+from s3server.core.attachments import Attachments
 from s3server.core.blobs import Blobs
 from s3server.core.buckets import Buckets
 from s3server.core.clock import Ids, SystemClock
@@ -25,6 +26,7 @@ from s3server.core.project_records import bucket_scope, project_scope, user_scop
 from s3server.core.projects import DEFAULT_NAME, Projects
 from s3server.core.quotas import Quotas
 from s3server.core.revocation import Revocation
+from s3server.core.services import make_iam
 from s3server.core.users import Users
 from s3server.jobs.snapshot import Snapshots
 from s3server.meta.lmdb import LmdbStore
@@ -63,6 +65,7 @@ class Tenants:
 
     projects: Projects
     users: Users
+    attachments: Attachments
     buckets: Buckets
     quotas: Quotas
     accounts: Accounts
@@ -94,6 +97,7 @@ async def open_tenants(config: Config) -> AsyncIterator[Tenants]:
         yield Tenants(
             Projects(meta, clock=clock, ids=ids),
             make_users(config, meta, clock, ids, open_box(config)),
+            make_iam(meta, clock, ids).attachments,
             Buckets(meta, clock=clock, ids=ids, region=config.server.region, pool="", pools={}),
             Quotas(meta),
             Accounts(meta),

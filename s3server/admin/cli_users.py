@@ -28,6 +28,10 @@ users = typer.Typer(no_args_is_help=True)
 keys = typer.Typer(no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the user.")]
+Policy = Annotated[
+    str,
+    typer.Argument(metavar="POLICY", help="ARN, or the name of one of AWS's: AdministratorAccess."),
+]
 
 USER_COLUMNS = ("name", "project", "email", "display_name", "created", "id")
 KEY_COLUMNS = ("access_key", "active", "created", "expires", "scope", "description")
@@ -100,8 +104,10 @@ def show_user(
 
     user, found = run(work, config, directory)
     row, key_rows = _user_row(user, project), [_key_row(key) for key in found]
-    text = table([row], USER_COLUMNS) + "\n\n" + table(key_rows, KEY_COLUMNS)
-    emit({**row, "keys": key_rows}, as_json=as_json, text=text)
+    policies = list(user.bindings.managed)
+    tables = [table([row], USER_COLUMNS), table(key_rows, KEY_COLUMNS), "\n".join(policies)]
+    text = "\n\n".join(filter(None, tables))
+    emit({**row, "keys": key_rows, "policies": policies}, as_json=as_json, text=text)
 
 
 @users.command("delete")
@@ -120,6 +126,52 @@ def delete_user(
 
     run(work, config, directory)
     emit({"deleted": name}, as_json=as_json, text=f"deleted {name}")
+
+
+@users.command("attach")
+def attach_policy(
+    name: Name,
+    policy: Policy,
+    *,
+    project: ProjectName = None,
+    config: ConfigFile = None,
+    directory: Directory = None,
+    as_json: Json = False,
+) -> None:
+    """Attach a managed policy; a project's first administrator gets theirs so."""
+    from s3server.core.directory import USERS  # noqa: PLC0415 (slow to load)
+
+    arn = _policy_arn(policy)
+
+    async def work(tenants: Tenants) -> None:
+        account = await tenants.account(project)
+        await tenants.attachments.attach(USERS, account, name, arn)
+
+    run(work, config, directory)
+    emit({"user": name, "attached": arn}, as_json=as_json, text=f"attached {arn} to {name}")
+
+
+@users.command("detach")
+def detach_policy(
+    name: Name,
+    policy: Policy,
+    *,
+    project: ProjectName = None,
+    config: ConfigFile = None,
+    directory: Directory = None,
+    as_json: Json = False,
+) -> None:
+    """Take a managed policy from a user; what it allowed ends with the next request."""
+    from s3server.core.directory import USERS  # noqa: PLC0415 (slow to load)
+
+    arn = _policy_arn(policy)
+
+    async def work(tenants: Tenants) -> None:
+        account = await tenants.account(project)
+        await tenants.attachments.detach(USERS, account, name, arn)
+
+    run(work, config, directory)
+    emit({"user": name, "detached": arn}, as_json=as_json, text=f"detached {arn} from {name}")
 
 
 @keys.command("create")
@@ -196,6 +248,10 @@ def delete_key(
 
     run(work, config, directory)
     emit({"deleted": access_key}, as_json=as_json, text=f"deleted {access_key}")
+
+
+def _policy_arn(given: str) -> str:
+    return given if given.startswith("arn:") else f"arn:aws:iam::aws:policy/{given}"
 
 
 def _user_row(user: UserRecord, project: str | None) -> dict[str, Any]:

@@ -22,14 +22,11 @@ from botocore import UNSIGNED
 from botocore.config import Config
 
 from s3server.admin.output import settings_file
-from s3server.core.clock import Ids, SystemClock
 from s3server.core.directory import USERS
-from s3server.core.services import make_iam
 from s3server.maintenance import open_tenants
-from s3server.metadata import open_metadata
 from s3server.settings import load
 from tests.support.grid_ca import Authority, proxy
-from tests.support.iam import ACCOUNT, allow, policy
+from tests.support.iam import ACCOUNT, policy
 from tests.support.oidc_issuer import AUDIENCE, Issuer, run_issuer
 from tests.support.server_process import RunningServer, run_server
 
@@ -147,11 +144,8 @@ class Site:
             async with open_tenants(config) as tenants:
                 account = (await tenants.projects.create(project)).id
                 await tenants.users.create_user(name, account=account)
+                await tenants.attachments.attach(USERS, account, name, ADMINISTRATOR)
                 key, secret = await tenants.users.create_key(name, account=account)
-            meta, clock = await open_metadata(config), SystemClock()
-            attachments = make_iam(meta, clock, Ids(clock)).attachments
-            await attachments.put_inline(USERS, account, name, "p", allow("*"))
-            await meta.close()
             return key.id, secret
 
         key_id, secret = asyncio.run(make())
@@ -169,6 +163,7 @@ def trusting(principal: Any, action: str = "sts:AssumeRole") -> str:
     return policy({"Effect": "Allow", "Principal": principal, "Action": action})
 
 
+ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 CERTIFICATES = trusting({"Federated": "x509"}, "sts:AssumeRoleWithCertificate")
 
 

@@ -306,3 +306,23 @@ def test_keys_of_objects_are_wrapped_anew(capsys, store: str) -> None:
     run(capsys, "encryption", "rotate", "--dir", store)
     status, out, _ = run(capsys, "encryption", "rewrap", "--dir", store, "--json")
     assert (status, json.loads(out)) == (0, {"rewrapped": 0, "lost": 0})
+
+
+def test_a_projects_first_administrator_is_given_a_policy(capsys, store: str) -> None:
+    def ours(*arguments: str) -> tuple[int, str, str]:
+        return run(capsys, *arguments, "--project", "higgs", "--dir", store)
+
+    assert run(capsys, "project", "create", "higgs", "--dir", store)[0] == 0
+    assert ours("user", "create", "ada")[0] == 0
+    arn = "arn:aws:iam::aws:policy/AdministratorAccess"
+
+    assert ours("user", "attach", "ada", "AdministratorAccess")[:2] == (
+        0,
+        f"attached {arn} to ada\n",
+    )
+    assert json.loads(ours("user", "show", "ada", "--json")[1])["policies"] == [arn]
+    assert ours("user", "detach", "ada", arn)[0] == 0
+    assert json.loads(ours("user", "show", "ada", "--json")[1])["policies"] == []
+    status, _, err = ours("user", "attach", "ada", "NoSuchPolicy")
+    assert status != 0
+    assert "NoSuchPolicy" in err
