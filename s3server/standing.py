@@ -15,6 +15,7 @@ from s3server.core.repairs import ASTRAY, LOST
 from s3server.data.osd_directory import DirectoryOsd
 from s3server.data.vfs import Vfs
 from s3server.jobs.board import JobRecord, job_records
+from s3server.jobs.scan import scanned_epoch
 from s3server.jobs.set_aside import set_aside
 from s3server.meta.base import MetadataStore, after_prefix
 
@@ -27,13 +28,14 @@ async def standing_of(meta: MetadataStore) -> dict[str, Any]:
     maps = ClusterMaps(meta, SystemClock())
     record, osds = await maps.current(), await maps.osds()
     down = {each.record.osd: each.record.reason for each in await down_rows(meta)}
-    repairs = await _repairs(meta)
+    scanned, repairs = await scanned_epoch(meta), await _repairs(meta)
     aside = len(await set_aside(meta))
     jobs = [_job(job) for job in await job_records(meta)]
     rows = [_osd(record, osds[entry.id], down) for entry in record.osds if entry.id in osds]
     return {
         "health": _health(repairs, rows, aside),
         "epoch": record.epoch,
+        "scanned_epoch": scanned,
         "repairs": repairs,
         "set_aside": aside,
         "osds": rows,
@@ -53,6 +55,13 @@ def _health(repairs: dict[str, int], osds: list[dict[str, Any]], aside: int) -> 
     if aside:
         return f"WARNING: {aside} rows of garbage are set aside: see `s3server meta set-aside`"
     return "OK"
+
+
+def is_settled(standing: dict[str, Any]) -> bool:
+    """Return whether all bytes were compared with the map in force, and none waits for repair."""
+    repairs = standing["repairs"]
+    waiting = repairs["degraded"] + repairs["astray"]
+    return bool(standing["scanned_epoch"] == standing["epoch"] and not waiting)
 
 
 async def _repairs(meta: MetadataStore) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +14,15 @@ from s3server.admin.output import ConfigFile, Directory, Json, emit, settings_fi
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.live import Live
 
 Watch = Annotated[bool, typer.Option("--watch", help="Show it until interrupted, with progress.")]
+Wait = Annotated[
+    bool,
+    typer.Option(
+        "--wait", help="Return once the running server has repaired and moved all that it has to."
+    ),
+]
 
 OSD_COLUMNS = ("osd", "state", "used_percent", "path", "reason")
 JOB_COLUMNS = ("job", "state", "progress", "updated", "note")
@@ -24,6 +32,7 @@ _EVERY_S = 2.0
 def status(
     *,
     watch: Watch = False,
+    wait: Wait = False,
     config: ConfigFile = None,
     directory: Directory = None,
     as_json: Json = False,
@@ -32,19 +41,29 @@ def status(
     from s3server import logs  # noqa: PLC0415
     from s3server.admin.status import status_of  # noqa: PLC0415
     from s3server.settings import load  # noqa: PLC0415
+    from s3server.standing import is_settled  # noqa: PLC0415
 
     logs.configure()
     settings = load(settings_file(config, directory))
     found = asyncio.run(status_of(settings))
+
+    def goes_on() -> bool:
+        return not is_settled(found) if wait else watch
+
+    with _live(found) if watch else nullcontext() as live:
+        while goes_on():
+            time.sleep(_EVERY_S)
+            found = asyncio.run(status_of(settings))
+            if live is not None:
+                live.update(_picture(found))
     if not watch:
         emit(found, as_json=as_json, text=_text(found))
-        return
+
+
+def _live(found: dict[str, Any]) -> Live:
     from rich.live import Live  # noqa: PLC0415
 
-    with Live(_picture(found), refresh_per_second=4) as live:
-        while True:
-            time.sleep(_EVERY_S)
-            live.update(_picture(asyncio.run(status_of(settings))))
+    return Live(_picture(found), refresh_per_second=4)
 
 
 def _text(found: dict[str, Any]) -> str:

@@ -103,6 +103,13 @@ class Scan:
         return writes, Scanned(lost, astray)
 
 
+async def scanned_epoch(meta: MetadataStore) -> int:
+    """Return the epoch of the map that all blobs were compared with; 0: a scan goes on."""
+    row = await meta.get(_KEY)
+    state = ScanRecord(epoch=0) if row is None else decode(ScanRecord, row)
+    return state.epoch if state.is_over else 0
+
+
 def out_of_place(ref: DataRef, pool: Pool, now_ms: int) -> tuple[bool, Put] | None:
     """Return whether shards of a blob are lost, and the row that asks for it; None: all is well."""
     standing = pool.standing(ref)

@@ -18,6 +18,7 @@ from s3server.cluster.maps import ClusterMaps
 from s3server.core.clock import SystemClock
 from s3server.metadata import open_metadata
 from s3server.settings import load
+from s3server.standing import is_settled
 from tests.support.server_process import RunningServer, run_server
 
 HEALED_WITHIN_S = 80
@@ -41,24 +42,17 @@ def body_of(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest() * (SIZES[number % len(SIZES)] // 32)
 
 
-def mark_out(directory: Path, osd: int) -> int:
-    """Mark an OSD out beside the running server; return the epoch of the map."""
+def mark_out(directory: Path, osd: int) -> None:
+    """Mark an OSD out beside the running server."""
 
-    async def change() -> int:
+    async def change() -> None:
         meta = await open_metadata(load(directory / "s3server.toml"))
         try:
-            return (await ClusterMaps(meta, SystemClock()).change(Change("out", osd))).epoch
+            await ClusterMaps(meta, SystemClock()).change(Change("out", osd))
         finally:
             await meta.close()
 
-    return asyncio.run(change())
-
-
-def is_healed(status: dict[str, Any], epoch: int) -> bool:
-    """Whether the scan for this epoch is over and left nothing to repair."""
-    scan = next((job for job in status["jobs"] if job["job"] == "scan"), {"note": "", "state": ""})
-    is_over = scan["state"] == "idle" and scan["note"].startswith(f"epoch {epoch}:")
-    return is_over and not any(status["repairs"].values())
+    asyncio.run(change())
 
 
 def test_osd_lost_under_load_is_made_good_and_every_byte_is_there(tmp_path: Path) -> None:
@@ -81,7 +75,8 @@ def test_osd_lost_under_load_is_made_good_and_every_byte_is_there(tmp_path: Path
             while len(stored) < FEW and loader.is_alive():
                 stop.wait(0.05)
             (server.directory / "osd.1").rename(tmp_path / "taken")
-            epoch, lost_at = mark_out(server.directory, 1), len(stored)
+            mark_out(server.directory, 1)
+            lost_at = len(stored)
             while len(stored) < lost_at + FEW and loader.is_alive():
                 stop.wait(0.05)
         finally:
@@ -91,7 +86,7 @@ def test_osd_lost_under_load_is_made_good_and_every_byte_is_there(tmp_path: Path
         stop.clear()
         deadline = time.monotonic() + HEALED_WITHIN_S
         config = load(server.directory / "s3server.toml")
-        while not is_healed(status := asyncio.run(status_of(config)), epoch):
+        while not is_settled(status := asyncio.run(status_of(config))):
             assert time.monotonic() < deadline, status
             stop.wait(0.2)
         assert {osd["osd"]: osd["state"] for osd in status["osds"]}[1] == "missing"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
 
 from s3server.admin import cli, quickstart
-from s3server.core.records import encode
+from s3server.core.records import encode, store_key
 from s3server.core.upkeep_records import DownRecord, osd_down_key
+from s3server.jobs.scan import ScanRecord
 from s3server.jobs.set_aside import PREFIX
 from s3server.meta.base import Put
 from s3server.metadata import open_metadata
@@ -65,6 +67,23 @@ def test_space_is_told_as_by_the_command_about_osds(store: Path) -> None:
     told = {row["osd"]: row["used_percent"] for row in command(store, "status")["osds"]}
     for row in command(store, "osd", "status"):
         assert told[row["osd"]] == pytest.approx(100 * row["used_ratio"], abs=1)
+
+
+def test_status_waits_for_the_scan_of_the_map_in_force(
+    store: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds: list[float] = []
+
+    def scan_later(seconds: float) -> None:
+        rounds.append(seconds)
+        if len(rounds) == 2:
+            put_row(store, store_key("scan"), encode(ScanRecord(epoch=1, is_over=True)))
+
+    monkeypatch.setattr("s3server.admin.cli_status.time.sleep", scan_later)
+    capfd.readouterr()
+    assert 0 == cli.run(["status", "--wait", "--json", "--dir", str(store)])
+    assert 1 == json.loads(capfd.readouterr().out)["scanned_epoch"]
+    assert 2 == len(rounds)
 
 
 def test_osd_that_failed_is_down_and_one_that_is_not_mounted_missing(
