@@ -75,7 +75,7 @@ def test_aws_cli_makes_groups_policies_and_roles(aws: Aws, tmp_path: Path) -> No
     simulated = json.loads(aws("iam", "simulate-principal-policy", "--policy-source-arn",
                                role["Arn"], "--action-names", "s3:GetObject"))  # fmt: skip
     assert simulated["EvaluationResults"][0]["EvalDecision"] == "allowed"
-    assert "NotImplemented" in aws.fails("iam", "list-server-certificates")
+    assert "NotImplemented" in aws.fails("iam", "generate-credential-report")
 
 
 def test_boto3_pages_through_everything(connect: Connect) -> None:
