@@ -96,7 +96,8 @@ class Scrub:
                 break
             refs.append((key, ref_of(row)))
             size += _stored(refs[-1][1])
-        found = await asyncio.gather(*(self._look_at(ref) for _, ref in refs if ref is not None))
+        looks = (self._look_at(key, ref) for key, ref in refs if ref is not None)
+        found = await asyncio.gather(*looks)
         is_over = len(refs) == len(rows) < ROWS_PER_STEP
         done = Scrubbed(
             blobs=len(refs),
@@ -134,7 +135,7 @@ class Scrub:
             return None
         return ScrubRecord(began_ms=now, last_blobs=state.blobs)
 
-    async def _look_at(self, ref: DataRef) -> tuple[Scrubbed, list[Write]]:
+    async def _look_at(self, key: bytes, ref: DataRef) -> tuple[Scrubbed, list[Write]]:
         """Return what is wrong with a blob, and the rows that ask for its repair."""
         pool, now = self._pools.get(ref.pool), self._clock.now_ms()
         if pool is None:
@@ -151,13 +152,16 @@ class Scrub:
         if not bad:
             wrong = out_of_place(ref, pool, now)
             return Scrubbed(), [] if wrong is None else [wrong[1]]
+        row = await self._meta.get(key)
+        if row is None or ref_of(row) != ref:  # it was freed or moved while it was looked at
+            return Scrubbed(), []
         corrupt = sum(state == "corrupt" for state in bad.values())
         self._log.error("damaged blob", blob=ref.blob.hex(), shards=health.shards)
         reason = CORRUPT if corrupt else MISSING
-        row = repair_row(ref, [*bad, *standing.lost], reason, since_ms=now)
+        due = repair_row(ref, [*bad, *standing.lost], reason, since_ms=now)
         return Scrubbed(
             missing=len(bad) - corrupt, corrupt=corrupt, unreadable=not health.is_readable
-        ), [row]
+        ), [due]
 
     def _tell(self, state: ScrubRecord) -> None:
         self.progress.done, self.progress.total = state.blobs, max(state.last_blobs, state.blobs)

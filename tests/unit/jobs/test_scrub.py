@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from s3server.core.records import blob_key
 from s3server.core.repairs import LOST
+from s3server.data.base import Health
 from s3server.data.codec import codec_from_name
 from s3server.jobs.scrub import Scrubbed
 from s3server.jobs.throttle import Throttle
+from s3server.meta.base import Delete
+from s3server.model import DataRef
 from tests.support.blobs import files_of
 from tests.support.healing import DAY_MS, SIZES, Site
 
@@ -93,6 +97,25 @@ async def test_too_much_damage_is_listed_and_nothing_is_touched(tmp_path: Path) 
     assert [(level, row.blob) for level, row in await site.repairs()] == [(LOST, ref.blob)]
     assert content_of(tmp_path) == before
     await site.run(site.deep)
+    await site.close()
+
+
+async def test_what_is_freed_while_it_is_looked_at_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = site_of(tmp_path, "replica:3")
+    await site.fill()
+    pool = site.pools["main"]
+    check = pool.check
+
+    async def freed_first(ref: DataRef, *, deep: bool = True) -> Health:
+        await site.meta.commit([Delete(blob_key(ref.blob))])  # as the collector does
+        await pool.delete(ref)
+        return await check(ref, deep=deep)
+
+    monkeypatch.setattr(pool, "check", freed_first)
+    assert total(await site.run(site.light)) == Scrubbed(blobs=len(SIZES))
+    assert await site.repairs() == []
     await site.close()
 
 
