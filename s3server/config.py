@@ -267,6 +267,12 @@ class OsdConfig(Section):
     weight: float = Field(1.0, ge=0, description="share of the data; by custom the size in TiB")
     device_class: str = Field("hdd", description="kind of device, which pools can ask for")
 
+    def domain(self, level: str) -> tuple[str, ...]:
+        """Return what fails together with this device at a level of the tree, from its root on."""
+        place = {"datacenter": self.datacenter, "rack": self.rack, "host": self.host}
+        path = (*place.items(), ("osd", str(self.id)))
+        return tuple(name for _, name in path[: [kind for kind, _ in path].index(level) + 1])
+
 
 # Those of S3 whose objects are read like others; for archives a client asks to restore them first.
 StorageClass = Literal[
@@ -450,9 +456,7 @@ def _check_tree(osds: tuple[OsdConfig, ...]) -> None:
 
 def _check_pool(pool: PoolConfig, osds: tuple[OsdConfig, ...]) -> None:
     usable = [osd for osd in osds if pool.device_class in ("", osd.device_class) and osd.weight]
-    levels: tuple[str, ...] = ("datacenter", "rack", "host", "id")
-    levels = levels[: {"datacenter": 1, "rack": 2, "host": 3, "osd": 4}[pool.across]]
-    found = len({tuple(getattr(osd, level) for level in levels) for osd in usable})
+    found = len({osd.domain(pool.across) for osd in usable})
     if found < pool.shards:
         raise ValueError(
             f"pool {pool.name}: {pool.codec} needs {pool.shards} of {pool.across}, found {found}"

@@ -279,8 +279,7 @@ def _copies(config: Config) -> int:
 
 def _domain(config: Config, osd: OsdConfig) -> str:
     """Return what of an OSD fails together, as the rule of the default pool has it."""
-    place = (osd.datacenter, osd.rack, osd.host, str(osd.id))
-    return "/".join(place[: {"rack": 2, "host": 3, "osd": 4}[config.pools[0].across]])
+    return "/".join(osd.domain(config.pools[0].across))
 
 
 def remember(config: Config, cluster: str) -> None:

@@ -211,6 +211,8 @@ async def test_shards_that_changed_places_are_no_shards(tmp_path: Path) -> None:
     assert {"ok"} == await swapped(pool, (mine[0], other), refs)
     # of the same blob: two are not what they should be
     assert {"ok", "corrupt"} == await swapped(pool, (mine[0], mine[1]), refs[:1])
+    another = make_pool(osds, "ec:2+1", small_limit=0)  # that has no file open yet
     with pytest.raises(UnavailableError):
-        await pool.read(refs[0], 0, SIZE)
+        await another.read(refs[0], 0, SIZE)
     await pool.close()
+    await another.close()

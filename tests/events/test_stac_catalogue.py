@@ -44,10 +44,7 @@ class Catalogue:
         return json.load(self._s3.get_object(Bucket="scenes-stac", Key=key)["Body"])
 
     def items(self) -> dict[str, pystac.Item]:
-        try:
-            root = self._load("catalog.json")
-        except self._s3.exceptions.NoSuchKey:
-            return {}
+        root = self._load("catalog.json")
         assert pystac.Catalog.from_dict(root).id == "bucket"
         links = [link for link in root["links"] if link["rel"] == "item"]
         return {
@@ -57,10 +54,17 @@ class Catalogue:
 
     def wait_for(self, titles: set[str]) -> dict[str, pystac.Item]:
         deadline = time.monotonic() + WAIT_S
-        while (found := self.items()).keys() != titles:
+        while (found := self._items_now()).keys() != titles:
             assert time.monotonic() < deadline, found.keys()
             time.sleep(0.1)
         return found
+
+    def _items_now(self) -> dict[str, pystac.Item]:
+        """Return the items; none while the catalogue is not there, or changes as it is read."""
+        try:
+            return self.items()
+        except self._s3.exceptions.NoSuchKey:
+            return {}
 
 
 @pytest.fixture

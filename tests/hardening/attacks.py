@@ -120,8 +120,12 @@ ATTACKS: dict[int, Attack] = {
     12: Attack(
         "MinIO CVE-2025-62506, CVE-2024-24747, CVE-2021-43858, CVE-2022-24842",
         "rights beyond those of the parent",
-        (f"{_HARD}/test_who_may_what.py::test_policy", f"{_ROUTES}::test_stranger_is_denied"),
-        ("one operation is not authorised",),
+        (
+            f"{_HARD}/test_who_may_what.py::test_policy",
+            f"{_ROUTES}::test_stranger_is_denied",
+            f"{_HARD}/test_remembered_decisions.py::test_change_counts_from_the_next_request_on",
+        ),
+        ("one operation is not authorised", "what policies said is remembered for ever"),
     ),
     13: Attack(
         "MinIO CVE-2024-55949, RustFS GHSA-566f",

@@ -393,3 +393,18 @@ def test_file_of_a_secret_that_systemd_passed_is_not_read(file: Path, tmp_path: 
     loaded = load(file, environ={"CREDENTIALS_DIRECTORY": str(directory)})
 
     assert loaded.root.secret_key.get_secret_value() == "from-systemd-012345"
+
+
+@pytest.mark.parametrize(
+    ("level", "domain"),
+    [
+        ("datacenter", ("cern",)),
+        ("rack", ("cern", "r2")),
+        ("host", ("cern", "r2", "h7")),
+        ("osd", ("cern", "r2", "h7", "31")),
+    ],
+)
+def test_device_fails_with_what_is_above_it(level: str, domain: tuple[str, ...]) -> None:
+    osd = config.OsdConfig(id=31, path=Path("/srv/31"), host="h7", rack="r2", datacenter="cern")
+
+    assert osd.domain(level) == domain
