@@ -256,6 +256,9 @@ class EventsConfig(Section):
         return value
 
 
+LEVELS = ("datacenter", "rack", "host", "osd")  # of the tree, from its root on
+
+
 class OsdConfig(Section):
     """One object store device: a directory, on a disk of its own where it is serious."""
 
@@ -269,9 +272,8 @@ class OsdConfig(Section):
 
     def domain(self, level: str) -> tuple[str, ...]:
         """Return what fails together with this device at a level of the tree, from its root on."""
-        place = {"datacenter": self.datacenter, "rack": self.rack, "host": self.host}
-        path = (*place.items(), ("osd", str(self.id)))
-        return tuple(name for _, name in path[: [kind for kind, _ in path].index(level) + 1])
+        path = self.datacenter, self.rack, self.host, str(self.id)
+        return path[: LEVELS.index(level) + 1]
 
 
 # Those of S3 whose objects are read like others; for archives a client asks to restore them first.

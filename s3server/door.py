@@ -384,7 +384,7 @@ async def said_of_delivery(
     key: str,
     now_ms: int,
 ) -> Verdict:
-    """Return what the policy of a bucket says to a service that would store an object for one."""
+    """Return what a bucket's policy says to a service that would store an object for another."""
     found = await access.policy(target)
     policies = [] if found is None else [_policy_of_bucket(found[1], target.name)]
     arn = f"arn:aws:s3:::{target.name}/{key}"
@@ -406,9 +406,14 @@ async def may_deliver(
     Both buckets are of one account. The target's policy decides; where it says nothing, buckets of
     one owner may, and logs where the ACL lets the log delivery group write.
     """
+    said = await said_of_delivery(access, service, source, target, key=key, now_ms=now_ms)
+    return lets_in(said, service, source, target)
+
+
+def lets_in(said: Verdict, service: str, source: BucketRecord, target: BucketRecord) -> bool:
+    """Return that, where it is known what the policy of the target says."""
     if source.account != target.account:
         return False
-    said = await said_of_delivery(access, service, source, target, key=key, now_ms=now_ms)
     if said is not Verdict.SILENT:
         return said is Verdict.ALLOW
     has_acl = service == LOGGING and target.ownership != OWNER_ENFORCED

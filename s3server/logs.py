@@ -76,8 +76,13 @@ def escape_controls(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     """Replace control characters in the text of an event; the renderer escapes its values."""
-    event["event"] = CONTROL.sub(lambda found: ascii(found[0])[1:-1], str(event["event"]))
+    event["event"] = escaped(str(event["event"]))
     return event
+
+
+def escaped(text: str) -> str:
+    """Return a text without control characters: neither does it end a line nor drive a terminal."""
+    return CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def process_name() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from s3server.data.codec import codec_from_name
 from s3server.data.osd_directory import DirectoryOsd, identity_of
 from s3server.data.workers import Fanout
 from s3server.meta.base import MetadataStore, Row, UnavailableError
+from s3server.meta.durable import replace_durably, sync_path
 from s3server.meta.journal import Journal
 from s3server.meta.journal_files import Candidate
 from s3server.meta.lmdb import LmdbStore
@@ -158,7 +158,7 @@ def restore_store(
     )
     aside = _move_aside(meta_dir) if meta_dir.exists() else None
     new.rename(meta_dir)
-    _sync(meta_dir.parent)
+    sync_path(meta_dir.parent)
     return Restored(
         cluster, state.sequence, rows, state.snapshot.snapshot.sequence, str(aside or "")
     )
@@ -240,14 +240,6 @@ def _move_aside(path: Path) -> Path:
     raise AssertionError
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def candidates(config: Config, cluster: str) -> list[Candidate]:
     """Return the OSDs of the default pool that are here, as the settings have them."""
     found = []
@@ -285,15 +277,8 @@ def _domain(config: Config, osd: OsdConfig) -> str:
 def remember(config: Config, cluster: str) -> None:
     """Leave a file beside the metadata directory that says which cluster was made here. Durable."""
     file = _marker(config)
-    if file.exists():
-        return
-    new = file.with_suffix(".new")
-    with new.open("w", encoding="ascii") as written:
-        written.write(f"{cluster}\n")
-        written.flush()
-        os.fsync(written.fileno())
-    new.replace(file)
-    _sync(file.parent)
+    if not file.exists():
+        replace_durably(file, f"{cluster}\n", mode=0o644)
 
 
 def _marker(config: Config) -> Path:

@@ -99,7 +99,7 @@ def _as_json(answered: Answered) -> str:
 
 
 def _as_text(answered: Answered) -> str:
-    from s3server.logs import CONTROL  # noqa: PLC0415
+    from s3server.logs import escaped  # noqa: PLC0415
 
     at = datetime.fromtimestamp(answered.at_ms / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
     what = f"{answered.bucket}/{answered.key}" if answered.bucket else answered.path
@@ -111,4 +111,4 @@ def _as_text(answered: Answered) -> str:
     )
     if answered.code or answered.reason:
         text += f"  {answered.code}: {answered.reason}"
-    return CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+    return escaped(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -141,14 +142,13 @@ def attach_policy(
     """Attach a managed policy; a project's first administrator gets theirs so."""
     from s3server.core.directory import USERS  # noqa: PLC0415 (slow to load)
 
-    arn = _policy_arn(policy)
-
-    async def work(tenants: Tenants) -> None:
+    async def work(tenants: Tenants, arn: str) -> None:
         account = await tenants.account(project)
         await tenants.attachments.attach(USERS, account, name, arn)
 
-    run(work, config, directory)
-    emit({"user": name, "attached": arn}, as_json=as_json, text=f"attached {arn} to {name}")
+    _change_policy(
+        work, policy, name, "attached", config=config, directory=directory, as_json=as_json
+    )
 
 
 @users.command("detach")
@@ -164,14 +164,13 @@ def detach_policy(
     """Take a managed policy from a user; what it allowed ends with the next request."""
     from s3server.core.directory import USERS  # noqa: PLC0415 (slow to load)
 
-    arn = _policy_arn(policy)
-
-    async def work(tenants: Tenants) -> None:
+    async def work(tenants: Tenants, arn: str) -> None:
         account = await tenants.account(project)
         await tenants.attachments.detach(USERS, account, name, arn)
 
-    run(work, config, directory)
-    emit({"user": name, "detached": arn}, as_json=as_json, text=f"detached {arn} from {name}")
+    _change_policy(
+        work, policy, name, "detached", config=config, directory=directory, as_json=as_json
+    )
 
 
 @keys.command("create")
@@ -250,8 +249,20 @@ def delete_key(
     emit({"deleted": access_key}, as_json=as_json, text=f"deleted {access_key}")
 
 
-def _policy_arn(given: str) -> str:
-    return given if given.startswith("arn:") else f"arn:aws:iam::aws:policy/{given}"
+def _change_policy(
+    change: Callable[[Tenants, str], Awaitable[None]],
+    policy: str,
+    name: str,
+    done: str,
+    *,
+    config: ConfigFile,
+    directory: Directory,
+    as_json: bool,
+) -> None:
+    """Do `change` with the ARN of a policy, and say so."""
+    arn = policy if policy.startswith("arn:") else f"arn:aws:iam::aws:policy/{policy}"
+    run(lambda tenants: change(tenants, arn), config, directory)
+    emit({"user": name, done: arn}, as_json=as_json, text=f"{name}: {done} {arn}")
 
 
 def _user_row(user: UserRecord, project: str | None) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from typing import Any
 from s3server.admin.client_config import Access, render
 from s3server.auth.secrets import new_access_key_id, new_secret
 from s3server.config import Config, ConfigError, shard_count
+from s3server.meta.durable import replace_durably
 from s3server.settings import (
     Layer,
     load,
@@ -77,7 +78,7 @@ def _create(directory: Path, file: Path, *, osds: int | None, codec: str, server
             return
         if (directory / "meta").exists() or list(directory.glob("osd.*/osd.json")):
             raise ConfigError(f"{directory} holds a store, but its {SETTINGS} is missing")
-        _write_private(file, to_toml(tables))
+        replace_durably(file, to_toml(tables))
 
 
 @contextmanager
@@ -110,7 +111,7 @@ def _toml_value(value: Any) -> str:
 
 def write_credentials(directory: Path, access: Access) -> None:
     """Write DIR/credentials.env, in a form that shells, systemd and `docker --env-file` read."""
-    _write_private(
+    replace_durably(
         directory / CREDENTIALS,
         f"AWS_ACCESS_KEY_ID={access.access_key}\n"
         f"AWS_SECRET_ACCESS_KEY={access.secret_key}\n"
@@ -118,18 +119,6 @@ def write_credentials(directory: Path, access: Access) -> None:
         f"AWS_REGION={access.region}\n"
         f"AWS_DEFAULT_REGION={access.region}\n",  # which boto3 reads
     )
-
-
-def _write_private(file: Path, text: str) -> None:
-    """Replace a file by one of mode 0600 that is whole whatever happens."""
-    new = file.with_name(f".{file.name}.new")
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(descriptor)
-    new.replace(file)
 
 
 def access_of(config: Config, endpoint: str) -> Access:

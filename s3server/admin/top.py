@@ -67,7 +67,7 @@ def _operation(name: str, before: Counts, after: Counts, over_s: float) -> dict[
         status: [now - was for now, was in zip(counts, _known(before, status, counts), strict=True)]
         for status, counts in after.by_status.items()
     }
-    by_time = [sum(counts) for counts in zip(*risen.values(), strict=True)]
+    by_time = Counts(risen).buckets()
     failed = sum(sum(counts) for status, counts in risen.items() if status[0] not in "23")
     return {
         "operation": name,

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from s3server.core.sealing import KEY_BYTES
 from s3server.errors import AccessDenied
+from s3server.meta.durable import replace_durably, sync_path
 
 NONCE = 12
 _PURPOSE = b"s3server data key"
@@ -138,16 +139,7 @@ class KeyRing:
             self._load()  # nothing is added to what cannot be used
             lines = self._path.read_text("ascii")
         key = secrets.token_bytes(KEY_BYTES)
-        temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with open(descriptor, "w", encoding="ascii") as file:
-                file.write(f"{lines}{key.hex()}\n")
-                file.flush()
-                os.fsync(descriptor)
-            temporary.replace(self._path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        replace_durably(self._path, f"{lines}{key.hex()}\n")
 
     def _load(self) -> dict[str, bytes]:
         found = self._path.stat()
@@ -166,18 +158,10 @@ class KeyRing:
                 f"{self._path} does not hold keys of {KEY_BYTES} bytes in hexadecimal"
             )
         if os.access(self._path.parent, os.W_OK):  # else nobody has just written it
-            _sync_directory(self._path.parent)  # a key is used only once it cannot be lost
+            sync_path(self._path.parent)  # a key is used only once it cannot be lost
         self._keys = {sha256(key).hexdigest()[:16]: key for key in keys}
         self._state = state
         return self._keys
-
-
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def _wrap(key: bytes, data_key: bytes) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from s3server.auth.policy import Verdict
 from s3server.core.records import BucketRecord
-from s3server.door import may_deliver, said_of_delivery
+from s3server.door import lets_in, said_of_delivery
 from s3server.operation import Ctx
 
 
@@ -21,9 +21,9 @@ async def find_target(
     if found is None:
         return None
     target, access, now_ms = found[0], ctx.services.access, ctx.services.clock.now_ms()
-    if not await may_deliver(access, service, source, target, key=key, now_ms=now_ms):
-        return None
     said = await said_of_delivery(access, service, source, target, key=key, now_ms=now_ms)
+    if not lets_in(said, service, source, target):
+        return None
     if said is Verdict.SILENT:
         await ctx.require("s3:PutObject", name, key)
         if with_acl:

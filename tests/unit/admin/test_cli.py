@@ -318,7 +318,7 @@ def test_a_projects_first_administrator_is_given_a_policy(capsys, store: str) ->
 
     assert ours("user", "attach", "ada", "AdministratorAccess")[:2] == (
         0,
-        f"attached {arn} to ada\n",
+        f"ada: attached {arn}\n",
     )
     assert json.loads(ours("user", "show", "ada", "--json")[1])["policies"] == [arn]
     assert ours("user", "detach", "ada", arn)[0] == 0

@@ -44,7 +44,7 @@ def test_weak_root_key_on_a_public_address_exits_3_and_makes_nothing(tmp_path: P
 
 def test_server_starts_where_credentials_cannot_be_written(tmp_path: Path) -> None:
     """As on a full disk, where the server is needed for the deletes."""
-    (tmp_path / "store" / ".credentials.env.new").mkdir(parents=True)
+    (tmp_path / "store" / "credentials.env").mkdir(parents=True)
     with run_server(tmp_path / "store") as server:
         health = urllib.request.urlopen(f"{server.endpoint}/-/health/ready")
         assert "ok" == json.load(health)["status"]
