@@ -21,6 +21,8 @@ TALLY, QUOTA = b"n", b"q"
 # that completing it needs no more than it has.
 COUNTED_BYTES = ("bytes", "old-bytes", "part-bytes")
 COUNTED_OBJECTS = ("objects", "old", "markers", "uploads")
+# A counter of changes: what is remembered of quotas is of one value of it.
+QUOTAS_CHANGED = store_key("quotas-changed")
 BUCKETS, WAITING = "buckets", "waiting"  # counted of projects; buckets of users too
 PASSED = ("requests", "received", "sent")  # counted of projects, since their beginning
 

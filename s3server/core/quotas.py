@@ -13,6 +13,7 @@ from s3server.core.project_records import (
     BUCKETS,
     COUNTED_BYTES,
     COUNTED_OBJECTS,
+    QUOTAS_CHANGED,
     QuotaRecord,
     bucket_scope,
     project_scope,
@@ -34,6 +35,7 @@ from s3server.meta.base import (
 from s3server.model import Principal
 
 NO_QUOTA = QuotaRecord()
+MOST_KNOWN = 10_000
 _KINDS = {b"N": "bucket", b"nP": "project", b"nU": "user"}
 
 
@@ -42,6 +44,8 @@ class Quotas:
 
     def __init__(self, meta: MetadataStore) -> None:
         self._meta = meta
+        self._known: dict[bytes, QuotaRecord] = {}  # by scope, as of `_changed`
+        self._changed: bytes | None = None
 
     async def get(self, scope: bytes) -> QuotaRecord:
         """Return the quota of a scope."""
@@ -51,32 +55,27 @@ class Quotas:
     async def put(self, scope: bytes, quota: QuotaRecord) -> None:
         """Set the quota of a scope, from the next request on; it may be below what is there."""
         key = quota_key(scope)
-        await self._meta.commit(
-            [Delete(key) if quota == NO_QUOTA else Put(key, encode(quota))],
-        )
+        change: Write = Delete(key) if quota == NO_QUOTA else Put(key, encode(quota))
+        await self._meta.commit([change, Add(QUOTAS_CHANGED, 1)])
 
     async def may_limit(self, bucket: BucketRecord, owner: str) -> bool:
         """Return whether there is a quota on what an owner stores in a bucket."""
-        scopes = bucket_scope(bucket.id), project_scope(bucket.account), user_scope(owner)
-        rows = await self._meta.get_many([quota_key(scope) for scope in scopes])
-        return any(row is not None for row in rows)
+        scopes = [bucket_scope(bucket.id), project_scope(bucket.account), user_scope(owner)]
+        return any(quota is not NO_QUOTA for quota in await self._of(scopes))
 
     async def checks(self, tally: Tally) -> list[Check]:
         """Return what must hold for a change that makes more of something."""
         grown: dict[bytes, tuple[bool, bool]] = {}
         for scope, counts in tally.scopes().items():
-            more_bytes = sum(counts[name] for name in COUNTED_BYTES) > 0
-            more_objects = sum(counts[name] for name in COUNTED_OBJECTS) > 0
+            more_bytes = sum(counts.get(name, 0) for name in COUNTED_BYTES) > 0
+            more_objects = sum(counts.get(name, 0) for name in COUNTED_OBJECTS) > 0
             if more_bytes or more_objects:
                 grown[scope] = more_bytes, more_objects
         if not grown:
             return []
-        rows = await self._meta.get_many([quota_key(scope) for scope in grown])
         found: list[Check] = []
-        for (scope, (more_bytes, more_objects)), row in zip(grown.items(), rows, strict=True):
-            if row is None:
-                continue
-            quota = decode(QuotaRecord, row)
+        quotas = await self._of(list(grown))
+        for (scope, (more_bytes, more_objects)), quota in zip(grown.items(), quotas, strict=True):
             if more_bytes and quota.bytes is not None:
                 found.append(_limit(scope, COUNTED_BYTES, quota.bytes, "bytes"))
             if more_objects and quota.objects is not None:
@@ -86,13 +85,30 @@ class Quotas:
     async def checks_of_bucket(self, owner: Principal) -> list[Check]:
         """Return what must hold for one more bucket of an owner's."""
         scopes = [project_scope(owner.account), user_scope(owner.id)]
-        rows = await self._meta.get_many([quota_key(scope) for scope in scopes])
-        quotas = [NO_QUOTA if row is None else decode(QuotaRecord, row) for row in rows]
+        quotas = await self._of(scopes)
         return [
             _limit(scope, (BUCKETS,), quota.buckets, "buckets")
             for scope, quota in zip(scopes, quotas, strict=True)
             if quota.buckets is not None
         ]
+
+    async def _of(self, scopes: Sequence[bytes]) -> list[QuotaRecord]:
+        """Return the quotas of these, NO_QUOTA where there is none.
+
+        Each write asks for three, twice: they are read again once any quota of the store changed.
+        """
+        changed = await self._meta.get(QUOTAS_CHANGED)
+        while True:
+            if changed != self._changed or len(self._known) > MOST_KNOWN:
+                self._known, self._changed = {}, changed
+            due = [scope for scope in scopes if scope not in self._known]
+            if not due:
+                return [self._known[scope] for scope in scopes]
+            keys = [QUOTAS_CHANGED, *(quota_key(scope) for scope in due)]
+            changed, *rows = await self._meta.get_many(keys)
+            if changed == self._changed:
+                found = (NO_QUOTA if row is None else decode(QuotaRecord, row) for row in rows)
+                self._known.update(zip(due, found, strict=True))
 
     async def verify(self, checks: Sequence[Check], writes: Sequence[Write]) -> None:
         """Raise QuotaExceeded where the commit of these would, as things are now."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from s3server.core.project_records import bucket_scope, project_scope, user_scope
 from s3server.core.records import BucketRecord, ObjectRecord
 from s3server.meta.base import Add, Write
+
+Counts = dict[str, int]
 
 
 class Tally:
@@ -16,13 +16,14 @@ class Tally:
 
     def __init__(self, bucket: BucketRecord) -> None:
         self._bucket = bucket
-        self._counts: dict[str, Counter[str]] = {}  # by owner
+        self._counts: dict[str, Counts] = {}  # by owner
 
     def add(self, owner: str, **deltas: int) -> None:
         """Count something of an owner's; `part_bytes` stands for the counter "part-bytes"."""
-        counts = self._counts.setdefault(owner, Counter())
-        for name, delta in deltas.items():
-            counts[name.replace("_", "-")] += delta
+        _add(
+            self._counts.setdefault(owner, {}),
+            {name.replace("_", "-"): delta for name, delta in deltas.items() if delta},
+        )
 
     def version(self, record: ObjectRecord, sign: int, *, is_current: bool) -> None:
         """Count a version that comes (1) or goes (-1): a current one, or an older one."""
@@ -37,17 +38,18 @@ class Tally:
     def absorb(self, other: Tally) -> None:
         """Count what another plan for the same bucket counts, which counts nothing any more."""
         for owner, counts in other._counts.items():
-            self._counts.setdefault(owner, Counter()).update(counts)
+            _add(self._counts.setdefault(owner, {}), counts)
         other._counts.clear()
 
-    def scopes(self) -> dict[bytes, Counter[str]]:
+    def scopes(self) -> dict[bytes, Counts]:
         """Return what changes in each scope; anonymous owners have none of their own."""
-        total: Counter[str] = Counter()
+        total: Counts = {}
         for counts in self._counts.values():
-            for name, delta in counts.items():
-                total[name] += delta
+            _add(total, counts)
         found = {bucket_scope(self._bucket.id): total, project_scope(self._bucket.account): total}
-        found |= {user_scope(owner): counts for owner, counts in self._counts.items() if owner}
+        for owner, counts in self._counts.items():
+            if owner:
+                found[user_scope(owner)] = counts
         return found
 
     @property
@@ -59,3 +61,8 @@ class Tally:
             for name, delta in counts.items()
             if delta
         ]
+
+
+def _add(counts: Counts, deltas: Counts) -> None:
+    for name, delta in deltas.items():
+        counts[name] = counts.get(name, 0) + delta

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
+
+import msgspec
 
 MAX_KEY_BYTES = 1_900
 SEQUENCE_BYTES = 12  # what an Append adds to its prefix: commit sequence (8) and ordinal (4)
@@ -37,31 +38,27 @@ class CorruptRecordError(MetadataError):
     """A stored record fails its checksum or cannot be decoded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(msgspec.Struct, frozen=True, gc=False):
     """Store a value under a key."""
 
     key: bytes
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(msgspec.Struct, frozen=True, gc=False):
     """Remove a key; nothing happens where it is absent."""
 
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Add:
+class Add(msgspec.Struct, frozen=True, gc=False):
     """Add to a counter without reading it; an absent counter is 0 and a counter at 0 stays."""
 
     key: bytes
     delta: int
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(msgspec.Struct, frozen=True, gc=False):
     """Store a value under `prefix` + the commit's sequence number + its place in the commit.
 
     Keys under one prefix are therefore in commit order, across all workers.
@@ -74,24 +71,21 @@ class Append:
 Write = Put | Delete | Add | Append
 
 
-@dataclass(frozen=True, slots=True)
-class Unchanged:
+class Unchanged(msgspec.Struct, frozen=True, gc=False):
     """Holds where the key still has this value; None: where it is absent."""
 
     key: bytes
     value: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Empty:
+class Empty(msgspec.Struct, frozen=True, gc=False):
     """Holds where no key lies in [start, stop)."""
 
     start: bytes
     stop: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class AtMost:
+class AtMost(msgspec.Struct, frozen=True, gc=False):
     """Holds where the counters add up to `limit` at most once the commit's own writes are done."""
 
     keys: tuple[bytes, ...]

@@ -10,7 +10,7 @@ from typing import Any
 from s3server import errors
 from s3server.core.blobs import STANDARD
 from s3server.core.notifications import Cause
-from s3server.core.objects import Attributes, Pairs, WriteCondition
+from s3server.core.objects import UNCONDITIONAL, Attributes, Pairs, WriteCondition
 from s3server.core.records import ObjectRecord
 from s3server.core.tags import MAX_OBJECT_TAGS, check_tags
 from s3server.operation import Ctx
@@ -56,6 +56,8 @@ def attributes_of(ctx: Ctx, request: Mapping[str, Any], cause: Cause | None = No
 def write_condition(request: Mapping[str, Any]) -> WriteCondition:
     """Return what the request demands of the version that it replaces."""
     if_match, if_none_match = request.get("IfMatch"), request.get("IfNoneMatch")
+    if if_match is None and if_none_match is None:
+        return UNCONDITIONAL
     if if_none_match is not None and if_none_match != "*":
         raise errors.NotImplemented(
             "A conditional write takes If-None-Match: * only.", Header="If-None-Match"

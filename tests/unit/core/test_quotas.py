@@ -17,7 +17,7 @@ from s3server.core.project_records import (
     user_scope,
 )
 from s3server.core.projects import DEFAULT_ACCOUNT
-from s3server.core.quotas import Quotas
+from s3server.core.quotas import NO_QUOTA, Quotas
 from s3server.core.records import BucketRecord
 from s3server.data.memory import MemoryPool
 from s3server.errors import QuotaExceeded
@@ -69,6 +69,23 @@ async def test_objects_are_counted(store: TestStore, bucket: BucketRecord, kind:
     await put(store, bucket, "a", 9)
     await store.objects.delete(bucket, "b")
     await put(store, bucket, "c", 0)
+
+
+@pytest.mark.parametrize("kind", ["bucket", "project", "user"])
+async def test_quota_that_another_process_sets_changes_or_lifts_counts_from_the_next_write(
+    store: TestStore, bucket: BucketRecord, kind: str
+) -> None:
+    other, scope = Quotas(store.meta), scopes(bucket)[kind]
+    await put(store, bucket, "a", 60)  # what is remembered from here on: that there is no quota
+    await other.put(scope, QuotaRecord(bytes=100))
+    with pytest.raises(QuotaExceeded):
+        await put(store, bucket, "b", 41)
+    await other.put(scope, QuotaRecord(bytes=101))
+    await put(store, bucket, "b", 41)
+    with pytest.raises(QuotaExceeded):
+        await put(store, bucket, "c", 1)
+    await other.put(scope, NO_QUOTA)
+    await put(store, bucket, "c", 1)
 
 
 async def test_quota_of_a_user_is_on_what_they_own(store: TestStore, bucket: BucketRecord) -> None:
