@@ -1,9 +1,13 @@
 """What policies cost a read: a 4 KiB GET under a bucket policy of 20 KB and 50 attached statements.
 
-`python -m bench.authorise`: an object is asked for in turn by the owner of its bucket, of whom no
-policy knows, and another one by a user with five managed policies of ten statements, under a bucket
-policy of 20 KB. Over the wire this is a GET as clients know it (`authorise_wire`); in process it is
-what `PlainReads` does for it, from bytes to bytes, without sockets: the greater ratio.
+`python -m bench.authorise`: objects are asked for in turn by the owner of their bucket, of whom no
+policy knows, and others by a user with five managed policies of ten statements, under a bucket
+policy of 20 KB; all statements have a condition. Over the wire this is a GET as clients know it
+(`authorise_wire`); in process it is what `PlainReads` does for it, from bytes to bytes, without
+sockets: the greater ratio. Both of the same object time and again, and of another one each time.
+
+With `--count N` nothing is timed: N requests of the one or the other kind are done in process, so
+that under `valgrind --tool=callgrind` the difference of two counts is what a request costs.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from typing import Any
 from urllib.parse import urlencode
 from xml.etree import ElementTree as ET
 
-from bench.authorise_wire import STORE, make_store, measure_wire
+from bench.authorise_wire import STORE, Asked, make_store, measure_wire
 from bench.servers import ACCOUNT as ROOT
 from bench.servers import print_result
 from bench.signing import Account, Signer
@@ -31,8 +35,10 @@ from s3server.settings import load
 from s3server.wire.plain import read_plain
 
 SIZE = 4_096
+OBJECTS = 500  # of which another one is asked for each time
 BUCKET_POLICY_BYTES = 20 * 1024
 POLICIES, STATEMENTS = 5, 10
+VALGRIND = {"storage": {"map_size_gib": 8}}  # which has no room for much more
 HOST, REGION = "s3.bench", "us-east-1"
 CLIENT = "127.0.0.1"
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -43,10 +49,6 @@ class Caller:
 
     def __init__(self, asgi: Any, account: Account) -> None:
         self._asgi, self._signer, self.account = asgi, Signer(HOST, account, REGION), account
-
-    def render(self, target: str) -> bytes:
-        """Return the bytes of a GET."""
-        return self._signer.render("GET", target)
 
     def sign(
         self, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None
@@ -101,8 +103,8 @@ class Caller:
 
 
 def bucket_policy() -> bytes:
-    """Return a policy of 20 KB, of which one statement is about the object."""
-    statements = [_statement("data/4k", "s3:GetObject", {"AWS": "*"})]
+    """Return a policy of 20 KB, of which one statement is about the objects."""
+    statements = [_statement("data/4k/*", "s3:GetObject", {"AWS": "*"})]
     while len(_document(statements)) < BUCKET_POLICY_BYTES - 300:
         number = len(statements)
         account = {"AWS": f"{number:012}"}
@@ -111,8 +113,8 @@ def bucket_policy() -> bytes:
 
 
 def attached_policies() -> list[bytes]:
-    """Return documents of ten statements, of which the last of all is about the object."""
-    places = [f"data/of-{number}/*" for number in range(1, POLICIES * STATEMENTS)] + ["data/4k"]
+    """Return documents of ten statements, of which the last of all is about the objects."""
+    places = [f"data/of-{number}/*" for number in range(1, POLICIES * STATEMENTS)] + ["data/4k/*"]
     statements = [_statement(place, "s3:Get*") for place in places]
     return [
         _document(statements[start : start + STATEMENTS])
@@ -143,7 +145,8 @@ async def prepare(asgi: Any, owner: Account) -> Caller:
     root = Caller(asgi, ROOT)
     for caller, bucket in ((Caller(asgi, owner), "plain"), (root, "data")):
         await caller.do("PUT", f"/{bucket}")
-        await caller.do("PUT", f"/{bucket}/4k", bytes(SIZE))
+        for target in targets(bucket, OBJECTS):
+            await caller.do("PUT", target, bytes(SIZE))
     await root.do("PUT", "/data?policy", bucket_policy(), {"content-md5": _md5(bucket_policy())})
     await root.iam("CreateUser", UserName="bound")
     for number, text in enumerate(attached_policies()):
@@ -153,12 +156,17 @@ async def prepare(asgi: Any, owner: Account) -> Caller:
     return Caller(asgi, Account(key["AccessKeyId"], key["SecretAccessKey"]))
 
 
+def targets(bucket: str, objects: int) -> list[str]:
+    """Return the paths of objects of a bucket that the policies are about."""
+    return [f"/{bucket}/4k/{number:04}" for number in range(objects)]
+
+
 async def measure(
-    directory: Path, rounds: int, requests: int
-) -> tuple[dict[str, Any], list[tuple[Account, str]]]:
+    directory: Path, given: argparse.Namespace
+) -> tuple[dict[str, Any], dict[str, list[Asked]]]:
     """Prepare a store that is there; return what both cost in process, and who asks for what."""
     root = {"access_key": ROOT.access_key, "secret_key": ROOT.secret_key}
-    config = load(directory / "s3server.toml", command_line={"root": root})
+    config = load(directory / "s3server.toml", command_line={"root": root, **VALGRIND})
     async with open_tenants(config) as tenants:
         await tenants.users.create_user("owner")
         made, secret = await tenants.users.create_key("owner")
@@ -167,31 +175,55 @@ async def measure(
     await application.open()
     try:
         bound = await prepare(application.asgi, owner)
-        callers = [(Caller(application.asgi, owner), "/plain/4k"), (bound, "/data/4k")]
-        taken: list[list[float]] = [[], []]
-        for _ in range(rounds + 1):
-            for (caller, target), times in zip(callers, taken, strict=True):
-                await caller.do("GET", target)
-                times.append(_time(application, caller.render(target), requests))
+        await _warm(application.asgi, owner, "plain")
+        await _warm(application.asgi, bound.account, "data")
+        asked = {
+            name: [(owner, targets("plain", objects)), (bound.account, targets("data", objects))]
+            for name, objects in (("same_object", 1), ("another_each_time", OBJECTS))
+        }
+        if given.count is not None:
+            _time(application, asked["another_each_time"][not given.without], given.count)
+            return {"done": given.count}, {}
+        figures = {name: _compare(application, both, given) for name, both in asked.items()}
     finally:
         await application.close()
+    return figures, asked
+
+
+async def _warm(asgi: Any, account: Account, bucket: str) -> None:
+    """Have what caches keep of objects in them, so that a GET goes the short way."""
+    for target in targets(bucket, OBJECTS):
+        await Caller(asgi, account).do("GET", target)
+
+
+def _compare(
+    application: Application, both: list[Asked], given: argparse.Namespace
+) -> dict[str, Any]:
+    """Return what policies add, where both ask in turn."""
+    taken: list[list[float]] = [[], []]
+    for _ in range(given.rounds + 1):
+        for asked, times in zip(both, taken, strict=True):
+            times.append(_time(application, asked, given.requests))
     plain, policied = (times[1:] for times in taken)  # the first round fills the caches
     ratios = [after / before for before, after in zip(plain, policied, strict=True)]
-    figures = {
+    return {
         "us_without": round(min(plain), 1),
         "us_with": round(min(policied), 1),
         "added_us": round(min(policied) - min(plain), 1),
         "ratio": round(statistics.median(ratios), 3),
         "ratio_spread": [round(min(ratios), 3), round(max(ratios), 3)],
-        "rounds": rounds,
+        "rounds": given.rounds,
     }
-    return figures, [(caller.account, target) for caller, target in callers]
 
 
-def _time(application: Application, data: bytes, requests: int) -> float:
+def _time(application: Application, asked: Asked, requests: int) -> float:
     """Return the processor microseconds that one request costs in process."""
+    account, paths = asked
+    signer = Signer(HOST, account, REGION)
+    rendered = [signer.render("GET", path) for path in paths]
     start = time.process_time()
-    for _ in range(requests):
+    for number in range(requests):
+        data = rendered[number % len(rendered)]
         request = read_plain(data, scheme="http", client=CLIENT)
         if request is None or application.at_once(request) is None:
             raise ValueError("a GET did not go the short way")
@@ -202,16 +234,23 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=60, help="in process")
-    parser.add_argument("--requests", type=int, default=200, help="of a round")
+    parser.add_argument("--requests", type=int, default=500, help="of a round")
     parser.add_argument("--pairs", type=int, default=10, help="of seconds over the wire")
+    parser.add_argument("--count", type=int, help="do so many requests, and time nothing")
+    parser.add_argument("--without", action="store_true", help="those that no policy knows")
     options = parser.parse_args()
 
     def work() -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="bench-authorise-") as name:
             store = Path(name) / STORE
             make_store(Path(name))
-            figures, asked = asyncio.run(measure(store, options.rounds, options.requests))
-            wire = measure_wire(Path(name), asked, SIZE, options.pairs)
+            figures, asked = asyncio.run(measure(store, options))
+            if options.count is not None:
+                return figures
+            wire = {
+                how: measure_wire(Path(name), both, SIZE, options.pairs)
+                for how, both in asked.items()
+            }
             return {"in_process": figures, "over_the_wire": wire}
 
     print_result(work)

@@ -7,6 +7,7 @@ what a client waits for, and of many, which keep server and client busy.
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import sys
 import time
@@ -33,7 +34,7 @@ STORE = "store"  # name of its directory
 CONNECTIONS = (1, 32)
 _WARMUP_S = 0.1
 
-Asked = tuple[Account, str]  # who, and for which path
+Asked = tuple[Account, list[str]]  # who, and for which paths in turn
 
 
 def make_store(directory: Path) -> None:
@@ -76,12 +77,12 @@ def _in_turn(
 
 def _window(server: Server, asked: Asked, size: int, connections: int) -> tuple[float, float]:
     """Return requests per second, and processor microseconds of the server for each."""
-    account, path = asked
+    account, paths = asked
     endpoint = Endpoint("http", "127.0.0.1", server.port)
     template = Template(endpoint.signer(account), "GET")
 
     def plan() -> Iterator[Request]:
-        while True:
+        for path in itertools.cycle(paths):
             yield Request("get", template.render(path.encode()), 200, size)
 
     start_ns = time.perf_counter_ns() + int(_WARMUP_S * 1e9)
@@ -90,6 +91,6 @@ def _window(server: Server, asked: Asked, size: int, connections: int) -> tuple[
     plans = [plan() for _ in range(connections)]
     uvloop.run(drive(endpoint.host, endpoint.port, plans, tally))
     if tally.errors:
-        raise BenchError(f"GET {path} failed: {dict(tally.errors)} {tally.sample}")
+        raise BenchError(f"GET {paths[0]} failed: {dict(tally.errors)} {tally.sample}")
     done = tally.completed["get"]
     return done, (cpu_s(server.pid) - before) / (done * (1 + _WARMUP_S)) * 1e6

@@ -32,7 +32,7 @@ from s3server.core.records import BucketRecord, ObjectRecord, TopicRecord
 from s3server.core.services import Services
 from s3server.errors import AccessDenied, AuthorizationError
 from s3server.identities import Identities
-from s3server.laws import MOST_SAID, Law, Laws, Standing
+from s3server.laws import Law, Laws, Standing
 from s3server.model import HttpRequest, Principal
 from s3server.subjects import Subject
 
@@ -183,7 +183,7 @@ class Door:
         question = Question(requester_of(principal), action, arn, keys)
         own = None if caller.own is None else caller.own.verdict(question)
         if text is not None:
-            said = _verdict_there(
+            said = verdict_there(
                 PolicyIndex([_policy_of_topic(text)]), question, own, topic.account
             )
         if not authorise_topic(principal, topic, Said(said, own_policies=own), on_policy=on_policy):
@@ -233,7 +233,7 @@ class Door:
         if own is Verdict.SILENT and principal.account != topic.account:
             return Author()
         is_host = authorise_topic(principal, topic, Said(own_policies=own))
-        account = "" if own is Verdict.SILENT else who.account  # see `_verdict_there`
+        account = "" if own is Verdict.SILENT else who.account  # see `verdict_there`
         return Author(who.canonical_id, account, who.arns, is_host)
 
     async def permit_by_name(
@@ -262,33 +262,32 @@ class Door:
         law = caller.laws.get(bucket.id)
         if law is None or (caller.own is None and not principal.is_free):
             raise AccessDenied
+        if self._is_cleared(caller, asked):
+            return
         said = self._said(caller, asked, record, law)
         if not authorise(
             principal, asked.action, bucket=bucket, stored=record, said=said, creates=creates
         ):
             raise AccessDenied
 
+    def _is_cleared(self, caller: Caller, asked: Asked) -> bool:
+        """Return whether what has been asked is surely permitted, whatever object is there."""
+        standing = caller.standings.get(asked.bucket.id)
+        if asked.key is None or standing is None or standing.own is not caller.own:
+            return False
+        return self._laws.clears(standing, asked.action, asked.key, caller.http)
+
     def _said(self, caller: Caller, asked: Asked, record: ObjectRecord | None, law: Law) -> Said:
         """Return what all policies say that have a say."""
         own, policy = caller.own, law.policy
         if own is None and policy is None:
             return Said(is_public=law.is_public, block=law.block)
-        standing = caller.standings.get(asked.bucket.id)
-        about: tuple[object, ...] = (asked.action, asked.key, asked.version)
-        if standing is not None and standing.own is own and standing.lasts(asked.action):
-            memory, http = self._laws.said, caller.http
-            about = (standing.number, *about, http.client, http.scheme)
-        else:
-            # Asked before and after the handler read the object: of the same one it is the same.
-            stored = () if record is None else record.tags
-            memory = caller.said
-            about = (asked.bucket.id, *about, stored)
-        known = memory.get(about)
+        # Asked before and after the handler read the object: of the same one it is the same.
+        stored = () if record is None else record.tags
+        about = asked.bucket.id, asked.action, asked.key, asked.version, stored
+        known = caller.said.get(about)
         if known is None:
-            known = self._ask(caller, asked, record, law)
-            if len(memory) >= MOST_SAID:
-                memory.clear()
-            memory[about] = known
+            known = caller.said[about] = self._ask(caller, asked, record, law)
         return known
 
     def _ask(self, caller: Caller, asked: Asked, record: ObjectRecord | None, law: Law) -> Said:
@@ -303,7 +302,7 @@ class Door:
         question = Question(requester_of(caller.principal), asked.action, arn, keys)
         own_said, there = None if own is None else own.verdict(question), Verdict.SILENT
         if policy is not None:
-            there = _verdict_there(policy, question, own_said, bucket.account)
+            there = verdict_there(policy, question, own_said, bucket.account)
         return Said(there, law.is_public, own_said, law.block)
 
     def _own_verdict(self, caller: Caller, action: str, subject: Subject) -> Verdict | None:
@@ -355,7 +354,7 @@ class Provider(msgspec.Struct, frozen=True):
         return (f"arn:aws:iam::{account}:oidc-provider/{self.name}",)
 
 
-def _verdict_there(
+def verdict_there(
     policy: PolicyIndex, question: Question, own: Verdict | None, account: str
 ) -> Verdict:
     """Return what the policy of something of an account's says; `own` policies say that.

@@ -19,7 +19,7 @@ from s3server.core import records
 from s3server.core.aws_policies import AWS_POLICIES
 from s3server.core.identity_records import GroupRecord, ManagedPolicyRecord, RoleRecord
 from s3server.core.records import PolicyRecord, Remembering, UserRecord, decode
-from s3server.meta.base import CorruptRecordError, MetadataStore
+from s3server.meta.base import CorruptRecordError, InlineStore
 from s3server.model import Bindings, Principal
 
 _CACHED = 4_096  # policies, and laws
@@ -57,7 +57,7 @@ _LAWLESS = Made([], [], None)
 class Identities:
     """Finds the law of a principal."""
 
-    def __init__(self, meta: MetadataStore) -> None:
+    def __init__(self, meta: InlineStore) -> None:
         self.meta = meta
         self._decode_group = Remembering(GroupRecord)
         self._decode_policy = Remembering(ManagedPolicyRecord)

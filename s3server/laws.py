@@ -11,19 +11,20 @@ import itertools
 
 import msgspec
 
-from s3server.auth.authorise import Said
 from s3server.auth.bucket_policy import is_public, parse_bucket_policy
+from s3server.auth.clearance import Clearance, Situation, clear
 from s3server.auth.own_law import OwnLaw
+from s3server.auth.policy import Requester
 from s3server.auth.policy_index import PolicyIndex
-from s3server.auth.request_keys import OF_CONNECTION
+from s3server.auth.request_keys import ConnectionKeys, requester_of
 from s3server.core.project_records import ProjectRecord, project_key
 from s3server.core.records import BucketRecord, account_block_key
 from s3server.core.services import Services
 from s3server.identities import Identities
-from s3server.model import NOTHING_BLOCKED, Principal, PublicAccessBlock
+from s3server.meta.base import Get
+from s3server.model import NOTHING_BLOCKED, HttpRequest, Principal, PublicAccessBlock
 
-_CACHED = 4_096  # policies, and standings
-MOST_SAID = 16_384  # answers that are remembered
+_CACHED = 4_096  # policies, standings, and clearances
 
 
 class Law(msgspec.Struct, frozen=True):
@@ -46,13 +47,12 @@ class Standing(msgspec.Struct, frozen=True):
     project: ProjectRecord
     own: OwnLaw | None
     law: Law
+    who: Requester
+    place: str  # ARN of the bucket and "/"
 
-    def lasts(self, action: str) -> bool:
-        """Return whether nothing but the connection has a say in what policies tell of a key."""
-        policy, own = self.law.policy, self.own
-        if policy is not None and not policy.asks_only_for(action, OF_CONNECTION):
-            return False
-        return own is None or own.asks_only_for(action, OF_CONNECTION)
+    def is_as_before(self, get: Get) -> bool:
+        """Return whether the rows that it follows from are what they were."""
+        return [*map(get, self.keys)] == self.rows
 
 
 class Laws:
@@ -64,7 +64,8 @@ class Laws:
         self._laws: dict[tuple[bytes, bytes], Law] = {}
         self._standings: dict[tuple[object, ...], Standing] = {}
         self._numbers = itertools.count()
-        self.said: dict[tuple[object, ...], Said] = {}  # by a standing's number and what was asked
+        # By a standing's number, action and connection; None where this was met only once.
+        self._clearances: dict[tuple[int, str, str, str], Clearance | None] = {}
 
     async def of(self, principal: Principal, bucket: BucketRecord) -> Standing:
         """Return the standing of a principal, not root, in a bucket of its project.
@@ -77,13 +78,32 @@ class Laws:
             bucket.id, bucket.account, bucket.policy, bucket.public_access_block,
         )  # fmt: skip
         known = self._standings.get(about)
-        if known is None or await self._identities.meta.get_many(known.keys) != known.rows:
+        if known is None or not self._identities.meta.look(known.is_as_before):
             known, lasts = await self._make(principal, bucket)
             if lasts:
                 if len(self._standings) >= _CACHED:
                     self._standings.clear()
                 self._standings[about] = known
         return known
+
+    def clears(self, standing: Standing, action: str, key: str, http: HttpRequest) -> bool:
+        """Return whether an object is surely permitted; if not, nothing follows from it.
+
+        What a standing clears is found out when it is asked a second time: that costs more than a
+        single decision.
+        """
+        about = standing.number, action, http.client, http.scheme
+        clearance = self._clearances.get(about)
+        if clearance is None:
+            if about not in self._clearances:
+                if len(self._clearances) >= _CACHED:
+                    self._clearances.clear()
+                self._clearances[about] = None
+                return False
+            case = Situation(standing.who, action, standing.place, ConnectionKeys(http))
+            clearance = clear(standing.own, standing.law.policy, case)
+            self._clearances[about] = clearance
+        return clearance.permits(standing.place + key)
 
     async def _make(self, principal: Principal, bucket: BucketRecord) -> tuple[Standing, bool]:
         """Return a standing, and whether it is that of these bindings and this policy."""
@@ -98,6 +118,8 @@ class Laws:
             self._projects.of_row(bucket.account, rows[0]),
             made.law,
             law,
+            requester_of(principal),
+            f"arn:aws:s3:::{bucket.name}/",
         )
         is_read = not bucket.policy or (bucket.id, bucket.policy) in self._laws
         return standing, made.lasts and is_read

@@ -36,9 +36,5 @@ class OwnLaw(msgspec.Struct, frozen=True):
             return True
         return all(limit.verdict(question) is Verdict.ALLOW for limit in self.limits)
 
-    def asks_only_for(self, action: str, keys: frozenset[str]) -> bool:
-        """Return whether no other condition keys than these have a say in an action."""
-        return all(one.asks_only_for(action, keys) for one in (self.policies, *self.limits))
-
 
 NOTHING_ALLOWED = OwnLaw(is_bound=True)

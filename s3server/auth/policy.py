@@ -99,7 +99,7 @@ class Statement(msgspec.Struct, frozen=True):
     def applies_to_resource(self, question: Question) -> bool:
         """Return whether it has its effect, where it is about the action."""
         keys = question.keys
-        if not self._is_about(question.who):
+        if not self.is_about(question.who):
             return False
         if self.resources is not None:
             named: bool | None
@@ -120,14 +120,8 @@ class Statement(msgspec.Struct, frozen=True):
             holds = all_of([condition.holds(keys) for condition in self.conditions])
         return not self.allows if holds is None else holds
 
-    @property
-    def has_variables(self) -> bool:
-        """Whether a resource or the value of a condition may stand for one of the request."""
-        texts = (text for condition in self.conditions for text in condition.texts)
-        resources = self.resources or ()
-        return any("${" in text for text in texts) or any(one.has_variables for one in resources)
-
-    def _is_about(self, who: Requester) -> bool:
+    def is_about(self, who: Requester) -> bool:
+        """Return whether `who` is among those that it is about."""
         if self.principals is None:
             return True
         return self.principals.include(who) != self.not_principals

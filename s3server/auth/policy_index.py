@@ -34,19 +34,17 @@ class PolicyIndex:
             return Verdict.ALLOW
         return Verdict.SILENT
 
-    def asks_only_for(self, action: str, keys: frozenset[str]) -> bool:
-        """Return whether no other condition keys than these have a say in an action."""
-        asked = (self._by_action.get(action) or self._find(action)).asked
-        return asked is not None and asked <= keys
+    def about(self, action: str) -> list[Statement]:
+        """Return the statements about an action."""
+        return [one for one in self._statements if one.is_about_action(action)]
 
     def _find(self, action: str) -> _About:
-        about = [one for one in self._statements if one.is_about_action(action)]
+        about = self.about(action)
         denying = [one for one in about if not one.allows]
         allowing = [one for one in about if one.allows]
         found = _About(
             _ByStart(denying) if denying else None,
             _ByStart(allowing) if allowing else None,
-            None if any(one.has_variables for one in about) else _keys_of(about),
         )
         if len(self._by_action) >= _MOST_ACTIONS:
             self._by_action.clear()
@@ -93,8 +91,3 @@ class _About(NamedTuple):
 
     denials: _ByStart | None
     permissions: _ByStart | None
-    asked: frozenset[str] | None  # condition keys; None where variables may name any
-
-
-def _keys_of(statements: Iterable[Statement]) -> frozenset[str]:
-    return frozenset(one.key for statement in statements for one in statement.conditions)

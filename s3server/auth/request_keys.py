@@ -95,11 +95,24 @@ def requester_of(principal: Principal) -> Requester:
 
 # Keys that most conditions ask for, told without computing the others: they follow from client and
 # scheme of the connection.
-_CHEAP: dict[str, Callable[[Seen], tuple[str, ...]]] = {
-    "aws:securetransport": lambda seen: ("true" if seen.http.scheme == "https" else "false",),
-    "aws:sourceip": lambda seen: (seen.http.client,) if seen.http.client else (),
+_OF_CONNECTION: dict[str, Callable[[HttpRequest], tuple[str, ...]]] = {
+    "aws:securetransport": lambda http: ("true" if http.scheme == "https" else "false",),
+    "aws:sourceip": lambda http: (http.client,) if http.client else (),
 }
-OF_CONNECTION = frozenset(_CHEAP)
+
+
+class ConnectionKeys:
+    """The keys that follow from client and scheme of a connection; implements `wildcard.Keys`."""
+
+    __slots__ = ("_http",)
+
+    def __init__(self, http: HttpRequest) -> None:
+        self._http = http
+
+    def find(self, key: str) -> tuple[str, ...] | None:
+        """Return the values of a key; None, not known here, of all others."""
+        of_connection = _OF_CONNECTION.get(key)
+        return None if of_connection is None else of_connection(self._http)
 
 
 class RequestKeys:
@@ -114,9 +127,9 @@ class RequestKeys:
 
     def find(self, key: str) -> tuple[str, ...] | None:
         """Return the values of a key; see `wildcard.Keys`."""
-        cheap = _CHEAP.get(key)
-        if cheap is not None:
-            return cheap(self._seen)
+        of_connection = _OF_CONNECTION.get(key)
+        if of_connection is not None:
+            return of_connection(self._seen.http)
         if self._server is None:
             self._server = _server_keys(self._seen)
         found = self._server.get(key)

@@ -135,6 +135,17 @@ class Pattern:
         """Whether it has neither wildcards nor variables."""
         return all(isinstance(token, str) for token in self.template)
 
+    @classmethod
+    def all_from(cls, start: str) -> Pattern:
+        """Return the pattern of all texts that begin so."""
+        return cls((start, Wild.ANY) if start else (Wild.ANY,))
+
+    @property
+    def is_all_from_start(self) -> bool:
+        """Whether it matches all texts that begin with `start`."""
+        *text, last = self.template or ("",)
+        return last is Wild.ANY and all(isinstance(token, str) for token in text)
+
     @property
     def start(self) -> str:
         """The text that all matching texts begin with."""

@@ -33,7 +33,7 @@ async def ann(store: Store) -> Client:
     await iam("AttachUserPolicy", UserName="ann", PolicyArn=arn("own"))
     await iam("AttachGroupPolicy", GroupName="readers", PolicyArn=arn("shared"))
     await iam("PutUserPermissionsBoundary", UserName="ann", PermissionsBoundary=arn("limit"))
-    for _ in range(3):
+    for _ in range(3):  # the last by what was cleared in advance
         assert (await ann("GET", "/data/key")).status == 200
     return ann
 
