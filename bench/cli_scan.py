@@ -26,12 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--uproot", default="", metavar="PYTHON", help="read with uproot, which this Python has"
     )
-    parser.add_argument("--out", type=Path, default=Path("s3bench-scan.json"))
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="write all that was measured there"
+    )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a PNG figure")
 
 
 def run(given: argparse.Namespace) -> None:
-    """Scan, print the ratios, write the result."""
+    """Scan; print what was measured, or the ratios alone where all goes to a file."""
     found = scan(
         None if given.ours else _site(given),
         given.dir,
@@ -40,8 +42,9 @@ def run(given: argparse.Namespace) -> None:
         python=given.uproot,
         tell=lambda text: print(text, file=sys.stderr, flush=True),
     )
-    given.out.write_text(json.dumps(found, indent=1) + "\n")
-    print(json.dumps(found["ratio_to_local"], indent=1))
+    if given.out:
+        given.out.write_text(json.dumps(found, indent=1) + "\n")
+    print(json.dumps(found["ratio_to_local"] if given.out else found, indent=1))
     if given.plot:
         scan_figure(found).savefig(given.plot, dpi=110)
 

@@ -2,8 +2,11 @@
 
 `python -m bench.many --dir /srv/scratch`: two stores, of 10,000,000 and of 10,000 objects. The rows
 are committed to the stores themselves, through their journals, while no server runs; all objects
-share the bytes of one. Then both are served and asked in turn, for keys at random. Microseconds of
-the workers' processor time per request, their ratio, and their memory, page cache left out.
+share the bytes of one. A snapshot is taken too, which the server would begin else while it is
+measured. Then both are served and asked in turn, for keys at random. Microseconds of the workers'
+processor time per request, their ratio, and their memory, page cache left out.
+
+With `--keep DIR` the stores stay there, and are used again by the next run.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from statistics import median
 from typing import Any
 
 from bench.endpoint import Api
-from bench.heal import fill, talk
+from bench.heal import command, fill, talk
 from bench.proctree import anonymous_bytes, cpu_s, workers
 from bench.recovery import prebuild
 from bench.servers import OURS, Server, print_result, running
@@ -46,12 +49,23 @@ def cost_us(server: Server, ask: Ask, objects: int, requests: int) -> float:
     return (sum(map(cpu_s, pids)) - before) / requests * 1e6
 
 
+def build(directory: Path, objects: int) -> None:
+    """Make a store of so many objects, where a run before has not."""
+    store = directory / f"store-{objects}"
+    built = store.with_suffix(".built")  # its file comes last: a store that is half made is refused
+    if built.exists():
+        return
+    with running(store.name, OURS, directory) as server:
+        fill(server, [_SIZE])
+    asyncio.run(prebuild(store, objects))
+    command("meta", "snapshot", "--dir", str(store))
+    built.touch()
+
+
 def measure(directory: Path, counts: tuple[int, int], requests: int, rounds: int) -> dict[str, Any]:
     """Return costs and memory of both stores, the large one first."""
     for objects in counts:
-        with running(f"store-{objects}", OURS, directory) as server:
-            fill(server, [_SIZE])
-        asyncio.run(prebuild(directory / f"store-{objects}", objects))
+        build(directory, objects)
     with (
         running(f"store-{counts[0]}", OURS, directory) as large,
         running(f"store-{counts[1]}", OURS, directory) as small,
@@ -85,7 +99,11 @@ def main() -> dict[str, Any]:
     parser.add_argument("--few", type=int, default=10_000)
     parser.add_argument("--requests", type=int, default=4_000, help="of a round")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--keep", type=Path, help="where the stores are kept, instead of --dir")
     given = parser.parse_args()
+    if given.keep:
+        given.keep.mkdir(parents=True, exist_ok=True)
+        return measure(given.keep, (given.objects, given.few), given.requests, given.rounds)
     with tempfile.TemporaryDirectory(dir=given.dir) as directory:
         return measure(Path(directory), (given.objects, given.few), given.requests, given.rounds)
 

@@ -15,3 +15,6 @@ def test_reference_is_not_stale() -> None:
     assert '| `region` | `"us-east-1"` |' in pages["configuration.md"]
     assert "$ s3server quickstart [OPTIONS]" in pages["commands.md"]
     assert "| NoSuchKey | 404 |" in pages["errors.md"]
+    assert 1 == pages["errors.md"].count(
+        "| AccessDenied |"
+    )  # though classes of it tell cases apart

@@ -90,7 +90,7 @@ def refusals() -> str:
     for module in pkgutil.walk_packages(s3server.__path__, "s3server."):
         if not module.name.endswith("__main__"):  # an error may stand beside its feature
             importlib.import_module(module.name)
-    found = sorted(_subclasses(errors.S3Error), key=lambda error: (error.code, error.status))
+    shown = {(error.code, error.status, error.message) for error in _subclasses(errors.S3Error)}
     lines = [
         "# Errors",
         "",
@@ -102,7 +102,7 @@ def refusals() -> str:
         "| code | status | text |",
         "|---|---|---|",
     ]
-    lines += [f"| {error.code} | {error.status} | {error.message} |" for error in found]
+    lines += [f"| {code} | {status} | {message} |" for code, status, message in sorted(shown)]
     return "\n".join(lines) + "\n"
 
 

@@ -21,7 +21,7 @@ from s3server.admin.on_map import (
     stage,
     staged_row,
 )
-from s3server.admin.output import ConfigFile, Directory, Json, emit, table
+from s3server.admin.output import ConfigFile, Directory, Json, emit, show_bytes, table
 
 if TYPE_CHECKING:
     from s3server.cluster.changes import Change
@@ -99,7 +99,8 @@ def status(
         if osd.is_here and osd.used_ratio >= storage.nearfull_ratio:
             health = "full" if osd.used_ratio >= storage.full_ratio else "nearfull"
         rows.append({**_row(osd), "health": health, "used": f"{osd.used_ratio:.1%}"})
-    text = table(rows, STATUS_COLUMNS)
+    sizes = ({name: show_bytes(row[name]) for name in ("free", "data")} for row in rows)
+    text = table([{**row, **shown} for row, shown in zip(rows, sizes, strict=True)], STATUS_COLUMNS)
     text += f"\nnearly full from {storage.nearfull_ratio:.0%}, full from {storage.full_ratio:.0%}"
     emit(rows, as_json=as_json, text=text)
 
@@ -150,7 +151,7 @@ def drain(
 def reweight(
     osd: OsdName,
     ratio: Annotated[
-        str | None, typer.Argument(help="Part of its share that it gets, 0..1.")
+        str | None, typer.Argument(metavar="[RATIO]", help="Part of its share that it gets, 0..1.")
     ] = None,
     *,
     weight: Annotated[str | None, typer.Option(help="Its share itself, instead.")] = None,

@@ -13,6 +13,7 @@ import typer
 
 SYSTEM_FILE = Path("/etc/s3server/s3server.toml")
 QUICKSTART_DIRECTORY = Path("s3data")
+_BINARY = 1024
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ConfigFile = Annotated[
@@ -61,6 +62,15 @@ def show_time(milliseconds: int) -> str:
     if not milliseconds:
         return ""
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")
+
+
+def show_bytes(count: float) -> str:
+    """Return a size in units of 1024, as people read it: "1.4 GiB"."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if count < _BINARY:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= _BINARY
+    return f"{count:.1f} PiB"
 
 
 def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:

@@ -107,7 +107,7 @@ class Lifecycle:
         waiting = await self._meta.scan(records.LIFECYCLE, later, limit=_MOST_COUNTED)
         stop = after_prefix(records.LIFECYCLE)
         rows = await self._meta.scan(later, stop, limit=1)
-        next_ms = records.parse_lifecycle_key(rows[0][0])[0] if rows else 0
+        next_ms = records.lifecycle_time_ms(rows[0][0]) if rows else 0
         return report, len(waiting), next_ms
 
     async def schedule(self, bucket: BucketRecord, key: str) -> AsyncIterator[Due]:

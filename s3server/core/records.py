@@ -408,9 +408,16 @@ def lifecycle_key(at_ms: int, bucket_id: bytes, key: str) -> bytes:
     return LIFECYCLE + at_ms.to_bytes(8, "big") + bucket_id + key.encode()
 
 
+def lifecycle_time_ms(row_key: bytes) -> int:
+    return int.from_bytes(row_key[1:9], "big")
+
+
 def parse_lifecycle_key(row_key: bytes) -> tuple[int, bytes, str]:
-    """Return time, bucket and key of a row that lifecycle_key() names."""
-    return int.from_bytes(row_key[1:9], "big"), row_key[9:17], row_key[17:].decode()
+    """Return time, bucket and key of a row that lifecycle_key() names; CorruptRecordError."""
+    try:
+        return lifecycle_time_ms(row_key), row_key[9:17], row_key[17:].decode()
+    except UnicodeDecodeError as error:
+        raise CorruptRecordError(f"key of a lifecycle row: {error}") from error
 
 
 def upload_key(bucket_id: bytes, key: str, upload_id: bytes) -> bytes:

@@ -3,7 +3,8 @@
 A step takes some rows whose time has come, looks at each key as it is then, does what is due and
 replaces the row by one for what falls due next. Every removal is conditional on the record that
 the rules were held against, and asks the lock like any other. Where a version is locked, or its
-event has no room in a full outbox, its key is looked at again at the next midnight.
+event has no room in a full outbox, or a record of its key is damaged, that key is looked at again
+at the next midnight; a row that cannot be read itself is set aside. The others go on.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 
+import structlog
 from msgspec.structs import replace
 
 from s3server.core import records
@@ -35,8 +37,10 @@ from s3server.errors import (
     PreconditionFailed,
     SlowDown,
 )
+from s3server.jobs.set_aside import write_aside
 from s3server.meta.base import (
     ConflictError,
+    CorruptRecordError,
     Delete,
     MetadataStore,
     Put,
@@ -49,6 +53,7 @@ from s3server.meta.base import (
 ROWS_PER_STEP = 256
 KEYS_PER_WALK = 256  # of a bucket whose rules are new
 CONCURRENT_KEYS = 32  # whose commits may wait for the same flush
+_log = structlog.get_logger("jobs")
 _DELETED = {
     "Expiration": "expired",
     "ExpiredObjectDeleteMarker": "markers",
@@ -67,6 +72,7 @@ class Worked:
     noncurrent: int = 0
     uploads: int = 0
     locked: int = 0
+    damaged: int = 0  # keys of which a record cannot be read, and rows of the index
     has_more: bool = False
 
 
@@ -113,9 +119,20 @@ class LifecycleJob:
         return worked
 
     async def _work_off(self, row: Row, now_ms: int, worked: Worked) -> None:
-        _, bucket_id, key = records.parse_lifecycle_key(row[0])
         name, _, token = row[1].partition(b"\0")
-        found = await self._buckets.find(name.decode())
+        try:
+            _, bucket_id, key = records.parse_lifecycle_key(row[0])
+            bucket_name = name.decode()
+        except (CorruptRecordError, UnicodeDecodeError):
+            await self._set_aside(row, worked)
+            return
+        try:
+            found = await self._buckets.find(bucket_name)
+        except CorruptRecordError as error:
+            self._tell_damage(worked, error, bucket_name)
+            at_ms = self._lifecycle.calendar.midnight(now_ms + 1)
+            await self._put_off(row, Put(records.lifecycle_key(at_ms, bucket_id, key), row[1]))
+            return
         if found is None or found[0].id != bucket_id or not found[0].lifecycle:
             await self._replace(row, None, 0)
         elif key:
@@ -128,15 +145,35 @@ class LifecycleJob:
         self, row: Row, bucket: BucketRecord | None, at_ms: int, key: str = ""
     ) -> None:
         """Replace a row by one for a later time; a row that was put again meanwhile stays."""
-        writes: list[Write] = [Delete(row[0])]
+        later: list[Write] = []
         if bucket is not None and at_ms:
-            writes.append(self._lifecycle.look_at(bucket, key, at_ms))
+            later.append(self._lifecycle.look_at(bucket, key, at_ms))
+        await self._put_off(row, *later)
+
+    async def _put_off(self, row: Row, *later: Write) -> None:
         with suppress(ConflictError):
-            await self._meta.commit(writes, [Unchanged(*row)])
+            await self._meta.commit([Delete(row[0]), *later], [Unchanged(*row)])
+
+    async def _set_aside(self, row: Row, worked: Worked) -> None:
+        """Keep a row that cannot be read where it holds nobody up."""
+        worked.damaged += 1
+        _log.error("lifecycle row is damaged and set aside", key=row[0].hex(), row=row[1].hex())
+        await self._put_off(row, write_aside(*row))
+
+    def _tell_damage(self, worked: Worked, error: Exception, bucket: str, key: str = "") -> None:
+        worked.damaged += 1
+        _log.error("record is damaged", bucket=bucket, key=key, reason=str(error))
 
     async def _look_at(self, bucket: BucketRecord, key: str, now_ms: int, worked: Worked) -> int:
         """Do what is due of a key; return when it is to be looked at again, 0 for never."""
         worked.keys += 1
+        try:
+            return await self._do_all(bucket, key, now_ms, worked)
+        except CorruptRecordError as error:
+            self._tell_damage(worked, error, bucket.name, key)
+            return self._lifecycle.calendar.midnight(now_ms + 1)
+
+    async def _do_all(self, bucket: BucketRecord, key: str, now_ms: int, worked: Worked) -> int:
         again_ms = 0
         async for due in self._lifecycle.schedule(bucket, key):
             at_ms = due.at_ms

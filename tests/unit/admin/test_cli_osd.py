@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from s3server.admin import cli, quickstart
+from s3server.admin.output import show_bytes
 
 
 @pytest.fixture
@@ -140,7 +141,24 @@ def test_status_tells_what_is_here_and_how_full(run: Run, store: Path) -> None:
     assert "is it mounted?" in cli_rows[2]["reason"]
     assert {"up", "nearfull", "full"} >= {row["health"] for row in cli_rows[:2]}
     assert [0, 0] == [row["shards"] for row in cli_rows[:2]]
-    assert "nearly full from 85%, full from 95%" in run("osd", "status")
+    shown = run("osd", "status")
+    assert "nearly full from 85%, full from 95%" in shown
+    assert "iB " in shown.splitlines()[1]  # sizes for people; for programs, bytes
+    assert isinstance(cli_rows[0]["free"], int)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (1_023, "1023 B"),
+        (1_536, "1.5 KiB"),
+        (1 << 40, "1.0 TiB"),
+        (1 << 61, "2048.0 PiB"),
+    ],
+)
+def test_sizes_are_told_in_units_of_1024(count: int, text: str) -> None:
+    assert text == show_bytes(count)
 
 
 def test_what_if_on_an_empty_store_moves_nothing(run: Run) -> None:

@@ -72,15 +72,19 @@ def test_all_sources_are_timed_against_the_local_file(
 ) -> None:
     if reader and not Path(UPROOT).exists():
         pytest.skip("the virtual environment of clients is not there")
-    out, figure = tmp_path / "scan.json", tmp_path / "scan.png"
+    out, figure, here = tmp_path / "scan.json", tmp_path / "scan.png", tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
     options = ["--ours", "--size", "3MB", "--rounds", "1", "--dir", str(tmp_path)]
-    options += ["--out", str(out), "--plot", str(figure)]
+    options += ["--plot", str(figure), *(["--out", str(out)] if reader else [])]
     monkeypatch.setattr("sys.argv", ["s3bench", "scan", *options, *reader])
     main()
-    ratios = json.loads(capsys.readouterr().out)
+    printed = json.loads(capsys.readouterr().out)
+    found = json.loads(out.read_text()) if reader else printed
+    ratios = found["ratio_to_local"]
+    assert printed in (found, ratios)
+    assert [] == list(here.iterdir())  # files are written where one is asked for, and nowhere else
     assert sources == list(ratios)
     assert min(one["median"] for one in ratios.values()) > 0
-    assert [1] * (1 + len(sources)) == [
-        len(one["seconds"]) for one in json.loads(out.read_text())["sources"].values()
-    ]
+    assert [1] * (1 + len(sources)) == [len(one["seconds"]) for one in found["sources"].values()]
     assert figure.read_bytes().startswith(b"\x89PNG")

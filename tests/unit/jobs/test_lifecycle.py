@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from s3server.core import records
 from s3server.core.lifecycle import Lifecycle
@@ -19,6 +20,8 @@ from s3server.core.upkeep_records import LifecycleReport
 from s3server.data.memory import MemoryPool
 from s3server.jobs import lifecycle as lifecycle_module
 from s3server.jobs.lifecycle import LifecycleJob
+from s3server.jobs.set_aside import set_aside
+from s3server.meta.base import Put, Write
 from s3server.meta.memory import MemoryStore
 from tests.support.blobs import numbered_ids
 from tests.support.core_store import OWNER, Bytes, TestStore
@@ -128,6 +131,67 @@ async def test_rules_are_about_what_was_there_before_them(site: Site) -> None:
     assert await site.keys() == []
     await site.run(1)  # what was removed is looked at once more
     assert await site.index() == []
+
+
+async def damage(site: Site, key: bytes) -> None:
+    row = await site.store.meta.get(key)
+    assert row is not None
+    await site.store.meta.commit([Put(key, row[:-1] + bytes((row[-1] ^ 1,)))])
+
+
+async def test_damaged_row_of_the_index_is_set_aside_and_holds_nobody_up(site: Site) -> None:
+    await site.rules(DAYS_2)
+    await site.put("key")
+    broken = records.lifecycle_key(1, site.bucket.id, "") + b"\xff\xfe"
+    nameless = records.lifecycle_key(2, site.bucket.id, "other")
+    rows: list[Write] = [Put(broken, b"bucket\0" + bytes(8)), Put(nameless, b"\xff\0" + bytes(8))]
+    await site.store.meta.commit(rows)
+    with capture_logs() as logs:
+        await site.run(2.5)
+    assert await site.keys() == []
+    assert [broken, nameless] == [each.key for each in await set_aside(site.store.meta)]
+    told = [line["key"] for line in logs if line["event"].endswith("damaged and set aside")]
+    assert told == [broken.hex(), nameless.hex()]
+    assert await site.lifecycle.report(0)
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+async def test_damaged_object_is_told_of_each_day_and_holds_nobody_up(
+    site: Site, is_new: bool
+) -> None:
+    if not is_new:
+        await site.rules(DAYS_2)
+    for key in ("a", "b", "c"):
+        await site.put(key)
+    if is_new:  # the walk meets it
+        await site.rules(DAYS_2)
+    sound = await site.store.meta.get(records.object_key(site.bucket.id, "b")) or b""
+    await damage(site, records.object_key(site.bucket.id, "b"))
+    with capture_logs() as logs:
+        for _ in range(4):
+            site.store.clock.now += DAY_MS
+            while (await site.job().step()).has_more:
+                pass
+    assert 4 <= len([line for line in logs if line.get("key") == "b"]) <= 5  # once a day
+    await site.store.meta.commit([Put(records.object_key(site.bucket.id, "b"), sound)])
+    assert await site.keys() == ["b"]
+    await site.run(1)
+    assert await site.keys() == []
+
+
+async def test_keys_of_a_bucket_whose_record_is_damaged_wait_until_it_is_whole(site: Site) -> None:
+    await site.rules(DAYS_2)
+    await site.put("key")
+    row_key = records.bucket_key(site.bucket.name)
+    sound = await site.store.meta.get(row_key) or b""
+    await damage(site, row_key)
+    site.store.clock.now += 3 * DAY_MS
+    worked = await site.job().step()
+    assert (worked.damaged, worked.has_more) == (2, False)  # the rules' first walk, and the key
+    assert await site.index() == [4, 4]
+    await site.store.meta.commit([Put(row_key, sound)])
+    await site.run(1)
+    assert await site.keys() == []
 
 
 async def test_date_is_a_date(site: Site) -> None:
