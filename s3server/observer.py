@@ -1,7 +1,9 @@
 """What became of each request: counted, and told to the log and to whoever listens.
 
 An answer's `x-amz-request-id` is the `request_id` of its line. Lines name no query, whose
-signatures and tokens are secrets, and no field but those of `Answered`.
+signatures and tokens are secrets, and no field but those of `Answered`. Where not all requests are
+logged, a flood of those that are told to slow down has two lines per second of each process: for
+the first, and for how many more there were. Lines cost most when a machine has no time to spare.
 """
 
 from __future__ import annotations
@@ -10,10 +12,12 @@ from datetime import UTC, datetime
 from typing import Literal, Protocol
 
 import msgspec
+import structlog
 
 from s3server import logs
 from s3server.core.clock import Clock
 from s3server.counters import Counters
+from s3server.errors import SlowDown
 from s3server.listeners import Listeners
 
 Logged = Literal["all", "errors", "failures"]
@@ -21,6 +25,8 @@ Logged = Literal["all", "errors", "failures"]
 UNREAD = "-"  # the operation of what was refused before it was known
 _LOGGED_FROM: dict[Logged, int] = {"all": 0, "errors": 400, "failures": 500}
 _ERROR = 400
+
+_log = structlog.get_logger()
 
 
 class Answered(msgspec.Struct, gc=False, omit_defaults=True):
@@ -70,8 +76,9 @@ class Observer:
     ) -> None:
         self.counters, self._tracer = counters, tracer
         self._listeners, self._clock = listeners, clock
-        self._logged_from = _LOGGED_FROM[logged]
-        self._always = logged == "all" or tracer is not None
+        self._logged_from, self._logs_all = _LOGGED_FROM[logged], logged == "all"
+        self._slowed = 0  # requests that were told to slow down in this second
+        self._always = self._logs_all or tracer is not None
         self.wants_all = self._always  # anybody wants more of requests that succeed than a count
 
     def see(self, answered: Answered) -> None:
@@ -93,6 +100,9 @@ class Observer:
         status = answered.status
         is_cut = status < _ERROR and answered.reason != ""
         is_logged = status >= self._logged_from or is_cut
+        if answered.code == SlowDown.code and not self._logs_all:
+            self._slowed += 1
+            is_logged = self._slowed == 1
         if not (is_logged or self._listeners or self._tracer):
             return
         answered.at_ms = answered.at_ms or self._clock.now_ms() - round(answered.total_ms)
@@ -106,15 +116,22 @@ class Observer:
             self._tracer.record(answered)
 
     def look(self) -> None:
-        """See who listens; to be called every second."""
+        """See who listens, and sum up what has no line; to be called every second."""
+        self._sum_up()
         self._listeners.look()
         self.wants_all = self._always or bool(self._listeners)
 
     def close(self) -> None:
         """Tell nobody any more."""
+        self._sum_up()
         self._listeners.close()
         if self._tracer is not None:
             self._tracer.close()
+
+    def _sum_up(self) -> None:
+        if self._slowed > 1:
+            _log.warning("requests were told to slow down", without_line=self._slowed - 1)
+        self._slowed = 0
 
 
 def _fields(answered: Answered) -> dict[str, object]:

@@ -64,6 +64,11 @@ def is_settled(standing: dict[str, Any]) -> bool:
     return bool(standing["scanned_epoch"] == standing["epoch"] and not waiting)
 
 
+def has_returned(standing: dict[str, Any]) -> bool:
+    """Return whether an OSD that is down is there again: whoever probes it may find it well."""
+    return any(osd["state"] == "down" for osd in standing["osds"])
+
+
 async def _repairs(meta: MetadataStore) -> dict[str, int]:
     """Return how many blobs wait for repair, each count up to COUNT_UP_TO."""
     degraded = await _count(meta, records.REPAIR, records.REPAIR + bytes((ASTRAY,)))

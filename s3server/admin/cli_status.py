@@ -20,13 +20,16 @@ Watch = Annotated[bool, typer.Option("--watch", help="Show it until interrupted,
 Wait = Annotated[
     bool,
     typer.Option(
-        "--wait", help="Return once the running server has repaired and moved all that it has to."
+        "--wait",
+        help="Return once the running server has probed OSDs that are back, and has repaired and "
+        "moved all that it has to.",
     ),
 ]
 
 OSD_COLUMNS = ("osd", "state", "used_percent", "path", "reason")
 JOB_COLUMNS = ("job", "state", "progress", "updated", "note")
 _EVERY_S = 2.0
+_LOOKS_AT_RETURNED = 8  # within which a running server has probed it twice (jobs/probe.py)
 
 
 def status(
@@ -41,19 +44,21 @@ def status(
     from s3server import logs  # noqa: PLC0415
     from s3server.admin.status import status_of  # noqa: PLC0415
     from s3server.settings import load  # noqa: PLC0415
-    from s3server.standing import is_settled  # noqa: PLC0415
+    from s3server.standing import has_returned, is_settled  # noqa: PLC0415
 
     logs.configure()
     settings = load(settings_file(config, directory))
-    found = asyncio.run(status_of(settings))
+    found, looks = asyncio.run(status_of(settings)), 0
 
     def goes_on() -> bool:
-        return not is_settled(found) if wait else watch
+        if not wait:
+            return watch
+        return not is_settled(found) or (has_returned(found) and looks < _LOOKS_AT_RETURNED)
 
     with _live(found) if watch else nullcontext() as live:
         while goes_on():
             time.sleep(_EVERY_S)
-            found = asyncio.run(status_of(settings))
+            found, looks = asyncio.run(status_of(settings)), looks + 1
             if live is not None:
                 live.update(_picture(found))
     if not watch:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-import structlog
-
 from s3server import errors
 from s3server.config import ServerConfig
 from s3server.process.refusal import Refused, refusal, unheard
@@ -18,10 +16,7 @@ from s3server.process.shares import Shares
 from s3server.wire.response import WHOLE
 
 RETRY_AFTER_S = 1
-TELL_S = 10.0  # between lines of the log about this
 _CLOSE = (b"connection", b"close")
-
-log = structlog.get_logger()
 
 
 class Admission:
@@ -43,7 +38,6 @@ class Admission:
         """`told` is told of each request that is refused."""
         self._application, self._shares, self._slot, self._told = application, shares, slot, told
         self._max_requests, self._max_connections = config.max_requests, config.max_connections
-        self._refused, self._tell_at = 0, 0.0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a request, or refuse it."""
@@ -70,7 +64,6 @@ class Admission:
             await self._refuse(scope, send, _CLOSE)
 
     async def _refuse(self, scope: Any, send: Any, *more: tuple[bytes, bytes]) -> None:
-        self._refused += 1
         headers, body = refusal(
             errors.SlowDown(headers={"retry-after": str(RETRY_AFTER_S)}),
             self._told,
@@ -80,12 +73,6 @@ class Admission:
         )
         with suppress(ConnectionResetError):  # the client is gone
             await send({"type": WHOLE, "status": 503, "headers": [*headers, *more], "body": body})
-
-    def tell(self, now: float) -> None:
-        """Log how many requests were refused, from time to time; `now` is the loop's time."""
-        if self._refused and now >= self._tell_at:
-            log.warning("requests were told to slow down", refused=self._refused)
-            self._refused, self._tell_at = 0, now + TELL_S
 
 
 def _is_ours(scope: Any) -> bool:

@@ -208,7 +208,6 @@ class WorkerServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Stop, too, once the application cannot go on."""
         self._report()
-        self._admission.tell(asyncio.get_running_loop().time())
         return await super().on_tick(counter) or self.application.failed.is_set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

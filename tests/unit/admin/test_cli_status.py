@@ -13,7 +13,7 @@ from s3server.core.records import encode, store_key
 from s3server.core.upkeep_records import DownRecord, osd_down_key
 from s3server.jobs.scan import ScanRecord
 from s3server.jobs.set_aside import PREFIX
-from s3server.meta.base import Put
+from s3server.meta.base import Delete, Put, Write
 from s3server.metadata import open_metadata
 from s3server.settings import load
 from tests.support.commands import command
@@ -28,13 +28,17 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "store"
 
 
-def put_row(store: Path, key: bytes, row: bytes) -> None:
-    async def commit() -> None:
+def commit(store: Path, write: Write) -> None:
+    async def run() -> None:
         meta = await open_metadata(load(store / "s3server.toml"))
-        await meta.commit([Put(key, row)])
+        await meta.commit([write])
         await meta.close()
 
-    asyncio.run(commit())
+    asyncio.run(run())
+
+
+def put_row(store: Path, key: bytes, row: bytes) -> None:
+    commit(store, Put(key, row))
 
 
 def mark_down(store: Path, osd: int, reason: str) -> None:
@@ -84,6 +88,30 @@ def test_status_waits_for_the_scan_of_the_map_in_force(
     assert 0 == cli.run(["status", "--wait", "--json", "--dir", str(store)])
     assert 1 == json.loads(capfd.readouterr().out)["scanned_epoch"]
     assert 2 == len(rounds)
+
+
+@pytest.mark.parametrize(("is_well", "looks"), [(True, 3), (False, 8)])
+def test_status_waits_until_a_disk_that_is_back_was_probed_but_not_for_ever(
+    store: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    is_well: bool,
+    looks: int,
+) -> None:
+    put_row(store, store_key("scan"), encode(ScanRecord(epoch=1, is_over=True)))
+    mark_down(store, 1, "is it mounted?")
+    rounds: list[float] = []
+
+    def probe_later(seconds: float) -> None:
+        rounds.append(seconds)
+        if is_well and len(rounds) == 3:
+            commit(store, Delete(osd_down_key(1)))
+
+    monkeypatch.setattr("s3server.admin.cli_status.time.sleep", probe_later)
+    capfd.readouterr()
+    assert 0 == cli.run(["status", "--wait", "--json", "--dir", str(store)])
+    (osd,) = [each for each in json.loads(capfd.readouterr().out)["osds"] if each["osd"] == 1]
+    assert (looks, "in" if is_well else "down") == (len(rounds), osd["state"])
 
 
 def test_osd_that_failed_is_down_and_one_that_is_not_mounted_missing(
