@@ -34,7 +34,7 @@ _MADE = {
 _NAMED: tuple[tuple[str, Kind[Any]], ...] = (
     ("GroupName", GROUPS), ("RoleName", ROLES), ("UserName", USERS),
 )  # fmt: skip
-_ARNS = ("PolicyArn", "PolicySourceArn", "RoleArn", "TopicArn")
+_ARNS = ("PolicyArn", "PolicySourceArn", "RoleArn", "TopicArn", "OpenIDConnectProviderArn")
 # Requests that are about the caller where they name no user.
 _OF_CALLER = frozenset({
     "GetUser", "CreateAccessKey", "DeleteAccessKey", "ListAccessKeys", "UpdateAccessKey",

@@ -67,6 +67,11 @@ class ProviderKeys:
         self._known = {issuer: _Known(asyncio.Lock()) for issuer in self._providers}
         self._now_ms, self._fetch = now_ms, fetch or fetch_document
 
+    @property
+    def all(self) -> tuple[Provider, ...]:
+        """The issuers of the settings, in their order."""
+        return tuple(self._providers.values())
+
     def provider(self, claim: Claim) -> Provider:
         """Return the issuer of the settings that a token says it is of, or raise."""
         provider = self._providers.get(claim.issuer)
