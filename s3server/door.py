@@ -21,19 +21,19 @@ from s3server.auth.own_law import OwnLaw
 from s3server.auth.policy import Policy, Question, Requester, Verdict
 from s3server.auth.policy_index import PolicyIndex
 from s3server.auth.policy_parse import parse_policy
-from s3server.auth.request_keys import Pairs, RequestKeys, Seen, requester_of
+from s3server.auth.request_keys import RequestKeys, Seen, requester_of
 from s3server.auth.service import LOGGING, S3, Act, verdict_on, verdict_on_service
 from s3server.auth.trust import RoleKeys, trusts_principal, trusts_provider
 from s3server.core.access import Access
 from s3server.core.identity_records import RoleRecord
 from s3server.core.project_records import ProjectRecord
 from s3server.core.record_parts import Author, NotificationRule
-from s3server.core.records import BucketRecord, ObjectRecord, TopicRecord
+from s3server.core.records import BucketRecord, ObjectRecord, PolicyRecord, TopicRecord
 from s3server.core.services import Services
 from s3server.errors import AccessDenied, AuthorizationError
 from s3server.identities import Identities
 from s3server.laws import Law, Laws, Standing
-from s3server.model import HttpRequest, Principal
+from s3server.model import HttpRequest, Pairs, Principal
 from s3server.subjects import Subject
 
 # Demanded of each key that the request names in its body, where policies decide: by keys.
@@ -178,14 +178,12 @@ class Door:
     ) -> None:
         """Raise AuthorizationError unless `authorise_topic` lets the caller do it."""
         principal, said = caller.principal, Verdict.SILENT
-        text = dict(topic.attributes).get("Policy")
+        policy = _policy_of_topic(topic)
         keys = self._keys(caller, topic.account)
         question = Question(requester_of(principal), action, arn, keys)
         own = None if caller.own is None else caller.own.verdict(question)
-        if text is not None:
-            said = verdict_there(
-                PolicyIndex([_policy_of_topic(text)]), question, own, topic.account
-            )
+        if policy is not None:
+            said = verdict_there(PolicyIndex([policy]), question, own, topic.account)
         if not authorise_topic(principal, topic, Said(said, own_policies=own), on_policy=on_policy):
             raise AuthorizationError
 
@@ -202,7 +200,7 @@ class Door:
         `more` are condition keys of the request; `provider` vouches for a caller who is nobody.
         """
         arn = iam_arn(role.account, "role", role.path, role.name)
-        trust = _trust_policy(role.trust_policy)
+        trust = _trust_policy(role.trust_policy, role.trusted)
         name = "" if provider is None else provider.name
         keys = RoleKeys(self._keys(caller, role.account), more, name)
         for action in actions:
@@ -370,8 +368,8 @@ def verdict_there(
 
 
 @lru_cache(maxsize=1_024)
-def _trust_policy(text: str) -> Policy:
-    return parse_policy(text, has_principals=True, has_resources=False)
+def _trust_policy(text: str, bound: Pairs) -> Policy:
+    return parse_policy(text, has_principals=True, has_resources=False, bound=bound)
 
 
 async def said_of_delivery(
@@ -428,24 +426,28 @@ def may_publish(
     latter AWS's. Asked with every event, so that what a policy takes back ends at once; the
     request is over by then, and conditions on it (`aws:SourceIp`) decide nothing.
     """
-    author, text = rule.author, dict(topic.attributes).get("Policy")
-    if text is None:
+    author, policy = rule.author, _policy_of_topic(topic)
+    if policy is None:
         return author.is_host
     act = Act("sns:Publish", rule.topic, bucket.name, bucket.account, topic.account, now_ms)
     who = Requester(author.arns, author.account, author.id)
-    policies = [_policy_of_topic(text)]
-    said = {verdict_on(policies, who, act), verdict_on_service(policies, S3, act)}
+    said = {verdict_on([policy], who, act), verdict_on_service([policy], S3, act)}
     return Verdict.DENY not in said and (author.is_host or Verdict.ALLOW in said)
 
 
 @lru_cache(maxsize=256)
-def _policy_of_bucket(text: str, name: str) -> Policy:
-    return parse_bucket_policy(text, name)
+def _policy_of_bucket(stored: PolicyRecord, name: str) -> Policy:
+    return parse_bucket_policy(stored.text, name, stored.principals)
+
+
+def _policy_of_topic(topic: TopicRecord) -> Policy | None:
+    text = dict(topic.attributes).get("Policy")
+    return None if text is None else _parsed_of_topic(text, topic.principals)
 
 
 @lru_cache(maxsize=256)
-def _policy_of_topic(text: str) -> Policy:
-    return parse_policy(text, has_principals=True)
+def _parsed_of_topic(text: str, bound: Pairs) -> Policy:
+    return parse_policy(text, has_principals=True, bound=bound)
 
 
 def _refusal(principal: Principal, action: str, subject: Subject, verdict: Verdict | None) -> str:

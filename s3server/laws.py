@@ -146,8 +146,8 @@ class Laws:
         found = await self._access.policy(bucket)
         if found is None:  # removed since the bucket was read
             return LAWLESS
-        digest, text = found
-        policy = parse_bucket_policy(text, bucket.name)
+        digest, stored = found
+        policy = parse_bucket_policy(stored.text, bucket.name, stored.principals)
         law = Law(PolicyIndex([policy]), is_public(policy))
         if len(self._laws) >= _CACHED:
             self._laws.clear()

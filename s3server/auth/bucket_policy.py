@@ -12,6 +12,7 @@ from s3server.auth.conditions import Condition
 from s3server.auth.policy import Policy, Statement
 from s3server.auth.policy_parse import PolicyError, parse_policy
 from s3server.auth.wildcard import NO_KEYS, Pattern
+from s3server.model import Pairs
 
 MAX_BYTES = 20 * 1024
 _ACTIONS = BUCKET_ACTIONS | OBJECT_ACTIONS
@@ -24,13 +25,13 @@ _FIXED = frozenset({"StringEquals", "StringEqualsIgnoreCase", "StringLike", "Arn
 _WIDEST_IPV4, _WIDEST_IPV6 = 8, 32  # shorter prefixes of networks are as good as everybody
 
 
-def parse_bucket_policy(text: str, bucket: str) -> Policy:
-    """Return the policy of a bucket.
+def parse_bucket_policy(text: str, bucket: str, bound: Pairs = ()) -> Policy:
+    """Return the policy of a bucket; see `parse_policy`.
 
     Raises PolicyError where it is none, or has an action that S3 does not have, a resource outside
     of the bucket, or an action for none of its resources.
     """
-    policy = parse_policy(text, has_principals=True)
+    policy = parse_policy(text, has_principals=True, bound=bound)
     for statement in policy.statements:
         _check(statement, bucket)
     return policy

@@ -51,20 +51,27 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class Principals(msgspec.Struct, frozen=True):
-    """Whom a statement is about."""
+    """Whom a statement is about.
+
+    ARNs are names, which others may have later: what they stood for when the policy was put is
+    among `canonical_ids`, for sessions of roles `sessions`.
+    """
 
     everyone: bool = False
     arns: frozenset[str] = frozenset()
     accounts: frozenset[str] = frozenset()
     canonical_ids: frozenset[str] = frozenset()
     others: frozenset[str] = frozenset()  # services and identity providers
+    sessions: frozenset[tuple[str, str]] = frozenset()  # ARN, and canonical id of the role
 
-    def include(self, who: Requester) -> bool:
-        """Return whether `who` is among them."""
+    def include(self, who: Requester, *, by_name: bool) -> bool:
+        """Return whether `who` is among them; `by_name` where it has a name of theirs now, too."""
         if self.everyone:
             return True
+        if self.sessions and any((arn, who.canonical_id) in self.sessions for arn in who.arns):
+            return True
         return (
-            not self.arns.isdisjoint(who.arns)
+            (by_name and not self.arns.isdisjoint(who.arns))
             or (who.account != "" and who.account in self.accounts)
             or (who.canonical_id != "" and who.canonical_id in self.canonical_ids)
             or not self.others.isdisjoint(who.providers)
@@ -121,16 +128,26 @@ class Statement(msgspec.Struct, frozen=True):
         return not self.allows if holds is None else holds
 
     def is_about(self, who: Requester) -> bool:
-        """Return whether `who` is among those that it is about."""
+        """Return whether `who` is among those that it is about.
+
+        A name alone denies and neither allows nor exempts from a denial.
+        """
         if self.principals is None:
             return True
-        return self.principals.include(who) != self.not_principals
+        by_name = not (self.allows or self.not_principals)
+        return self.principals.include(who, by_name=by_name) != self.not_principals
 
 
 class Policy(msgspec.Struct, frozen=True):
     """A policy document."""
 
     statements: tuple[Statement, ...]
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The ARNs of principals that it has."""
+        listed = [one.principals.arns for one in self.statements if one.principals is not None]
+        return frozenset[str]().union(*listed)
 
 
 def evaluate(policies: Iterable[Policy], question: Question) -> Verdict:

@@ -13,6 +13,7 @@ from typing import Any
 from s3server.auth.conditions import Condition, read_condition
 from s3server.auth.policy import Policy, Principals, Statement
 from s3server.auth.wildcard import Pattern, read_template
+from s3server.model import Pairs
 
 _VERSION_WITH_VARIABLES = "2012-10-17"
 _VERSIONS = frozenset({"2008-10-17", _VERSION_WITH_VARIABLES})
@@ -27,6 +28,8 @@ _PRINCIPAL_ARN = re.compile(
     r"arn:aws:(?:iam::(?P<account>[^:/*?]{1,64}):(?P<iam>root|(?:user|role)/[^:*?]{1,512})"
     r"|sts::[^:/*?]{1,64}:(?:assumed-role|federated-user)/[^:*?]{1,512})"
 ).fullmatch
+_UNIQUE_ID = re.compile(r"A(?:ID|RO)A[A-Z2-7]{17}").fullmatch  # shown for who is gone
+_SESSION = "arn:aws:sts:"
 _CANONICAL_ID = re.compile(r"[0-9a-f]{64}").fullmatch
 _OTHER = re.compile(r"[A-Za-z0-9:/._-]{1,256}").fullmatch
 _RESOURCE = re.compile(r"arn:[^:]*:[^:]*:[^:]*:[^:]*:.+|\*", re.DOTALL).fullmatch
@@ -43,11 +46,14 @@ class _Number(str):
     __slots__ = ()
 
 
-def parse_policy(text: str, *, has_principals: bool, has_resources: bool = True) -> Policy:
+def parse_policy(
+    text: str, *, has_principals: bool, has_resources: bool = True, bound: Pairs = ()
+) -> Policy:
     """Return the policy that a JSON document is. Raises PolicyError.
 
     `has_principals` for what is attached to a resource, which says whom it is about;
-    `has_resources` is False for trust policies, which are about their role. The size of the
+    `has_resources` is False for trust policies, which are about their role; `bound` are the
+    canonical ids behind the ARNs of principals, without which these allow nothing. The size of the
     document is the caller's to limit.
     """
     document = _read_json(text)
@@ -67,6 +73,7 @@ def parse_policy(text: str, *, has_principals: bool, has_resources: bool = True)
         has_principals=has_principals,
         has_resources=has_resources,
         variables=version == _VERSION_WITH_VARIABLES,
+        bound=dict(bound),
     )
     parsed = tuple(reader.read(statement) for statement in statements)
     sids = [statement.sid for statement in parsed if statement.sid]
@@ -125,9 +132,16 @@ def _texts(value: object) -> list[str]:
 
 
 class _StatementReader:
-    def __init__(self, *, has_principals: bool, has_resources: bool, variables: bool) -> None:
+    def __init__(
+        self,
+        *,
+        has_principals: bool,
+        has_resources: bool,
+        variables: bool,
+        bound: Mapping[str, str],
+    ) -> None:
         self._has_principals, self._has_resources = has_principals, has_resources
-        self._variables = variables
+        self._variables, self._bound = variables, bound
 
     def read(self, statement: object) -> Statement:
         if not isinstance(statement, dict):
@@ -146,7 +160,7 @@ class _StatementReader:
         return Statement(
             allows=effect == "Allow",
             sid=_text(statement.get("Sid", "")),
-            principals=_principals(principals) if self._has_principals else None,
+            principals=_principals(principals, self._bound) if self._has_principals else None,
             not_principals=not_principals,
             actions=tuple(map(_action, _texts(actions))),
             not_actions=not_actions,
@@ -222,7 +236,7 @@ def _action(text: str) -> Pattern:
     return Pattern(read_template(text), ignores_case=True)
 
 
-def _principals(value: object) -> Principals:
+def _principals(value: object, bound: Mapping[str, str]) -> Principals:
     if value == "*":
         return Principals(everyone=True)
     if not isinstance(value, dict) or not value:
@@ -245,12 +259,16 @@ def _principals(value: object) -> Principals:
     legal = (
         all(map(_ACCOUNT, accounts)) and all(map(_CANONICAL_ID, canonical))
     ) and all(map(_OTHER, others))  # fmt: skip
-    if not legal:
+    if not legal or any(map(_UNIQUE_ID, accounts)):
         raise PolicyError("Invalid principal in policy")
+    ids = [bound[arn] for arn in arns if arn in bound and not arn.startswith(_SESSION)]
     return Principals(
         everyone="*" in aws,
         arns=frozenset(arns),
         accounts=frozenset(accounts),
-        canonical_ids=frozenset(canonical),
+        canonical_ids=frozenset([*canonical, *ids]),
+        sessions=frozenset(
+            (arn, bound[arn]) for arn in arns & bound.keys() if arn.startswith(_SESSION)
+        ),
         others=frozenset(others),
     )

@@ -18,7 +18,7 @@ from s3server.core.records import (
 )
 from s3server.errors import NoSuchBucket
 from s3server.meta.base import CorruptRecordError, Delete, MetadataStore, Put, Unchanged, Write
-from s3server.model import NOTHING_BLOCKED, PublicAccessBlock
+from s3server.model import NOTHING_BLOCKED, Pairs, PublicAccessBlock
 
 _DIGEST_BYTES = 16
 
@@ -30,8 +30,8 @@ class Access:
         self._meta, self._buckets = meta, buckets
         self._commit = Commits(meta)
 
-    async def policy(self, bucket: BucketRecord) -> tuple[bytes, str] | None:
-        """Return the policy of a bucket as it was sent, with its digest; None where it has none.
+    async def policy(self, bucket: BucketRecord) -> tuple[bytes, PolicyRecord] | None:
+        """Return the policy of a bucket, with its digest; None where it has none.
 
         Where it has been replaced since the bucket was read, it is the new one. Raises NoSuchBucket
         where the bucket is gone, CorruptRecordError where the policy cannot be read: what is not
@@ -40,7 +40,7 @@ class Access:
         while bucket.policy:
             row = await self._meta.get(records.policy_key(bucket.id, bucket.policy))
             if row is not None:
-                return bucket.policy, decode(PolicyRecord, row).text
+                return bucket.policy, decode(PolicyRecord, row)
             latest = await self._buckets.get(bucket.name)
             if latest.id != bucket.id:
                 raise NoSuchBucket(BucketName=bucket.name)
@@ -49,10 +49,16 @@ class Access:
             bucket = latest
         return None
 
-    async def put_policy(self, bucket: BucketRecord, text: str | None) -> None:
-        """Set the policy of a bucket, or remove it. Raises NoSuchBucket."""
+    async def put_policy(
+        self, bucket: BucketRecord, text: str | None, principals: Pairs = ()
+    ) -> None:
+        """Set the policy of a bucket, which names `principals`, or remove it. Raises NoSuchBucket.
+
+        Sent again, the same text is another policy where its names stand for somebody else now.
+        """
         key = records.bucket_key(bucket.name)
-        digest = b"" if text is None else hashlib.sha256(text.encode()).digest()[:_DIGEST_BYTES]
+        new = b"" if text is None else encode(PolicyRecord(text=text, principals=principals))
+        digest = hashlib.sha256(new).digest()[:_DIGEST_BYTES] if new else b""
 
         async def plan() -> Plan[None]:
             found = await self._buckets.find(bucket.name)
@@ -64,9 +70,8 @@ class Access:
             writes: list[Write] = [Put(key, encode(replace(latest, policy=digest)))]
             if latest.policy:
                 writes.append(Delete(records.policy_key(bucket.id, latest.policy)))
-            if text is not None:
-                new_key = records.policy_key(bucket.id, digest)
-                writes.append(Put(new_key, encode(PolicyRecord(text=text))))
+            if new:
+                writes.append(Put(records.policy_key(bucket.id, digest), new))
             return Plan(result=None, writes=writes, checks=[Unchanged(key, row)])
 
         await self._commit(plan)

@@ -24,6 +24,7 @@ class RoleRecord(IdentityRecord, frozen=True, array_like=True, kw_only=True):
     tags: Pairs = ()
     max_session_s: int = 3_600
     sessions_valid_from_ms: int = 0  # sessions issued before are void
+    trusted: Pairs = ()  # whom its trust policy names; see PolicyRecord
 
 
 class GroupRecord(IdentityRecord, frozen=True, array_like=True, kw_only=True):

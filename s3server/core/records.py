@@ -252,6 +252,7 @@ class TopicRecord(Record, frozen=True, array_like=True, kw_only=True):
     sealed_endpoint: bytes
     attributes: tuple[tuple[str, str], ...]  # as they may be shown
     sealed_secret: bytes = b""  # that web hooks are signed with
+    principals: Pairs = ()  # that its policy names; see PolicyRecord
 
 
 class IdentityRecord(Record, frozen=True, array_like=True, kw_only=True):
@@ -293,6 +294,7 @@ class PolicyRecord(Record, frozen=True, array_like=True, kw_only=True):
     """A policy as it was sent."""
 
     text: str
+    principals: Pairs = ()  # ARNs that it names, and the canonical ids that they stand for
 
 
 class AccountBlockRecord(Record, frozen=True, array_like=True, kw_only=True):

@@ -47,8 +47,9 @@ class Roles:
         tags: Pairs = (),
         max_session_s: int = MIN_SESSION_S,
         boundary: str = "",
+        trusted: Pairs = (),
     ) -> RoleRecord:
-        """Create a role whom its trust policy lets in, which must be valid.
+        """Create a role whom its trust policy lets in, which must be valid and names `trusted`.
 
         Raises EntityAlreadyExists, LimitExceeded, NoSuchEntity for the boundary.
         """
@@ -64,6 +65,7 @@ class Roles:
             tags=merge_tags((), tags),
             bindings=Bindings(is_bound=True, boundary=boundary),
             max_session_s=max_session_s,
+            trusted=trusted,
         )
 
         async def make() -> Change[RoleRecord]:
@@ -84,10 +86,16 @@ class Roles:
 
         return await self._directory.change(ROLES, account, name, make)
 
-    async def set_trust(self, account: str, name: str, trust_policy: str) -> None:
-        """Replace whom a role lets in; the policy must be valid. Raises LimitExceeded."""
+    async def set_trust(
+        self, account: str, name: str, trust_policy: str, trusted: Pairs = ()
+    ) -> None:
+        """Replace whom a role lets in; as with create(). Raises NoSuchEntity, LimitExceeded."""
         _check_size(trust_policy)
-        await self.update(account, name, lambda old: replace(old, trust_policy=trust_policy))
+
+        def change(old: RoleRecord) -> RoleRecord:
+            return replace(old, trust_policy=trust_policy, trusted=trusted)
+
+        await self.update(account, name, change)
 
     async def delete(self, account: str, name: str) -> None:
         """Delete a role: its sessions end. Raises DeleteConflict while it has policies."""

@@ -17,7 +17,7 @@ from s3server.core.topic_attributes import ENDPOINT, SECRET, check_attributes
 from s3server.errors import InvalidParameter, NotFound
 from s3server.events.endpoints import AllowList, Endpoint
 from s3server.meta.base import Delete, MetadataStore, Put, Unchanged, after_prefix
-from s3server.model import Principal
+from s3server.model import Pairs, Principal
 
 _is_name = re.compile(r"[A-Za-z0-9_-]{1,256}").fullmatch
 PAGE = 100  # topics of one answer, as AWS
@@ -59,9 +59,11 @@ class Topics:
         name: str,
         attributes: Mapping[str, str],
         may_change: Callable[[TopicRecord], None],
+        principals: Pairs = (),
     ) -> TopicRecord:
         """Create a topic, or give the owner's topic of that name these attributes.
 
+        `principals` are those that its policy names.
         `may_change` raises where that is not to be. Raises InvalidParameter; NoSuchEntity where
         the owner's project is gone, or ends for good.
         """
@@ -85,10 +87,10 @@ class Topics:
                 topic = decode(TopicRecord, row)
                 if topic.owner != owner.id and not owner.is_root:
                     raise InvalidParameter("Invalid parameter: another user's topic has this name")
-                if self.secrets(topic) == dict(attributes):
+                if self.secrets(topic) == dict(attributes) and topic.principals == principals:
                     return Plan(topic)
                 may_change(topic)
-            changed = self._with_attributes(topic, attributes)
+            changed = self._with_attributes(replace(topic, principals=principals), attributes)
             return Plan(
                 changed,
                 [Put(key, encode(changed))],
@@ -97,15 +99,19 @@ class Topics:
 
         return await self._commit(plan)
 
-    async def set_attribute(self, topic: TopicRecord, name: str, value: str) -> TopicRecord:
-        """Change one attribute. Raises InvalidParameter, NotFound."""
+    async def set_attribute(
+        self, topic: TopicRecord, name: str, value: str, principals: Pairs | None = None
+    ) -> TopicRecord:
+        """Change one attribute, a policy with whom it names. Raises InvalidParameter, NotFound."""
         key = records.topic_key(topic.account, topic.name)
 
         async def plan() -> Plan[TopicRecord]:
             row = await self._meta.get(key)
             if row is None or (now := decode(TopicRecord, row)).id != topic.id:
                 raise NotFound("Topic does not exist")
-            changed = self._with_attributes(now, {**self.secrets(now), name: value})
+            named = now.principals if principals is None else principals
+            attributes = {**self.secrets(now), name: value}
+            changed = self._with_attributes(replace(now, principals=named), attributes)
             return Plan(changed, [Put(key, encode(changed))], [Unchanged(key, row)])
 
         return await self._commit(plan)

@@ -8,11 +8,10 @@ from s3server.auth.bucket_policy import is_public, parse_bucket_policy
 from s3server.auth.policy import Policy
 from s3server.auth.policy_parse import PolicyError
 from s3server.configuration_errors import NoSuchBucketPolicy
-from s3server.errors import (
-    AccessDenied,
-    MalformedPolicy,
-)
+from s3server.core.records import PolicyRecord
+from s3server.errors import AccessDenied, MalformedPolicy
 from s3server.operation import Ctx, handles
+from s3server.ops.principals import bound_principals, shown_with_names
 from s3server.ops.refusals import check_owner, refuse
 
 
@@ -26,24 +25,27 @@ async def put_bucket_policy(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]
     check_owner(ctx, request)
     refuse(request, "ConfirmRemoveSelfBucketAccess")
     bucket, text = ctx.require_bucket(), request["Policy"]
-    if is_public(_parse(text, bucket.name)):
+    policy = _parse(text, bucket.name)
+    principals = await bound_principals(ctx, policy, MalformedPolicy)
+    if is_public(policy):
         block = await ctx.services.access.block(bucket)
         if block.block_public_policy:
             raise AccessDenied
-    await ctx.services.access.put_policy(bucket, text)
+    await ctx.services.access.put_policy(bucket, text, principals)
     return {}
 
 
 @handles("GetBucketPolicy")
 async def get_bucket_policy(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
-    """Return a bucket's policy as it was sent."""
-    return {"Policy": await _policy(ctx, request)}
+    """Return a bucket's policy as it was sent, as long as its principals are who they were."""
+    found = await _policy(ctx, request)
+    return {"Policy": await shown_with_names(ctx, found.text, found.principals)}
 
 
 @handles("GetBucketPolicyStatus")
 async def get_bucket_policy_status(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Tell whether a bucket's policy lets in whoever comes."""
-    policy = _parse(await _policy(ctx, request), ctx.require_bucket().name)
+    policy = _parse((await _policy(ctx, request)).text, ctx.require_bucket().name)
     return {"PolicyStatus": {"IsPublic": is_public(policy)}}
 
 
@@ -55,7 +57,7 @@ async def delete_bucket_policy(ctx: Ctx, request: dict[str, Any]) -> dict[str, A
     return {}
 
 
-async def _policy(ctx: Ctx, request: dict[str, Any]) -> str:
+async def _policy(ctx: Ctx, request: dict[str, Any]) -> PolicyRecord:
     check_owner(ctx, request)
     bucket = ctx.require_bucket()
     found = await ctx.services.access.policy(bucket)

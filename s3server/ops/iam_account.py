@@ -23,6 +23,7 @@ from s3server.ops.iam_shapes import (
     shown_user,
     shown_version,
 )
+from s3server.ops.principals import shown_trust
 
 _PAGE = 1_000
 _DETAILS: tuple[tuple[str, str, Kind[Any] | None], ...] = (
@@ -134,7 +135,7 @@ async def _holder_detail(ctx: Ctx, kind: Kind[Any], holder: Any) -> dict[str, An
     if kind is GROUPS:
         return shown_group(holder) | {"GroupPolicyList": policies} | managed
     if kind is ROLES:
-        shown = shown_role(holder)
+        shown = shown_role(await shown_trust(ctx, holder))
         for unknown in ("Description", "MaxSessionDuration"):
             del shown[unknown]
         return shown | {"RolePolicyList": policies, "InstanceProfileList": []} | managed

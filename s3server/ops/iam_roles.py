@@ -12,6 +12,7 @@ from s3server.core.identity_records import RoleRecord
 from s3server.core.identity_tags import merge_tags, without_tags
 from s3server.core.roles import MIN_SESSION_S
 from s3server.iam_errors import MalformedPolicyDocument
+from s3server.model import Pairs
 from s3server.operation import Ctx, handles
 from s3server.ops.iam_shapes import (
     MAX_ITEMS,
@@ -21,6 +22,7 @@ from s3server.ops.iam_shapes import (
     shown_tags,
     tags_of,
 )
+from s3server.ops.principals import bound_principals, shown_trust
 
 
 @handles("CreateRole")
@@ -29,14 +31,15 @@ async def create_role(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     role = await ctx.services.iam.roles.create(
         ctx.principal.account,
         request["RoleName"],
-        _check_trust(request["AssumeRolePolicyDocument"]),
+        request["AssumeRolePolicyDocument"],
+        trusted=await _trusted(ctx, request["AssumeRolePolicyDocument"]),
         path=request.get("Path", "/"),
         description=request.get("Description", ""),
         tags=tags_of(request),
         max_session_s=request.get("MaxSessionDuration", MIN_SESSION_S),
         boundary=request.get("PermissionsBoundary", ""),
     )
-    return {"Role": shown_role(role)}
+    return {"Role": shown_role(await shown_trust(ctx, role))}
 
 
 @handles("GetRole")
@@ -44,7 +47,7 @@ async def get_role(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Return a role."""
     directory = ctx.services.iam.directory
     role = await directory.get(ROLES, ctx.principal.account, request["RoleName"])
-    return {"Role": shown_role(role)}
+    return {"Role": shown_role(await shown_trust(ctx, role))}
 
 
 @handles("ListRoles")
@@ -57,6 +60,7 @@ async def list_roles(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         after=request.get("Marker", ""),
         limit=request.get("MaxItems", MAX_ITEMS),
     )
+    roles = [await shown_trust(ctx, role) for role in roles]
     return paged(
         "Roles", roles, has_more, lambda role: role.name, lambda role: shown_role(role, whole=False)
     )
@@ -85,14 +89,15 @@ async def update_role_description(ctx: Ctx, request: dict[str, Any]) -> dict[str
         return replace(role, description=request["Description"])
 
     role = await ctx.services.iam.roles.update(ctx.principal.account, request["RoleName"], change)
-    return {"Role": shown_role(role)}
+    return {"Role": shown_role(await shown_trust(ctx, role))}
 
 
 @handles("UpdateAssumeRolePolicy")
 async def update_assume_role_policy(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Replace whom a role trusts; its sessions go on."""
-    trust = _check_trust(request["PolicyDocument"])
-    await ctx.services.iam.roles.set_trust(ctx.principal.account, request["RoleName"], trust)
+    trust, account = request["PolicyDocument"], ctx.principal.account
+    trusted = await _trusted(ctx, trust)
+    await ctx.services.iam.roles.set_trust(account, request["RoleName"], trust, trusted)
     return {}
 
 
@@ -135,8 +140,8 @@ async def list_role_tags(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def _check_trust(text: str) -> str:
-    """Return a trust policy. Raises MalformedPolicyDocument."""
+async def _trusted(ctx: Ctx, text: str) -> Pairs:
+    """Return whom a trust policy names. Raises MalformedPolicyDocument where it is none."""
     try:
         policy = parse_policy(text, has_principals=True, has_resources=False)
     except PolicyError as error:
@@ -144,4 +149,4 @@ def _check_trust(text: str) -> str:
     actions = [action for statement in policy.statements for action in statement.actions]
     if not all(action.start.lower().startswith("sts:") for action in actions):
         raise MalformedPolicyDocument("AssumeRole policy may only specify STS AssumeRole actions.")
-    return text
+    return await bound_principals(ctx, policy, MalformedPolicyDocument)

@@ -10,19 +10,21 @@ from s3server.core.records import TopicRecord
 from s3server.core.topic_attributes import ENDPOINT
 from s3server.core.topics import PAGE
 from s3server.errors import InvalidParameter
+from s3server.model import Pairs
 from s3server.operation import Ctx, handles
+from s3server.ops.principals import bound_principals, shown_with_names
 
 
 @handles("CreateTopic")
 async def create_topic(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     """Create a topic; repeated, give it these attributes as SetTopicAttributes would."""
     topics, attributes = ctx.services.topics, request.get("Attributes") or {}
-    _check_policy(attributes.get("Policy"))
+    principals = await _principals(ctx, attributes.get("Policy"))
 
     def may_change(topic: TopicRecord) -> None:
         ctx.require_topic("sns:SetTopicAttributes", topic)
 
-    topic = await topics.create(ctx.principal, request["Name"], attributes, may_change)
+    topic = await topics.create(ctx.principal, request["Name"], attributes, may_change, principals)
     return {"TopicArn": topics.arn(topic)}
 
 
@@ -52,6 +54,8 @@ async def get_topic_attributes(ctx: Ctx, request: dict[str, Any]) -> dict[str, A
     """Return a topic's attributes without its secrets."""
     topic = await _own(ctx, request["TopicArn"], "sns:GetTopicAttributes", on_policy=True)
     given = dict(topic.attributes)
+    if "Policy" in given:
+        given["Policy"] = await shown_with_names(ctx, given["Policy"], topic.principals)
     destination = {
         "EndpointAddress": given[ENDPOINT],
         "EndpointTopic": topic.name,
@@ -74,17 +78,20 @@ async def set_topic_attributes(ctx: Ctx, request: dict[str, Any]) -> dict[str, A
     name, value = request["AttributeName"], request.get("AttributeValue") or ""
     on_policy = name == "Policy"
     topic = await _own(ctx, request["TopicArn"], "sns:SetTopicAttributes", on_policy=on_policy)
-    _check_policy(value if name == "Policy" else None)
-    await ctx.services.topics.set_attribute(topic, name, value)
+    principals = await _principals(ctx, value) if on_policy else None
+    await ctx.services.topics.set_attribute(topic, name, value, principals)
     return {}
 
 
-def _check_policy(text: str | None) -> None:
+async def _principals(ctx: Ctx, text: str | None) -> Pairs:
+    """Return whom a policy names. Raises InvalidParameter where it is none."""
+    if text is None:
+        return ()
     try:
-        if text is not None:
-            parse_policy(text, has_principals=True)
+        policy = parse_policy(text, has_principals=True)
     except PolicyError as error:
         raise InvalidParameter(f"Invalid parameter: Policy: {error}") from None
+    return await bound_principals(ctx, policy, InvalidParameter)
 
 
 async def _own(ctx: Ctx, arn: str, action: str, *, on_policy: bool = False) -> TopicRecord:

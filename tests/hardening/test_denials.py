@@ -80,8 +80,8 @@ async def person(store: Store, who: str, said: Said) -> Client:
         await store.services.users.create_user("ann")
     else:
         await root("CreateUser", UserName="ann")
-        leave = {"Effect": "Allow", "Principal": {"AWS": USER}, "Action": "sts:AssumeRole"}
-        await root("CreateRole", RoleName="job", AssumeRolePolicyDocument=policy(leave))
+    leave = {"Effect": "Allow", "Principal": {"AWS": USER}, "Action": "sts:AssumeRole"}
+    await root("CreateRole", RoleName="job", AssumeRolePolicyDocument=policy(leave))
     is_role = who == "role"
     key, secret = await store.services.users.create_key("ann", scope="" if is_role else scope)
     client = store.holder(key.id, secret)

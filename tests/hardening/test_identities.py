@@ -186,7 +186,8 @@ async def bucket_of_root(store: Store, *statements: dict[str, Any]) -> None:
     await store.root.made("/data")
     await store.root.made("/data/key", body=b"1")
     if statements:
-        await store.root.sent("/data?policy", policy(*statements).encode())
+        answer = await store.root.sent("/data?policy", policy(*statements).encode())
+        assert answer.status == 204, answer.body
 
 
 TO_ANN = {"Principal": {"AWS": f"{USER}/ann"}, "Action": "s3:GetObject",
@@ -199,8 +200,8 @@ async def test_identity_and_bucket_policies_in_one_account(
     store: Store, own: str, bucket: str
 ) -> None:
     """One that allows suffices; one that denies outweighs whatever allows."""
-    await bucket_of_root(store, *([{"Effect": bucket, **TO_ANN}] if bucket else []))
     ann = await make_user(store, "ann", allow("s3:GetObject", effect=own) if own else "")
+    await bucket_of_root(store, *([{"Effect": bucket, **TO_ANN}] if bucket else []))
     answer = await ann("GET", "/data/key")
     permitted = "Allow" in (own, bucket) and "Deny" not in (own, bucket)
     assert answer.status == (200 if permitted else 403)
@@ -209,11 +210,11 @@ async def test_identity_and_bucket_policies_in_one_account(
 @pytest.mark.parametrize("own", ["", "Allow", "Deny"])
 @pytest.mark.parametrize("bucket", ["", "Allow", "Deny"])
 async def test_bucket_of_another_account_takes_both(store: Store, own: str, bucket: str) -> None:
+    ann = await make_user(store, "ann", allow("s3:*", effect=own) if own else "")
     await store.alice.made("/data")
     await store.alice.made("/data/key", body=b"1")
     if bucket:
         await store.alice.sent("/data?policy", policy({"Effect": bucket, **TO_ANN}).encode())
-    ann = await make_user(store, "ann", allow("s3:*", effect=own) if own else "")
     answer = await ann("GET", "/data/key")
     assert answer.status == (200 if (own, bucket) == ("Allow", "Allow") else 403)
 

@@ -43,6 +43,7 @@ async def test_roles_are_listed_in_pages(iam: Iam) -> None:
 async def test_what_of_a_role_can_be_changed(iam: Iam) -> None:
     await iam("CreateRole", RoleName="r", AssumeRolePolicyDocument=trust())
     await iam("UpdateRole", RoleName="r", Description="new", MaxSessionDuration=43_200)
+    await iam("CreateUser", UserName="ann")
     other = trust({"AWS": f"arn:aws:iam::{ACCOUNT}:user/ann"})
     await iam("UpdateAssumeRolePolicy", RoleName="r", PolicyDocument=other)
     role = (await iam("GetRole", RoleName="r"))["Role"]

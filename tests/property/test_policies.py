@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from s3server.auth.own_law import OwnLaw
 from s3server.auth.policy import Policy, Question, Requester, Verdict, evaluate
@@ -107,6 +108,18 @@ questions = st.builds(
 )
 
 
+IDS = tuple(
+    (f"arn:aws:iam::{account}:user/{user}", f"id of {user} of {account}")
+    for account in ACCOUNTS
+    for user in USERS
+)
+
+
+def _requester(asked: Asked) -> Requester:
+    arn = f"arn:aws:iam::{asked.account}:user/{asked.user}"
+    return Requester((arn,), asked.account, dict(IDS).get(arn, ""))
+
+
 class _Keys:
     def __init__(self, asked: Asked) -> None:
         self.find = asked.keys.get
@@ -115,10 +128,8 @@ class _Keys:
 @settings(max_examples=1_500)
 @given(policies, questions)
 def test_evaluator_agrees_with_the_model(policy: dict[str, Any], asked: Asked) -> None:
-    who = Requester()
-    if asked.account:
-        who = Requester((f"arn:aws:iam::{asked.account}:user/{asked.user}",), asked.account)
-    parsed = parse_policy(json.dumps(policy), has_principals=True)
+    who = _requester(asked) if asked.account else Requester()
+    parsed = parse_policy(json.dumps(policy), has_principals=True, bound=IDS)
     question = Question(who, asked.action, asked.resource, _Keys(asked))
     assert evaluate([parsed], question).value == decide(policy, asked)
 
@@ -172,8 +183,22 @@ def test_further_denies_never_permit_more(
     order = {"deny": 0, "silent": 1, "allow": 2}
     verdicts = []
     for document in (policy, longer):
-        who = Requester((f"arn:aws:iam::{asked.account}:user/{asked.user}",), asked.account)
-        parsed = parse_policy(json.dumps(document), has_principals=True)
+        parsed = parse_policy(json.dumps(document), has_principals=True, bound=IDS)
+        question = Question(_requester(asked), asked.action, asked.resource, _Keys(asked))
+        verdicts.append(order[evaluate([parsed], question).value])
+    assert verdicts[1] <= verdicts[0]
+
+
+@settings(max_examples=300)
+@given(policies, questions)
+def test_names_of_others_never_permit_more(policy: dict[str, Any], asked: Asked) -> None:
+    """Who has a name that was somebody else's is no better off than who has none of those named."""
+    order = {"deny": 0, "silent": 1, "allow": 2}
+    parsed = parse_policy(json.dumps(policy), has_principals=True, bound=IDS)
+    named = _requester(asked)
+    verdicts = []
+    nameless = replace(named, arns=(), canonical_id="")
+    for who in (nameless, replace(named, canonical_id="x")):
         question = Question(who, asked.action, asked.resource, _Keys(asked))
         verdicts.append(order[evaluate([parsed], question).value])
     assert verdicts[1] <= verdicts[0]

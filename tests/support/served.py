@@ -7,11 +7,11 @@ import hashlib
 import itertools
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -46,7 +46,15 @@ from s3server.core.project_records import (
     project_name_key,
 )
 from s3server.core.projects import DEFAULT_ACCOUNT, Projects
-from s3server.core.records import BucketRecord, UserRecord, encode, user_key, user_name_key
+from s3server.core.records import (
+    USER,
+    USER_NAME,
+    BucketRecord,
+    UserRecord,
+    encode,
+    user_key,
+    user_name_key,
+)
 from s3server.core.renaming import Renaming
 from s3server.core.services import Regions, Services, make_iam
 from s3server.core.topics import Topics
@@ -60,7 +68,7 @@ from s3server.jobs.courier import Courier
 from s3server.limits import Limits
 from s3server.listeners import Listeners
 from s3server.maintenance import initialise
-from s3server.meta.base import Check, Put, Write
+from s3server.meta.base import Check, Put, Write, after_prefix
 from s3server.meta.memory import MemoryStore
 from s3server.metering import Meter
 from s3server.model import DataRef, Principal, Source
@@ -81,6 +89,7 @@ from tests.support.signing import REGION, Key
 FAILURES_PER_MINUTE = 5_000
 BACKLOG = 50  # events that may wait, per topic
 NOW_MS = 1_790_000_000_000  # 2026-09-21
+T = TypeVar("T")
 ROUTER = Router([load_model(service) for service in VERSIONS])
 
 
@@ -149,11 +158,13 @@ def _keys_file() -> Path:
     return Path(_KEYS.name) / f"{next(_NUMBERS)}.keys"
 
 
-def _finish(coroutine: Coroutine[Any, Any, object]) -> None:
-    """Run to its end what waits for nobody."""
-    with suppress(StopIteration):
+def _finish(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run to its end what waits for nobody; return what it does."""
+    try:
         while True:
             coroutine.send(None)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
 
 
 @dataclass(slots=True)
@@ -179,6 +190,7 @@ class Store:
     services: Services = field(init=False)
     credentials: CredentialStore = field(init=False)
     lines: list[str] = field(default_factory=list)  # of access logs
+    enrolled: list[tuple[bytes, bytes]] = field(init=False)  # rows of users
     asgi: Server = field(init=False)
     plain_reads: PlainReads = field(init=False)
 
@@ -189,6 +201,9 @@ class Store:
             row = encode(ProjectRecord(id=name, name=name, created_ms=0))
             rows = [Put(project_key(name), row), Put(project_name_key(name), name.encode())]
             _finish(self.meta.commit(rows))
+        _finish(self.enrol("alice", "bob"))
+        users = (self.meta.scan(table, after_prefix(table), limit=9) for table in (USER, USER_NAME))
+        self.enrolled = [row for rows in users for row in _finish(rows)]
         self.meta.commits = 0
         self.pool = WatchedPool("default", ids.blob_id)
         self.limits = Limits(None, self.clock, failures_per_minute=FAILURES_PER_MINUTE)
@@ -347,7 +362,10 @@ class Store:
         return self.client(None)
 
     async def enrol(self, *names: str) -> None:
-        """Give users the records that they have where they were not made by a test's table."""
+        """Give users the records that they have where they were not made by a test's table.
+
+        Alice and bob have theirs.
+        """
         for name in names:
             who = credential(name).principal
             user = UserRecord(
@@ -365,9 +383,10 @@ class Store:
             )
 
     async def rows(self) -> list[tuple[bytes, bytes]]:
-        """Return all metadata but the projects of who talks to it."""
+        """Return all metadata but projects, and alice and bob as they are from the start."""
         rows = await self.meta.scan(b"\x00", b"\xff" * 8, limit=1_000_000)
-        return [row for row in rows if row[0][:1] not in (PROJECT, PROJECT_NAME)]
+        found = [row for row in rows if row[0][:1] not in (PROJECT, PROJECT_NAME)]
+        return [row for row in found if row not in self.enrolled]
 
     @contextmanager
     def untouched(self) -> Iterator[None]:

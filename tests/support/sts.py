@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from s3server.auth.policy_parse import parse_policy
 from s3server.core.identity_records import (
     RoleRecord,
     digest_of,
@@ -15,6 +16,7 @@ from s3server.core.identity_records import (
     role_key,
     role_name_key,
 )
+from s3server.core.named_principals import bind_names
 from s3server.core.records import PolicyRecord, encode
 from s3server.meta.base import Put
 from s3server.model import Bindings
@@ -55,9 +57,12 @@ async def make_role(
     """Put a role into the store, with one inline policy; return its ARN."""
     role_id = hashlib.sha256(f"role {name}".encode()).hexdigest()
     bindings = Bindings(is_bound=True, inline=(("inline", digest_of(policy)),))
+    trust_policy = trust_policy or trust({"AWS": user_arn("alice")})
+    parsed = parse_policy(trust_policy, has_principals=True, has_resources=False)
     role = RoleRecord(
         id=role_id, name=name, account=account, created_ms=store.clock.ms, bindings=bindings,
-        trust_policy=trust_policy or trust({"AWS": user_arn("alice")}), **fields,
+        trust_policy=trust_policy,
+        trusted=await bind_names(store.services.iam.directory, parsed.named), **fields,
     )  # fmt: skip
     await store.meta.commit(
         [

@@ -109,6 +109,7 @@ def test_statement_that_is_refused(changes: dict[str, Any], message: str) -> Non
         {"AWS": "arn:aws:iam::red:user/*"}, {"AWS": "arn:aws:iam::*:root"}, {"AWS": "a*"},
         {"AWS": "arn:aws:iam::red:group/g"}, {"AWS": "arn:aws:s3:::b"}, {"AWS": ""},
         {"AWS": "arn:aws:iam:::user/x"}, {"CanonicalUser": "*"}, {"CanonicalUser": "a" * 63},
+        {"AWS": "AIDAIOSFODNN7EXAMPLEQ"}, {"AWS": ["red", "AROAIOSFODNN7EXAMPLEQ"]},
         {"Service": "*"}, {"Federated": ""}, {"Federated": "a b"},
     ],
 )  # fmt: skip
@@ -142,7 +143,8 @@ NOBODY = Requester()
 def verdict(
     text: str, who: Requester = ANN, action: str = "s3:GetObject", **keys: tuple[str, ...]
 ) -> str:
-    policy = parse_policy(text, has_principals=True)
+    bound = tuple((who.arns[0], who.canonical_id) for who in (ANN, BOB))
+    policy = parse_policy(text, has_principals=True, bound=bound)
     known = Known({f"aws:{name}": values for name, values in keys.items()})
     return evaluate([policy], Question(who, action, "arn:aws:s3:::b/x", known)).value
 
