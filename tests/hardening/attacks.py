@@ -124,8 +124,15 @@ ATTACKS: dict[int, Attack] = {
             f"{_HARD}/test_who_may_what.py::test_policy",
             f"{_ROUTES}::test_stranger_is_denied",
             f"{_HARD}/test_remembered_decisions.py::test_change_counts_from_the_next_request_on",
+            "tests/property/test_clearance.py::test_what_the_bucket_denies_is_not_cleared",
+            f"{_HARD}/test_named_principals.py::test_who_is_made_anew_under_a_name_does_not_inherit",
         ),
-        ("one operation is not authorised", "what policies said is remembered for ever"),
+        (
+            "one operation is not authorised",
+            "what policies said is remembered for ever",
+            "what is cleared in advance is not held against denials",
+            "a name is enough for what was another's",
+        ),
     ),
     13: Attack(
         "MinIO CVE-2024-55949, RustFS GHSA-566f",

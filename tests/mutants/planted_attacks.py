@@ -82,9 +82,21 @@ WEAKNESSES = {
     ),
     "what policies said is remembered for ever": Bug(
         "s3server.laws",
-        "if known is None or await self._identities.meta.get_many(known.keys) != known.rows:",
+        "if known is None or not self._identities.meta.look(known.is_as_before):",
         "if known is None:",
         f"{_HARD}/test_remembered_decisions.py",
+    ),
+    "what is cleared in advance is not held against denials": Bug(
+        "s3server.auth.clearance",
+        "if resource not in self.allowed or resource in self.denied:",
+        "if resource not in self.allowed:",
+        "tests/property/test_clearance.py::test_what_the_bucket_denies_is_not_cleared",
+    ),
+    "a name is enough for what was another's": Bug(
+        "s3server.auth.policy",
+        "by_name = not (self.allows or self.not_principals)",
+        "by_name = True",
+        f"{_HARD}/test_named_principals.py::test_who_is_made_anew_under_a_name_does_not_inherit",
     ),
     "a form is believed without a signature": Bug(
         "s3server.server",
