@@ -55,7 +55,8 @@ class PostPolicy(msgspec.Struct, frozen=True):
     def check(self, fields: Mapping[str, str], *, bucket: str, now: float) -> None:
         """Raise AccessDenied unless the form keeps to the policy, all but its size.
 
-        `fields` have names in lower case. The bucket is that of the URL, whatever a field says.
+        `fields` have names in lower case. The bucket is that of the URL, whatever a field says;
+        the policy must name it, as AWS has it.
         """
         if now >= self.expires:
             raise AccessDenied("Invalid according to Policy: Policy expired.")
@@ -67,7 +68,9 @@ class PostPolicy(msgspec.Struct, frozen=True):
                     f"Invalid according to Policy: Policy Condition failed: {condition}"
                 )
             known.add(condition.field)
-        extra = [name for name in fields if name not in known and not _is_ignored(name)]
+        # A policy that names no bucket would be good for all that its signer may write to.
+        sent = {*fields, "bucket"}
+        extra = [name for name in sent if name not in known and not _is_ignored(name)]
         if extra:
             raise AccessDenied(
                 f"Invalid according to Policy: Extra input fields: {', '.join(sorted(extra))}"

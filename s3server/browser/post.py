@@ -18,6 +18,7 @@ from s3server.model import HttpRequest, Identity, Target
 from s3server.wire.body import Receive
 from s3server.wire.form_file import FormFile
 from s3server.wire.request import MAX_KEY_BYTES
+from s3server.wire.tagging import header_of_document
 
 _FILE_NAME = "${filename}"
 _AS_HEADERS = {
@@ -112,4 +113,6 @@ def _headers(fields: Mapping[str, str]) -> dict[str, str]:
             )
         if value:
             headers[name or field] = value.encode().decode("latin-1")
+    if "tagging" in fields:
+        headers["x-amz-tagging"] = header_of_document(fields["tagging"])
     return headers

@@ -235,7 +235,7 @@ async def test_copy_of_a_part_is_encrypted_for_its_upload(safe: Store) -> None:
 
 @pytest.mark.parametrize("size", [1_000, 3_000_000])
 async def test_forms_are_encrypted_too(safe: Store, size: int) -> None:
-    rules = [["starts-with", "$key", ""], SSE]
+    rules = [{"bucket": "data"}, ["starts-with", "$key", ""], SSE]
     fields = signed_fields(safe.alice, rules, {"key": "form", **SSE})
     content = (BODY * 10)[:size]
     assert (await post(safe.nobody, "/data", encode_form(fields, content))).status == 204

@@ -239,7 +239,7 @@ async def test_form_and_request_are_not_both_signed(data: Store) -> None:
 async def test_fields_that_cannot_be_stored_are_refused(
     data: Store, fields: dict[str, str], outcome: tuple[int, str]
 ) -> None:
-    rules = [["starts-with", f"${name}", ""] for name in fields]
+    rules = [{"bucket": "data"}, *(["starts-with", f"${name}", ""] for name in fields)]
     with data.untouched():
         assert (await send(data, fields, rules)).outcome == outcome
 
@@ -258,3 +258,26 @@ async def test_versioned_bucket_gives_the_form_a_version(data: Store) -> None:
     version = answer.header("x-amz-version-id")
     assert version
     assert (await data.alice("GET", f"/data/photos/1?versionId={version}")).body == CONTENT
+
+
+TAGGING = "<Tagging><TagSet>{}</TagSet></Tagging>"
+TAG = "<Tag><Key>a+=b</Key><Value>caf\u00e9</Value></Tag>"
+
+
+async def test_tags_come_as_a_document(data: Store) -> None:
+    fields = {**KEY, "tagging": TAGGING.format(TAG)}
+    answer = await send(data, fields, [*ANY_KEY, ["starts-with", "$tagging", ""]])
+    assert answer.status == 204
+    tags = await data.alice("GET", "/data/photos/1?tagging")
+    assert tags.texts("TagSet/Tag/Key") == ["a+=b"]
+    assert tags.texts("TagSet/Tag/Value") == ["caf\u00e9"]
+
+
+@pytest.mark.parametrize(
+    "document", ["a=b", "<Tagging/>", "<TagSet/>", TAGGING.format("<Tag/>"), TAGGING.format("<x/>")]
+)
+async def test_tags_that_are_no_document_are_refused(data: Store, document: str) -> None:
+    fields = {**KEY, "tagging": document}
+    answer = await send(data, fields, [*ANY_KEY, ["starts-with", "$tagging", ""]])
+    assert answer.outcome == (400, "MalformedXML")
+    assert (await data.alice("GET", "/data/photos/1")).outcome == (404, "NoSuchKey")

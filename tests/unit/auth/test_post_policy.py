@@ -27,10 +27,16 @@ def policy(*conditions: Any) -> str:
 
 def outcome(fields: dict[str, str], *conditions: Any, now: float = EARLIER) -> str:
     try:
-        read_post_policy(policy(*conditions)).check(fields, bucket="data", now=now)
+        named = policy({"bucket": "data"}, *conditions)
+        read_post_policy(named).check(fields, bucket="data", now=now)
     except AccessDenied as error:
         return error.message
     return "allowed"
+
+
+def test_policy_has_to_name_the_bucket() -> None:
+    with pytest.raises(AccessDenied, match="Extra input fields: bucket"):
+        read_post_policy(policy({"key": "a"})).check({"key": "a"}, bucket="data", now=EARLIER)
 
 
 @pytest.mark.parametrize(
