@@ -139,12 +139,18 @@ async def list_multipart_uploads(ctx: Ctx, request: dict[str, Any]) -> dict[str,
     return result
 
 
-async def confirm_initiator(ctx: Ctx, request: Mapping[str, Any], action: str) -> None:
-    """Raise AccessDenied where the upload, if it is there, is another's and only ACLs let in."""
+async def confirm_initiator(
+    ctx: Ctx, request: Mapping[str, Any], action: str
+) -> UploadRecord | None:
+    """Return the upload, if it is there.
+
+    Raises AccessDenied where it is another's and only ACLs let in.
+    """
     key, upload_id = request["Key"], request["UploadId"]
     upload = await ctx.services.multipart.find(ctx.require_bucket(), key, upload_id)
     if upload is not None:
         ctx.confirm_upload(action, key, upload.owner)
+    return upload
 
 
 def _told(record: ObjectRecord) -> dict[str, str]:
@@ -228,6 +234,12 @@ def _digest(
         )
     pairs = [(dict(part.checksums), part.size) for part in parts]
     algorithm, kind = upload.checksum_algorithm, upload.checksum_type
+    stated = request.get("ChecksumType")
+    if stated is not None and stated != (kind or "FULL_OBJECT"):
+        raise InvalidRequest(
+            f"The upload was created with the {kind or 'FULL_OBJECT'} checksum type; the request "
+            f"to complete it says {stated}."
+        )
     checksum = whole_checksum(request, algorithm=algorithm, checksum_type=kind, parts=pairs)
     adler32 = whole_adler32(pairs)
     stored = tuple(one for one in (checksum, adler32) if one is not None)

@@ -9,7 +9,7 @@ from typing import Any
 from s3server.core.etags import etag_of
 from s3server.core.records import PartRecord
 from s3server.core.versions import shown_version_id
-from s3server.errors import EntityTooLarge, InvalidArgument
+from s3server.errors import EntityTooLarge, InvalidArgument, InvalidRequest
 from s3server.operation import Ctx, handles
 from s3server.ops.attributes import at, quote_etag, shown_checksums
 from s3server.ops.bucket_list import page_size
@@ -30,7 +30,9 @@ async def upload_part(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     check_owner(ctx, request)
     refuse(request, *ENCRYPTION)
     told: dict[str, str] = {}
-    await confirm_initiator(ctx, request, "s3:PutObject")
+    upload = await confirm_initiator(ctx, request, "s3:PutObject")
+    if upload is not None:
+        _check_algorithm(ctx, request, upload.checksum_algorithm)
 
     def data_key(encryption: bytes) -> bytes:
         told.update(told_encryption(encryption))
@@ -83,6 +85,22 @@ async def upload_part_copy(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
             **shown_checksums(part.checksums),
         },
     }
+
+
+def _check_algorithm(ctx: Ctx, request: Mapping[str, Any], wanted: str) -> None:
+    """Raise InvalidRequest where a part lacks the checksum that its upload was begun for.
+
+    The object would be without it. What a client leaves out is computed where it is the default.
+    """
+    trailer = ctx.http.headers.get("x-amz-trailer", "").strip().lower()
+    sent = [a.name for a in ALGORITHMS.values() if request.get(a.member) or a.header == trailer]
+    found = sent[0] if sent else DEFAULT_ALGORITHM
+    if wanted and found != wanted:
+        told = sent[0].lower() if sent else "null"
+        raise InvalidRequest(
+            f"Checksum Type mismatch occurred, expected checksum Type: {wanted.lower()}, "
+            f"actual checksum Type: {told}"
+        )
 
 
 class PartDigests:

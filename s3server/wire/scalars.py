@@ -128,6 +128,8 @@ def _enum(name: str, shape: Shape) -> Convert:
         if shape.name == "ChecksumAlgorithm":
             known = ", ".join(sorted(values))
             raise InvalidRequest(f"Checksum algorithm provided is unsupported; valid are: {known}")
+        if shape.name == "ChecksumType":
+            raise InvalidRequest("Value for x-amz-checksum-type header is invalid.")
         if shape.name == "EncodingType":
             if not text:
                 return None

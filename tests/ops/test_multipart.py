@@ -285,8 +285,50 @@ def checksum(algorithm: str, body: bytes) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
+    ("kind", "stated"),
+    [("COMPOSITE", "FULL_OBJECT"), ("FULL_OBJECT", "COMPOSITE"), ("", "COMPOSITE")],
+)
+async def test_upload_is_completed_with_the_checksum_type_it_was_begun_with(
+    data: Store, small_parts: None, kind: str, stated: str
+) -> None:
+    begun = {"x-amz-checksum-algorithm": "CRC32", "x-amz-checksum-type": kind} if kind else {}
+    upload = await begin(data.alice, PATH, begun)
+    part = await send_part(data.alice, PATH, upload, 1, b"one", checksum("CRC32", b"one"))
+    answer = await complete(data.alice, PATH, upload, [part], {"x-amz-checksum-type": stated})
+    assert answer.outcome == (400, "InvalidRequest")
+    same = {"x-amz-checksum-type": kind or "FULL_OBJECT"}
+    assert (await complete(data.alice, PATH, upload, [part], same)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "sent"), [("SHA256", "CRC32"), ("CRC32", "CRC32C"), ("SHA1", "")]
+)
+async def test_part_without_the_checksum_of_its_upload_is_refused(
+    data: Store, algorithm: str, sent: str
+) -> None:
+    upload = await begin(data.alice, PATH, {"x-amz-checksum-algorithm": algorithm})
+    headers = checksum(sent, b"one") if sent else {}
+    target = f"{PATH}?partNumber=1&uploadId={upload}"
+    with data.untouched():
+        answer = await data.alice("PUT", target, body=b"one", headers=headers)
+    assert answer.outcome == (400, "InvalidRequest")
+    assert (sent.lower() or "null") in (answer.text("Message") or "")
+
+
+async def test_part_that_says_nothing_has_the_checksum_that_is_the_default(data: Store) -> None:
+    upload = await begin(data.alice, PATH, {"x-amz-checksum-algorithm": "CRC64NVME"})
+    part = await send_part(data.alice, PATH, upload, 1, b"one")
+    assert (await complete(data.alice, PATH, upload, [part])).text("ChecksumCRC64NVME")
+
+
+@pytest.mark.parametrize(
     ("algorithm", "kind"),
-    [("SHA256", "FULL_OBJECT"), ("CRC64NVME", "COMPOSITE"), ("", "COMPOSITE")],
+    [
+        ("SHA256", "FULL_OBJECT"),
+        ("CRC64NVME", "COMPOSITE"),
+        ("", "COMPOSITE"),
+        ("CRC32", "SOME"),
+    ],
 )
 async def test_checksum_types_that_cannot_be_are_refused(
     data: Store, algorithm: str, kind: str
