@@ -320,6 +320,7 @@ class S3Protocol(HttpToolsProtocol):
         if not self._in_headers:
             return
         name = name.lower()
+        value = value.rstrip(b" \t")  # httptools takes off what is in front only (RFC 9110, 5.5)
         self.headers.append((name, value))
         if name not in _NOTED:  # most, so that they cost as little as can be
             self._size += len(name) + len(value) + 4

@@ -32,6 +32,12 @@ def test_scope_has_the_raw_path_and_query_as_sent(server: Running) -> None:
     )
 
 
+def test_blanks_around_a_value_are_no_part_of_it(server: Running) -> None:
+    server.ask(get(b"/", b"X-Amz-Meta-A: \t x y \t \r\n"))
+
+    assert (b"x-amz-meta-a", b"x y") in server.app.scopes[0]["headers"]
+
+
 def test_responses_carry_date_and_the_server_header_once(server: Running) -> None:
     _, headers, _ = server.ask(get())
 
