@@ -148,6 +148,8 @@ def hoisted_headers(request: HttpRequest, identity: Identity) -> dict[str, str]:
 
 
 def _header_mechanism(authorization: str) -> Mechanism:
+    if not authorization:
+        raise AccessDenied
     scheme = authorization.partition(" ")[0]
     if scheme == "AWS4-HMAC-SHA256":
         return "v4-header"

@@ -31,7 +31,8 @@ from s3server.wire.conditions import check_copy_source_conditions
 
 MAX_COPY_BYTES = 5 * 1024**3
 _BELONGINGS = {"Tagging": "tags", "Annotation": "annotations"}  # by the names in their actions
-WRITE_ANEW = ("StorageClass", "ServerSideEncryption", "SSECustomerKey")  # why to copy onto itself
+# Why to copy onto itself.
+WRITE_ANEW = ("StorageClass", "ServerSideEncryption", "SSECustomerKey", "WebsiteRedirectLocation")
 
 
 @handles("CopyObject")

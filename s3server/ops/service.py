@@ -19,9 +19,12 @@ async def list_buckets(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         raise InvalidArgument(ArgumentName="max-buckets", ArgumentValue=str(limit))
     prefix = request.get("Prefix", "")
     owner = None if ctx.principal.is_root else ctx.principal.id
-    buckets = await ctx.services.buckets.list_owned(
-        owner, prefix=prefix, after=request.get("ContinuationToken", ""), limit=limit + 1
-    )
+    region = request.get("BucketRegion") or ctx.services.regions.name
+    buckets = []
+    if region == ctx.services.regions.name:  # all there are
+        buckets = await ctx.services.buckets.list_owned(
+            owner, prefix=prefix, after=request.get("ContinuationToken", ""), limit=limit + 1
+        )
     result: dict[str, Any] = {
         "Owner": {"ID": ctx.principal.id, "DisplayName": ctx.principal.name},
         "Buckets": [

@@ -13,6 +13,7 @@ from typing import Any
 from s3server.errors import (
     InvalidArgument,
     InvalidRequest,
+    MalformedACLError,
     MalformedXML,
     MetadataTooLarge,
     MissingRequestBodyError,
@@ -198,7 +199,12 @@ def _xml_reader(
             if is_needed:
                 raise MissingRequestBodyError
             return
-        document = read_document(read_xml(body, max_bytes=limit), shape, root, is_strict=is_strict)
+        try:
+            tree = read_xml(body, max_bytes=limit)
+            document = read_document(tree, shape, root, is_strict=is_strict)
+        except MalformedXML:
+            # ACLs have a code of their own for what is no document of theirs.
+            raise (MalformedACLError if name == "AccessControlPolicy" else MalformedXML) from None
         result[name] = document
         if name == container and len(document.get(items, ())) > most:
             raise MalformedXML

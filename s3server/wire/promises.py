@@ -45,8 +45,8 @@ def read_promises(headers: Mapping[str, str], *, payload: str, has_checksum: boo
     """
     is_chunked = payload.startswith("STREAMING-")
     has_trailers = is_chunked and payload.endswith("-TRAILER")
-    if not is_chunked and "content-encoding" in headers:
-        _refuse_framing(headers["content-encoding"])
+    if not is_chunked and "x-amz-decoded-content-length" in headers:
+        _refuse_framing(headers.get("content-encoding", ""))
     trailer = _trailer(headers, has_trailers=has_trailers)
     algorithm, checksum = None, ""
     if has_checksum:
@@ -87,7 +87,10 @@ def require_digest(headers: Mapping[str, str]) -> None:
 
 
 def _refuse_framing(content_encoding: str) -> None:
-    """Never store framing as content: some clients frame the body and do not say so twice."""
+    """Never store framing as content: some clients frame the body and do not say so in each place.
+
+    Content-Encoding alone says nothing of the body: AWS stores it as it comes, without the word.
+    """
     if "aws-chunked" in [word.strip().lower() for word in content_encoding.split(",")]:
         raise InvalidRequest(
             "Content-Encoding aws-chunked needs an x-amz-content-sha256 header that says how "

@@ -55,7 +55,10 @@ REFUSED = {
         (400, "BadDigest"),
     ),
     "trailer without chunks": ({"x-amz-trailer": "x-amz-checksum-crc32"}, (400, "InvalidRequest")),
-    "framing that is not announced": ({"content-encoding": "aws-chunked"}, (400, "InvalidRequest")),
+    "framing that is not announced": (
+        {"content-encoding": "aws-chunked", "x-amz-decoded-content-length": "5"},
+        (400, "InvalidRequest"),
+    ),
     "length that is no number": ({"content-length": "seven"}, (400, "InvalidArgument")),
     "negative length": ({"content-length": "-7"}, (400, "InvalidArgument")),
     "length beyond 5 GiB": ({"content-length": str(5 * 1024**3 + 1)}, (400, "EntityTooLarge")),

@@ -236,7 +236,7 @@ async def test_half_a_link_is_no_anonymous_request(store: Store, mark: str) -> N
 @pytest.mark.parametrize(
     ("authorization", "outcome"),
     [
-        ("", (400, "InvalidArgument")),
+        ("", (403, "AccessDenied")),
         ("Basic dXNlcjpwYXNz", (400, "InvalidArgument")),
         ("Bearer token", (400, "InvalidArgument")),
         ("AWS4-HMAC-SHA256", (400, "AuthorizationHeaderMalformed")),

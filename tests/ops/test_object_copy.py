@@ -81,6 +81,14 @@ async def test_object_onto_itself_needs_a_change(source: Store) -> None:
     assert (got.body, got.header("x-amz-meta-b")) == (BODY, "2")
 
 
+async def test_new_redirect_is_a_change(source: Store) -> None:
+    redirect = "/elsewhere"
+    answer = await copy(source, "data/key", "/data/key", x_amz_website_redirect_location=redirect)
+    assert answer.status == 200
+    got = await source.alice("HEAD", "/data/key")
+    assert got.header("x-amz-website-redirect-location") == redirect
+
+
 KEYS = ["a b", "a+b", "a%2Fb", "été", "..", "//", "a?versionId=null", "a&b", "\n", "%"]
 
 

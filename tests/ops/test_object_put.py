@@ -172,3 +172,14 @@ async def test_of_many_at_once_one_creates(data: Store) -> None:
     (winner,) = [number for number, answer in enumerate(answers) if answer.status == 200]
     assert (await data.alice("GET", "/data/key")).body == b"%d" % winner
     assert data.pool.blob_count == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"), [("aws-chunked", None), ("gzip, aws-chunked", "gzip"), ("gzip", "gzip")]
+)
+async def test_plain_body_is_stored_without_the_word_of_a_framing(
+    data: Store, sent: str, told: str | None
+) -> None:
+    await data.alice.made("/data/key", body=b"plain", headers={"content-encoding": sent})
+    got = await data.alice("GET", "/data/key")
+    assert (got.body, got.header("content-encoding")) == (b"plain", told)

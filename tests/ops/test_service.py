@@ -65,3 +65,11 @@ async def test_deleted_bucket_is_not_listed(store: Store) -> None:
     await store.alice.made("/gone")
     await store.alice.made("/gone", method="DELETE")
     assert (await store.alice("GET", "/")).texts("Buckets/Bucket/Name") == []
+
+
+async def test_other_regions_have_no_buckets(store: Store) -> None:
+    await store.alice.made("/data")
+    here = await store.alice("GET", "/?bucket-region=us-east-1")
+    assert here.texts("Buckets/Bucket/Name") == ["data"]
+    elsewhere = await store.alice("GET", "/?bucket-region=eu-west-1")
+    assert (elsewhere.status, elsewhere.texts("Buckets/Bucket/Name")) == (200, [])

@@ -286,7 +286,11 @@ async def test_malformed_authorization_header(value):
     await refusal(AuthorizationHeaderMalformed, HttpRequest("GET", "/bucket/key", "", headers))
 
 
-@pytest.mark.parametrize("value", ["", "Bearer abc", "Basic abc", "aws a:b", "AWS4", "AWSX a:b"])
+async def test_empty_authorization_header_is_no_way_to_be_nobody():
+    await refusal(AccessDenied, HttpRequest("GET", "/bucket/key", "", {"authorization": ""}))
+
+
+@pytest.mark.parametrize("value", ["Bearer abc", "Basic abc", "aws a:b", "AWS4", "AWSX a:b"])
 async def test_unknown_scheme(value):
     error = await refusal(
         InvalidArgument, HttpRequest("GET", "/bucket/key", "", {"authorization": value})

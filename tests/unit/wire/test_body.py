@@ -251,8 +251,8 @@ def test_malformed_checksum_is_refused(name, value):
         {"x-amz-sdk-checksum-algorithm": "CRC32C", "x-amz-checksum-crc32": "AAAAAA=="},
         {"x-amz-sdk-checksum-algorithm": "ROT13", "x-amz-checksum-crc32": "AAAAAA=="},
         {"x-amz-trailer": "x-amz-checksum-crc32"},
-        {"content-encoding": "aws-chunked"},
-        {"content-encoding": "gzip, AWS-Chunked"},
+        {"content-encoding": "aws-chunked", "x-amz-decoded-content-length": "1"},
+        {"content-encoding": "gzip, AWS-Chunked", "x-amz-decoded-content-length": "1"},
     ],
 )
 def test_contradictory_promises_are_refused(headers):
