@@ -12,6 +12,7 @@ import hmac
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
+from itertools import product
 from typing import Literal
 from urllib.parse import unquote_to_bytes
 
@@ -147,8 +148,8 @@ def verify(
     """
     given = claim.signature.encode("latin-1", "replace")
     first = b""
-    for prefix in prefixes:
-        text = string_to_sign(claim, request, target, pairs, prefix)
+    for prefix, end in product(prefixes, _ends(request.raw_path, target)):
+        text = string_to_sign(claim, request, target, pairs, f"{prefix}{request.raw_path}{end}")
         expected = b64encode(hmac.digest(secret.encode(), text, "sha1"))
         if hmac.compare_digest(expected, given):
             return
@@ -162,9 +163,9 @@ def verify(
 
 
 def string_to_sign(
-    claim: Claim, request: HttpRequest, target: Target, pairs: Pairs, prefix: str
+    claim: Claim, request: HttpRequest, target: Target, pairs: Pairs, path: str
 ) -> bytes:
-    """Return the text whose HMAC-SHA1 is the signature."""
+    """Return the text whose HMAC-SHA1 is the signature, if the client signed this path."""
     headers = request.headers
     if claim.form == "query":
         # A header that was really sent wins over its twin in the URL, here as in the server.
@@ -184,14 +185,19 @@ def string_to_sign(
         signed = head.encode("latin-1")
     except UnicodeEncodeError:
         signed = head.encode()
-    return signed + b"\n" + canonical_resource(request.raw_path, target, pairs, prefix).encode()
-
-
-def canonical_resource(raw_path: str, target: Target, pairs: Pairs, prefix: str) -> str:
-    """Return what the request is about: bucket, path as sent, and the sub-resources."""
-    path = prefix + raw_path
-    if target.bucket is not None and _names_no_bucket(raw_path, target):
+    if target.bucket is not None and _names_no_bucket(request.raw_path, target):
         path = f"/{target.bucket}{path}"
+    return signed + b"\n" + canonical_resource(path, pairs).encode()
+
+
+def _ends(raw_path: str, target: Target) -> tuple[str, ...]:
+    """Return what may end the path that was signed: boto3 asks for /bucket and signs /bucket/."""
+    is_bucket = target.bucket is not None and target.key is None
+    return ("", "/") if is_bucket and not raw_path.endswith("/") else ("",)
+
+
+def canonical_resource(path: str, pairs: Pairs) -> str:
+    """Return what the request is about: bucket, path as sent, and the sub-resources."""
     chosen = sorted((name, value) for name, value in pairs if name in SUB_RESOURCES)
     if not chosen:
         return path

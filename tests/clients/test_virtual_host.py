@@ -18,6 +18,20 @@ VIRTUAL = Config(s3={"addressing_style": "virtual"})
 KEY = "toto/E 0033+é.tif"
 
 
+@pytest.mark.parametrize("style", ["path", "virtual"])
+def test_boto3_signs_by_version_2(connect, endpoint: str, style: str) -> None:
+    """Of a bucket in the path boto3 signs another path than it sends."""
+    config = Config(signature_version="s3", s3={"addressing_style": style})
+    s3, bucket = connect(config=config, endpoint_url=endpoint), f"version-2-{style}"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key=KEY, Body=b"data")
+    assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
+    assert [KEY] == [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    assert b"data" == s3.get_object(Bucket=bucket, Key=KEY)["Body"].read()
+    assert "Errors" not in s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": KEY}]})
+    s3.delete_bucket(Bucket=bucket)
+
+
 @pytest.fixture
 def endpoint(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> str:
     """The server by its base domain, whose names this process resolves like DNS would."""

@@ -145,6 +145,20 @@ def test_version_2_of_a_bucket_in_the_host_name():
         prove(received, Target("bucket", "key"))
 
 
+@pytest.mark.parametrize("query", ["", "acl", "prefix=a"])
+def test_version_2_of_a_bucket_in_the_path(query):
+    """boto3 asks for /bucket and signs /bucket/ (botocore's authPath)."""
+    request = AWSRequest("GET", f"http://{HOST}/bucket?{query}".rstrip("?"))
+    request.auth_path = "/bucket/"
+    auth.HmacV1Auth(CREDENTIALS).add_auth(request)
+    headers = {n.lower(): v for n, v in request.headers.items()} | {"host": HOST}
+    received = HttpRequest("GET", "/bucket", query, headers)
+    assert prove(received, Target("bucket", None)).mechanism == "v2-header"
+    other = HttpRequest("GET", "/other", query, headers)
+    with pytest.raises(SignatureDoesNotMatch):
+        prove(other, Target("other", None))
+
+
 def test_version_2_form_to_sns():
     request = sign(
         auth.HmacV1Auth(CREDENTIALS), method="POST", path="/",
