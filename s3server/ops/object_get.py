@@ -16,7 +16,7 @@ from s3server.ops.bucket_lifecycle import expiration_of
 from s3server.ops.encryption import SENT_KEY, data_key_of, told_encryption
 from s3server.ops.object_ranges import PIECE_BYTES, MultiRange
 from s3server.ops.refusals import check_owner
-from s3server.wire.conditions import check_read_conditions
+from s3server.wire.conditions import check_read_conditions, is_range_current
 from s3server.wire.digest_fields import WANTS, told_digests
 from s3server.wire.ranges import parse_range
 from s3server.wire.timestamps import http_date
@@ -136,6 +136,9 @@ async def _spans(
         if record.part_count:
             result["PartsCount"] = record.part_count
     else:
+        if_range, etag = ctx.http.headers.get("if-range"), quote_etag(record.etag)
+        if not is_range_current(if_range, etag=etag, modified=at(record.modified_ms)):
+            header = None
         spans = parse_range(header, record.size) if header else None
         if spans is None:
             return [(0, record.size)]

@@ -13,6 +13,7 @@ from email.utils import format_datetime
 from typing import Any
 
 from s3server.errors import NotModified, PreconditionFailed
+from s3server.wire.timestamps import parse_timestamp
 
 
 def check_read_conditions(request: Mapping[str, Any], *, etag: str, modified: datetime) -> None:
@@ -37,6 +38,19 @@ def check_copy_source_conditions(
     failed = _is_unchanged(request, "CopySourceIf", etag, modified)
     if failed:
         raise PreconditionFailed(Condition=f"x-amz-copy-source-{_spelt(failed)}")
+
+
+def is_range_current(if_range: str | None, *, etag: str, modified: datetime) -> bool:
+    """Return whether If-Range lets a Range count: what the client has a part of is what is there.
+
+    RFC 9110, 13.1.5: the same strong tag, or the very date that was told as Last-Modified.
+    """
+    if if_range is None or if_range.strip('"') == etag.strip('"'):
+        return True
+    try:
+        return parse_timestamp(if_range) == _whole(modified)
+    except ValueError:
+        return False
 
 
 def has_etag(listed: str, etag: str) -> bool:
