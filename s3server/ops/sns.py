@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from s3server.auth.policy_parse import PolicyError, parse_policy
 from s3server.core.records import TopicRecord
 from s3server.core.topic_attributes import ENDPOINT
 from s3server.core.topics import PAGE
-from s3server.errors import InvalidParameter
+from s3server.errors import InvalidParameter, NotFound
 from s3server.model import Pairs
 from s3server.operation import Ctx, handles
 from s3server.ops.principals import bound_principals, shown_with_names
@@ -30,9 +31,13 @@ async def create_topic(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
 
 @handles("DeleteTopic")
 async def delete_topic(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
-    """Delete a topic. What waits for it is given up; rules that name it do nothing."""
-    topic = await _own(ctx, request["TopicArn"], "sns:DeleteTopic")
-    await ctx.services.topics.delete(topic)
+    """Delete a topic. What waits for it is given up; rules that name it do nothing.
+
+    Deleting what is not there is no error ("DeleteTopic", Amazon SNS API reference).
+    """
+    with suppress(NotFound):
+        topic = await _own(ctx, request["TopicArn"], "sns:DeleteTopic")
+        await ctx.services.topics.delete(topic)
     return {}
 
 
