@@ -30,6 +30,8 @@ _FROM_QUERY = ("prefix", "delimiter", "max-keys")
 _FROM_HEADERS = {
     "user-agent": "aws:useragent",
     "referer": "aws:referer",
+    "if-match": "s3:if-match",
+    "if-none-match": "s3:if-none-match",
     "x-amz-object-lock-mode": "s3:object-lock-mode",
     "x-amz-object-lock-legal-hold": "s3:object-lock-legal-hold",
     "x-amz-object-lock-retain-until-date": "s3:object-lock-retain-until-date",
@@ -47,6 +49,12 @@ _FROM_HEADERS = {
 _SENT = frozenset({
     *_FROM_HEADERS.values(), *(f"s3:{name}" for name in _FROM_QUERY),
     "s3:object-lock-remaining-retention-days", "s3:requestobjecttagkeys",
+    "s3:objectcreationoperation",
+})  # fmt: skip
+# What a PUT or POST to an object names where it does not make one.
+_NO_CREATION = frozenset({
+    "acl", "annotation", "legal-hold", "partNumber", "renameObject", "retention", "tagging",
+    "uploads",
 })  # fmt: skip
 _DAY_MS = 86_400_000
 # Keys that a request can have, with those that none has here: there are no private networks of
@@ -232,6 +240,9 @@ def _sent_keys(seen: Seen) -> Found:
     for name in _FROM_QUERY:
         if name in seen.query:
             found[f"s3:{name}"] = (seen.query[name],)
+    # "Enforce conditional writes", S3 user guide: an upload in parts has its condition at its end.
+    creates = seen.http.method in {"PUT", "POST"} and _NO_CREATION.isdisjoint(seen.query)
+    found["s3:objectcreationoperation"] = ("true" if creates else "false",)
     if "x-amz-tagging" in headers:
         tags = parse_qsl(headers["x-amz-tagging"], keep_blank_values=True)
         found.update(request_tags(tags))

@@ -150,6 +150,8 @@ async def test_version_id(kept: Store) -> None:
 
 
 HEADERS = {
+    "s3:if-match": '"0123"',
+    "s3:if-none-match": "*",
     "s3:x-amz-acl": "private",
     "s3:x-amz-content-sha256": "UNSIGNED-PAYLOAD",
     "s3:x-amz-copy-source": "data/key",
@@ -177,6 +179,25 @@ async def test_header(kept: Store, key: str) -> None:
     assert not await permits(kept, equals(key, "x"), kept.bob, headers=sent, **how)
     if not payload:
         assert not await permits(kept, equals(key, value), kept.bob, **how)
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "creates"),
+    [
+        ("PUT", "/data/new", True),
+        ("POST", "/data/new?uploadId=0", True),
+        ("POST", "/data/new?uploads", False),
+        ("PUT", "/data/new?partNumber=1&uploadId=0", False),
+        ("PUT", "/data/key?tagging", False),
+        ("GET", "/data/key", False),
+    ],
+)
+async def test_whether_an_object_is_made(
+    kept: Store, method: str, target: str, creates: bool
+) -> None:
+    """So that a policy can demand a condition where an object is made, and let its parts come."""
+    condition = {"Bool": {"s3:ObjectCreationOperation": "true"}}
+    assert await permits(kept, condition, kept.bob, method, target) is creates
 
 
 async def test_days_that_a_new_object_is_kept(kept: Store) -> None:
