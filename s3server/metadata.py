@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from s3server.cluster.map_record import MAP_KEY, OSD_PREFIX, MapRecord, OsdRecord, osd_key
 from s3server.cluster.maps import ClusterMaps
+from s3server.cluster.osd_watch import down_rows
 from s3server.config import Config, OsdConfig
 from s3server.core.clock import SystemClock
 from s3server.core.records import decode, encode, store_key
@@ -117,12 +118,14 @@ async def mapped_candidates(meta: MetadataStore, default_pool: str) -> list[Cand
     if pool is None or cluster is None:
         return []
     tree, found = record.tree(), []
+    down = {each.record.osd for each in await down_rows(meta)}  # of these everybody knows
     for osd in record.osds:
         if osd.state != "in" or pool.device_class not in ("", osd.device_class):
             continue
         domain = next((b.name for b in tree.path(osd.id) if b.type == pool.across), str(osd.id))
         row = rows[osd.id]
-        if (directory := _opened(row.path, cluster.decode(), osd.id)) is not None:
+        directory = _opened(row.path, cluster.decode(), osd.id, is_told=osd.id in down)
+        if directory is not None:
             found.append(Candidate(directory, domain))
     return found
 
@@ -251,11 +254,12 @@ def candidates(config: Config, cluster: str) -> list[Candidate]:
     return found
 
 
-def _opened(path: str, cluster: str, osd: int) -> DirectoryOsd | None:
+def _opened(path: str, cluster: str, osd: int, *, is_told: bool = False) -> DirectoryOsd | None:
     try:
         return DirectoryOsd.open(path, cluster=cluster, osd=osd)
     except (DataError, OSError) as error:
-        _log.warning("osd takes no journal", osd=osd, reason=str(error))
+        if not is_told:
+            _log.warning("osd takes no journal", osd=osd, reason=str(error))
         return None
 
 

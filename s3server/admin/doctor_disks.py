@@ -10,9 +10,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import lmdb
+
 from s3server.admin.finding import Finding, Level
+from s3server.cluster.map_record import MAP_KEY, MapRecord, OsdRecord, osd_key
 from s3server.config import Config
+from s3server.core.records import decode
 from s3server.data.osd_directory import IdentityError, identity_of
+from s3server.meta.base import MetadataError
+from s3server.meta.lmdb_files import ROWS, open_environment
+from s3server.meta.lmdb_view import LmdbView
 
 _INODES = 0.05  # free share below which files cannot be made before bytes run out
 _SYNCS, _SLOW_MS = 20, 50.0
@@ -26,9 +33,37 @@ _UNSYNCED = frozenset({"nobarrier", "barrier=0", "eatmydata"})
 def examine_directories(config: Config) -> Iterator[Finding]:
     """Yield what was found of the metadata's directory and the OSDs'."""
     yield from _directory("metadata", _existing(config.storage.meta_dir), config)
-    for osd in config.osds:
-        yield from _osd(f"OSD {osd.id}", osd.path, config)
-    yield from _shared_disks([osd.path for osd in config.osds])
+    osds = {osd.id: osd.path for osd in config.osds}
+    try:
+        osds = _mapped(config) or osds
+    except (MetadataError, lmdb.Error) as error:
+        yield Finding("metadata", Level.BAD, str(error))
+    for number, path in osds.items():
+        yield from _osd(f"OSD {number}", path, config)
+    yield from _shared_disks([*osds.values()])
+
+
+def _mapped(config: Config) -> dict[int, Path]:
+    """Return where the OSDs of the map are, which may be others than those of the settings.
+
+    Empty before the first start. Raises MetadataError.
+    """
+    storage = config.storage
+    if not (storage.meta_dir / "data.mdb").exists():
+        return {}
+    size = storage.map_size_gib << 30
+    env = open_environment(storage.meta_dir, map_size=size, max_readers=1_024)
+    try:
+        view = LmdbView(env, env.open_db(ROWS, create=False))
+        try:
+            row = view.get(MAP_KEY)
+            numbers = [] if row is None else [osd.id for osd in decode(MapRecord, row).osds]
+            rows = {number: view.get(osd_key(number)) for number in numbers}
+            return {n: Path(decode(OsdRecord, row).path) for n, row in rows.items() if row}
+        finally:
+            view.close()
+    finally:
+        env.close()
 
 
 def _existing(directory: Path) -> Path:

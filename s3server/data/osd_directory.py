@@ -155,7 +155,12 @@ class DirectoryOsd:
 
     def confirm(self) -> None:
         """Raise OSError where something else has come to lie at this path: never write there."""
-        if self._identity_stamp() != self._stamp:
+        try:
+            found = self._identity_stamp()
+        except FileNotFoundError as error:
+            reason = f"{self.path} has no {_IDENTITY}; is it mounted?"
+            raise OSError(errno.ENODEV, reason) from error
+        if found != self._stamp:
             raise OSError(errno.ENODEV, f"{self.path} is no longer the OSD that was opened")
 
     def probe(self) -> None:

@@ -97,7 +97,7 @@ class OsdSet:
                 self._refused_s[osd] = self._timer()
                 self._set_full(self.full | {osd})
         else:
-            self.mark_down(osd, str(error))
+            self.mark_down(osd, _reason(error))
 
     def mark_down(self, osd: int, reason: str, *, is_silent: bool = False) -> None:
         """Let no new shard go to an OSD, from now on; the first reason stays."""
@@ -128,3 +128,9 @@ class OsdSet:
     def _set_full(self, full: frozenset[int]) -> None:
         self.full = full
         self.avoid = full.union(self.down)
+
+
+def _reason(error: OSError) -> str:
+    """Return what the system says, without its number, as an operator is to read it."""
+    text = error.strerror or str(error)
+    return text if error.filename is None else f"{text}: {error.filename}"

@@ -85,7 +85,7 @@ class Scan:
         )
         await self._meta.commit([*writes, Put(_KEY, encode(state))])
         self.progress.done = state.blobs
-        self.progress.note = f"epoch {epoch}: {state.lost} lost, {state.astray} astray"
+        self.progress.note = f"epoch {epoch}: {state.lost} lacked shards, {state.astray} astray"
         return Scanned(found.lost, found.astray, has_more=not state.is_over)
 
     def _compare(self, blobs: list[Row]) -> tuple[list[Write], Scanned]:

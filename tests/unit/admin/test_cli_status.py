@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from s3server.admin import cli, quickstart
 from s3server.core.records import encode, store_key
@@ -127,6 +128,18 @@ def test_osd_that_failed_is_down_and_one_that_is_not_mounted_missing(
     lines = status(store, capfd)
     assert "WARNING: OSDs are missing: 2" == lines[0]
     assert ["2", "missing", "-"] == words_of(lines, 2)[:3]
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_commands_tell_of_an_osd_that_takes_no_journal_where_nobody_knows(
+    store: Path, is_known: bool
+) -> None:
+    if is_known:
+        mark_down(store, 2, "is it mounted?")
+    (store / "osd.2").rename(store / "taken")
+    with capture_logs() as logs:
+        assert 0 == cli.run(["osd", "list", "--dir", str(store)])
+    assert is_known != any(line["event"] == "osd takes no journal" for line in logs)
 
 
 def test_garbage_that_is_set_aside_is_shown_and_can_be_forgotten(

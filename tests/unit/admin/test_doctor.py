@@ -21,7 +21,8 @@ from s3server.admin.finding import Level
 from s3server.admin.quickstart import prepare
 from s3server.config import Config
 from s3server.maintenance import initialise
-from s3server.settings import quickstart_config
+from s3server.settings import load, quickstart_config
+from tests.support.commands import command
 from tests.support.server_process import run_server
 
 
@@ -80,7 +81,23 @@ def open_the_key(config: Config) -> str:
     return f"master key: {file} can be reached by others: chmod o= it"
 
 
-FAULTS = [swap_two, take_away, put_something_else_there, open_the_key]
+def spoil_the_metadata(config: Config) -> str:
+    file = config.storage.meta_dir / "data.mdb"
+    file.write_bytes(b"x" * file.stat().st_size)
+    return f"metadata: {file} is no file of LMDB 1.0; those of 0.9 cannot be used"
+
+
+FAULTS = [spoil_the_metadata, swap_two, take_away, put_something_else_there, open_the_key]
+
+
+def test_osds_are_those_of_the_map(tmp_path: Path) -> None:
+    """An OSD that was added is looked at, though no settings name it."""
+    prepare(tmp_path, osds=None, codec=None, server={})
+    added = tmp_path / "new-disk"
+    command(tmp_path, "osd", "add", str(added), "--now")
+    (added / "osd.json").unlink()
+    found = bad(load(tmp_path / "s3server.toml"))
+    assert found == [f"OSD 3: {added} is no OSD: it has no osd.json; is it mounted?"]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)

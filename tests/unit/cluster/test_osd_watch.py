@@ -158,4 +158,10 @@ async def test_other_osd_that_looks_alike_takes_no_write(processes: list[Cluster
     identity.write_text(identity.read_text().replace(uuid, uuid[::-1]))
     assert inode == identity.stat().st_ino
     assert 2 not in await holders(one, LARGE)
-    assert "is no longer the OSD that was opened" in one.cluster.osd_set.down[2]
+    reason = f"{one.cluster.osds[2].path} is no longer the OSD that was opened"
+    assert reason == one.cluster.osd_set.down[2]
+    identity.unlink()
+    one.cluster.osd_set.mark_up(2)
+    assert 2 not in await holders(one, LARGE)
+    reason = f"{one.cluster.osds[2].path} has no osd.json; is it mounted?"
+    assert reason == one.cluster.osd_set.down[2]
