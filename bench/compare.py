@@ -18,7 +18,7 @@ from bench.comparison import figure_of
 from bench.errors import BenchError
 from bench.proctree import cpu_s
 from bench.run import measure
-from bench.servers import ACCESS_KEY, OURS, RCLONE, SECRET_KEY, Server, print_result, running
+from bench.servers import ACCESS_KEY, PEERS, SECRET_KEY, Server, print_result, running
 from bench.settings import Settings, add_load_arguments, settings
 
 
@@ -38,8 +38,8 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     """Start both servers; return all runs and the ratios of their main figure."""
     with (
         tempfile.TemporaryDirectory(dir=arguments.dir, prefix="bench-") as name,
-        running("a", arguments.a, Path(name)) as a,
-        running("b", arguments.b, Path(name)) as b,
+        running("a", PEERS.get(arguments.a, arguments.a), Path(name)) as a,
+        running("b", PEERS.get(arguments.b, arguments.b), Path(name)) as b,
     ):
         return {"a": arguments.a, "b": arguments.b, **in_turn(a, b, arguments)}
 
@@ -88,8 +88,11 @@ def _line(done: dict[str, dict[str, Any]]) -> str:
 def main() -> None:
     """Parse the arguments, compare, print JSON; status 1 where no figure can be had."""
     parser = argparse.ArgumentParser(prog="bench.compare", description=__doc__)
-    parser.add_argument("--a", default=OURS, help="command of server A with {dir} {port} ...")
-    parser.add_argument("--b", default=RCLONE, help="command of server B")
+    names = ", ".join(PEERS)
+    parser.add_argument(
+        "--a", default="ours", help=f"{names}, or a command with {{dir}} {{port}} ..."
+    )
+    parser.add_argument("--b", default="rclone", help="the same of server B")
     parser.add_argument("--pairs", default=5, type=int)
     parser.add_argument("--dir", help="where the servers keep their data")
     add_load_arguments(parser)

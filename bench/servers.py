@@ -36,6 +36,21 @@ RCLONE = (
     " --addr 127.0.0.1:{port} {dir}"
 )
 
+# Others that can be compared with, by name, where their programs are on the PATH. MinIO has as many
+# directories as it needs to lose two of (EC:2); as it refuses to share one disk with the system
+# otherwise, it is told that this is a test.
+PEERS = {
+    "ours": OURS,
+    "rclone": RCLONE,
+    "minio": (
+        "env MINIO_CI_CD=1 MINIO_ROOT_USER={access} MINIO_ROOT_PASSWORD={secret}"
+        " minio server --quiet --address 127.0.0.1:{port} {dir}/1 {dir}/2 {dir}/3 {dir}/4"
+    ),
+    "versitygw": (
+        "versitygw --quiet --access {access} --secret {secret} --port 127.0.0.1:{port} posix {dir}"
+    ),
+}
+
 
 class ServerError(Exception):
     """A server did not start or died."""
