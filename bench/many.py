@@ -3,8 +3,9 @@
 `python -m bench.many --dir /srv/scratch`: two stores, of 10,000,000 and of 10,000 objects. The rows
 are committed to the stores themselves, through their journals, while no server runs; all objects
 share the bytes of one. A snapshot is taken too, which the server would begin else while it is
-measured. Then both are in the page cache, served and asked in turn, for keys at random. Microseconds of the workers'
-processor time per request, their ratio, and their memory, page cache left out.
+measured. Then both, in the page cache, are served and asked in turn, for keys at random.
+Microseconds of the workers' processor time per request, their ratio, and their memory, page cache
+left out.
 
 With `--keep DIR` the stores stay there, and are used again by the next run.
 """
