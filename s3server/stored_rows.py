@@ -28,7 +28,7 @@ from s3server.jobs.board import JOB_PREFIX, JobRecord
 from s3server.jobs.scan import ScanRecord
 from s3server.jobs.scrub import ScrubRecord
 from s3server.jobs.set_aside import PREFIX as SET_ASIDE
-from s3server.meta.base import CorruptRecordError
+from s3server.meta.base import CorruptRecordError, add_to_counter
 
 NO_PART = b"\0\0"  # the number under which an upload's revision is counted
 
@@ -125,6 +125,9 @@ def read_row(key: bytes, value: bytes) -> Record | None:
 
 
 def _read_of_store(key: bytes, value: bytes) -> Record | None:
+    if key == projects.QUOTAS_CHANGED:
+        add_to_counter(value, 0)
+        return None
     for start, kind in _OF_STORE:
         if key.startswith(start):
             return None if kind is None else decode(kind, value)

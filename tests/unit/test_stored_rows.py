@@ -57,6 +57,7 @@ def test_each_table_is_in_the_list_of_records_and_in_the_document() -> None:
     [
         (b"\xff" + b"key", b""),  # no such table
         (b"Swhatever", encode(PolicyRecord(text=""))),  # nothing of the store's
+        (project_records.QUOTAS_CHANGED, b"no counter"),
         (b"J000000000000\0alice", b"no id"),
         (b"L" + b"0" * 64 + b"KEY", b"\0"),
         (b"Q" + b"0" * 24, encode(PolicyRecord(text="{}"))[:-1] + b"\0"),
