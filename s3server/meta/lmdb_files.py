@@ -16,6 +16,7 @@ from pathlib import Path
 import lmdb
 
 from s3server.meta.base import UnavailableError
+from s3server.meta.durable import sync_path
 
 ROWS = b"rows"  # the sub-database with the callers' keys
 SEQUENCE = b"sequence"  # key in the main database: number of the last commit, 8 bytes
@@ -116,28 +117,20 @@ def _create(path: Path, *, map_size: int, max_readers: int) -> None:
         env.close()
     _allocate(new / "lock.mdb")
     for made in (new / "data.mdb", new / "lock.mdb", new):
-        _sync(made)
+        sync_path(made)
     try:
         new.rename(path)
     except OSError as error:
         raise UnavailableError(
             f"{path} has no data.mdb and cannot be created: it is not an empty directory"
         ) from error
-    _sync(path.parent)
+    sync_path(path.parent)
 
 
 def _allocate(path: Path) -> None:
     """Fill the holes of the reader table, which is mapped: touching one on a full disk kills."""
     with path.open("r+b") as file:
         os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextlib.contextmanager
