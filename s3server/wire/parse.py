@@ -203,8 +203,9 @@ def _xml_reader(
             tree = read_xml(body, max_bytes=limit)
             document = read_document(tree, shape, root, is_strict=is_strict)
         except MalformedXML:
-            # ACLs have a code of their own for what is no document of theirs.
-            raise (MalformedACLError if name == "AccessControlPolicy" else MalformedXML) from None
+            if name == "AccessControlPolicy":  # has a code of its own
+                raise MalformedACLError from None
+            raise
         result[name] = document
         if name == container and len(document.get(items, ())) > most:
             raise MalformedXML
