@@ -43,6 +43,7 @@ class Fold:
 
     def __init__(self, snapshot: Snapshot, sequence: int) -> None:
         self._snapshot = snapshot
+        self._seen: dict[bytes, bytes | None] = {}  # a batch checks the same bucket time and again
         self.sequence = sequence
         self.changes: dict[bytes, bytes | None] = {}
 
@@ -83,7 +84,9 @@ class Fold:
     def _get(self, key: bytes) -> bytes | None:
         if key in self.changes:
             return self.changes[key]
-        return self._snapshot.get(key)
+        if key not in self._seen:
+            self._seen[key] = self._snapshot.get(key)
+        return self._seen[key]
 
     def _holds(self, check: Unchanged | Empty) -> bool:
         if isinstance(check, Unchanged):
