@@ -1,7 +1,8 @@
 """Group commit: one thread takes all commits that wait and hands them on as one batch.
 
 Under load a synced transaction costs about the same for one commit as for a hundred. The
-thread knows nothing of the engine, which gives it a function from a batch to its outcomes.
+thread knows nothing of the engine, which gives it a function from a batch to its outcomes; one that
+has to wait for a lock lets the batch grow after it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from s3server.meta.base import Check, UnavailableError, Write
@@ -27,8 +28,33 @@ class Request(NamedTuple):
     future: asyncio.Future[int]
 
 
+class Batch(list[Request]):
+    """Commits that become one transaction; `waiting` holds those that come later."""
+
+    def __init__(
+        self,
+        commits: Iterable[Request] = (),
+        waiting: queue.SimpleQueue[Request | None] | None = None,
+    ) -> None:
+        super().__init__(commits)
+        self._waiting = waiting
+        self.is_last = False  # close() was called after the last of these
+
+    def grow(self) -> None:
+        """Take in those that came meanwhile."""
+        while self._waiting is not None and len(self) < MAX_BATCH and not self.is_last:
+            try:
+                request = self._waiting.get_nowait()
+            except queue.Empty:
+                return
+            if request is None:
+                self.is_last = True
+            else:
+                self.append(request)
+
+
 Outcome = int | Exception  # the commit's sequence number, or why there is none
-Apply = Callable[[Sequence[Request]], list[Outcome]]
+Apply = Callable[[Batch], list[Outcome]]
 
 
 class GroupCommit:
@@ -63,27 +89,14 @@ class GroupCommit:
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        is_open = True
-        while is_open:
-            batch, is_open = self._take()
-            if batch:
-                self._deliver(batch)
+        while (first := self._queue.get()) is not None:
+            batch = Batch([first], self._queue)
+            batch.grow()
+            self._deliver(batch)
+            if batch.is_last:
+                return
 
-    def _take(self) -> tuple[list[Request], bool]:
-        """Wait for a commit and return all that are waiting; False once close() was called."""
-        batch: list[Request] = []
-        request = self._queue.get()
-        while request is not None:
-            batch.append(request)
-            if len(batch) == MAX_BATCH:
-                return batch, True
-            try:
-                request = self._queue.get_nowait()
-            except queue.Empty:
-                return batch, True
-        return batch, False
-
-    def _deliver(self, batch: Sequence[Request]) -> None:
+    def _deliver(self, batch: Batch) -> None:
         outcomes: list[Outcome]
         try:
             outcomes = self._apply(batch)

@@ -17,7 +17,7 @@ import msgspec
 from s3server.meta.ballast import Ballast, frees_space
 from s3server.meta.base import FullError, MetadataError, UnavailableError
 from s3server.meta.fold import Fold
-from s3server.meta.group_commit import Outcome, Request
+from s3server.meta.group_commit import Batch, Outcome
 from s3server.meta.journal import Journal
 from s3server.meta.journal_files import CopiesError
 from s3server.meta.journal_format import Change, End, pack_entry
@@ -75,7 +75,7 @@ class LmdbWriter:
         self.journal: Journal | None = None
         self.failure: Exception | None = None
 
-    def apply(self, batch: Sequence[Request]) -> list[Outcome]:
+    def apply(self, batch: Batch) -> list[Outcome]:
         """Return for each commit its sequence number, durable, or its error."""
         with self._lock:
             if self.failure is None:
@@ -128,7 +128,7 @@ class LmdbWriter:
             if self.journal.is_full or self.journal.wants_another(end):
                 self._begin_segment(end, SMALLEST_NEED)
 
-    def _apply(self, batch: Sequence[Request]) -> list[Outcome]:
+    def _apply(self, batch: Batch) -> list[Outcome]:
         if not self._ballast.is_released() and not (self.journal and self.journal.is_full):
             try:
                 return self._transact(batch)
@@ -140,12 +140,12 @@ class LmdbWriter:
                     self._ballast.release()
         return self._apply_freeing(batch)
 
-    def _apply_freeing(self, batch: Sequence[Request]) -> list[Outcome]:
+    def _apply_freeing(self, batch: Batch) -> list[Outcome]:
         """Apply the commits that free space; no space for the others."""
         outcomes: list[Outcome] = [FullError("no space for metadata") for _ in batch]
         freeing = [index for index, request in enumerate(batch) if frees_space(request.writes)]
         try:
-            results = self._transact([batch[index] for index in freeing], reserve=True)
+            results = self._transact(Batch(batch[index] for index in freeing), reserve=True)
         except FullError:
             return outcomes
         except lmdb.Error as error:
@@ -165,7 +165,7 @@ class LmdbWriter:
                 # Whoever is told that nothing was written frees the bytes: no replay after that.
                 self.journal.void(self._unmoved(txn))
 
-    def _transact(self, batch: Sequence[Request], *, reserve: bool = False) -> list[Outcome]:
+    def _transact(self, batch: Batch, *, reserve: bool = False) -> list[Outcome]:
         """Fold the commits into one synced transaction.
 
         Raises lmdb.Error, FullError where nothing was written, UnavailableError.
@@ -194,13 +194,12 @@ class LmdbWriter:
                 raise UnavailableError("a commit failed, and another process went on after it")
         return end
 
-    def _try(
-        self, batch: Sequence[Request], reserve: bool, *, is_empty: bool = False
-    ) -> list[Outcome]:
+    def _try(self, batch: Batch, reserve: bool, *, is_empty: bool = False) -> list[Outcome]:
         """`is_empty`: commit nothing, under a sequence number of its own."""
         outcomes: list[Outcome] = []
         self._tried = None
         with self._env.begin(self._rows, write=True) as txn:
+            batch.grow()  # other processes had their turn meanwhile
             before = self._sequence(txn)
             fold = Fold(_View(txn), before)
             for request in batch:
@@ -265,7 +264,7 @@ class LmdbWriter:
                 self._put_end(
                     txn, self.journal.begin(end, sequence, need=SMALLEST_NEED, reserve=True)
                 )
-            self._try([], reserve=True, is_empty=True)
+            self._try(Batch(), reserve=True, is_empty=True)
         except CopiesError as error:  # another OSD failed: each does so once, then it is a suspect
             self._leave_segment(error)
         except (FullError, _NoRoomError) as error:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
 
 import pytest
 
 from s3server.meta.base import ConflictError, UnavailableError
-from s3server.meta.group_commit import MAX_BATCH, MAX_WAITING, GroupCommit, Outcome, Request
+from s3server.meta.group_commit import MAX_BATCH, MAX_WAITING, Batch, GroupCommit, Outcome
 
 
 class Engine:
@@ -20,7 +19,7 @@ class Engine:
         self.started = threading.Event()
         self.go = threading.Event()
 
-    def apply(self, batch: Sequence[Request]) -> list[Outcome]:
+    def apply(self, batch: Batch) -> list[Outcome]:
         self.sizes.append(len(batch))
         self.started.set()
         assert self.go.wait(20)
@@ -42,6 +41,25 @@ async def test_all_that_waited_during_a_transaction_is_the_next_batch() -> None:
     assert [0, *range(40)] == await asyncio.gather(*futures)
     assert [1, 40] == engine.sizes
     await commits.close()
+
+
+async def test_what_comes_while_the_engine_waits_for_its_lock_is_of_the_batch() -> None:
+    engine = Engine()
+
+    def apply(batch: Batch) -> list[Outcome]:
+        engine.apply(batch)  # as it waits
+        batch.grow()
+        engine.sizes.append(len(batch))
+        return list(range(len(batch)))
+
+    commits = GroupCommit(apply)
+    futures = [await started(commits, engine), *(commits.submit([], []) for _ in range(40))]
+    closing = asyncio.create_task(commits.close())
+    await asyncio.sleep(0)
+    engine.go.set()
+    assert list(range(41)) == await asyncio.gather(*futures)
+    await closing
+    assert [1, 41] == engine.sizes
 
 
 async def test_batch_is_bounded() -> None:
@@ -80,7 +98,7 @@ async def test_each_caller_gets_its_own_outcome() -> None:
 async def test_fault_in_the_engine_reaches_the_caller_and_the_thread_lives_on() -> None:
     faults = [ZeroDivisionError("a fault")]
 
-    def apply(batch: Sequence[Request]) -> list[Outcome]:
+    def apply(batch: Batch) -> list[Outcome]:
         if faults:
             raise faults.pop()
         return [1 for _ in batch]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from s3server.meta.base import Add, Delete, FullError, Put, UnavailableError
+from s3server.meta.group_commit import Batch
 from s3server.meta.journal import LEAVE_S, Journal
 from s3server.meta.journal_files import Candidate, CopiesError
 from s3server.meta.journal_format import HEADER, Segment, begin, parse_segment
@@ -120,7 +121,7 @@ async def test_commit_of_a_process_that_finds_an_osd_gone_goes_on_beside_others(
     def beside_another(writer: LmdbWriter, failed: CopiesError) -> None:
         monkeypatch.undo()
         (mine, writer.journal), tried = (writer.journal, another), writer._tried
-        writer._try([], reserve=True, is_empty=True)
+        writer._try(Batch(), reserve=True, is_empty=True)
         writer.journal, writer._tried = mine, tried
         leave(writer, failed)
 
@@ -150,7 +151,7 @@ async def test_process_goes_on_where_another_left_the_failed_segment_before_it(
             writer._replay()
         else:
             leave(writer, failed)
-        writer._try([], reserve=True, is_empty=True)
+        writer._try(Batch(), reserve=True, is_empty=True)
         writer.journal, writer._tried = mine, tried
         leave(writer, failed)
 
