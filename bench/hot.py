@@ -84,8 +84,8 @@ class Client:
             raise ValueError(answer[:500])
 
     def run(self, requests: list[bytes], count: int) -> None:
-        """Send requests in turn; each is answered before data_received() returns."""
-        feed, written, many = self.protocol.data_received, self.sink.written, len(requests)
+        """Send requests in turn; each is answered before take() returns."""
+        feed, written, many = self.protocol.take, self.sink.written, len(requests)
         for number in range(count):
             feed(requests[number % many])
             if not written:
