@@ -3,7 +3,8 @@
     osd.json                     who this is: format_version, cluster, osd, uuid
     incoming/                    files being written; what a dead process left is swept
     volumes/<16 hex>.vol         small blobs (layout.py); whoever appends holds the file's flock
-    shards/<2 hex>/<32 hex>.<n>  one shard of a large blob each, never overwritten
+    shards/<2 hex>/<32 hex>.<n>  one shard of a large blob each, never overwritten; the directory is
+                                 made with its first shard
     journal/                     copies of the metadata's journal and snapshots (meta/)
 
 A mount point whose disk is missing has no identity file, so it is refused instead of filling the
@@ -37,13 +38,7 @@ _IDENTITY = "osd.json"
 _OURS_TO_IGNORE = frozenset({"lost+found"})  # mkfs makes it
 _SEARCH_BYTES = 1 << 20
 _FAN_OUT = [f"{number:02x}" for number in range(256)]
-_DIRECTORIES = (
-    "incoming",
-    "journal",
-    "volumes",
-    "shards",
-    *(f"shards/{each}" for each in _FAN_OUT),
-)
+_DIRECTORIES = ("incoming", "journal", "volumes", "shards")
 
 
 class IdentityError(DataError):
@@ -102,6 +97,7 @@ class DirectoryOsd:
         self.vfs = vfs
         self.uuid = uuid
         self._stamp: tuple[int, int, bytes] | None = None
+        self._durable: set[str] = set()  # directories of shards that surely are
 
     @classmethod
     def initialise(
@@ -117,7 +113,6 @@ class DirectoryOsd:
         for name in _DIRECTORIES:
             with contextlib.suppress(FileExistsError):
                 vfs.mkdir(f"{path}/{name}")
-        sync_directory(vfs, f"{path}/shards")
         identity = Identity(FORMAT_VERSION, cluster, osd, str(uuid.uuid4()))
         with contextlib.suppress(FileNotFoundError):
             vfs.unlink(f"{path}/incoming/{_IDENTITY}")
@@ -185,18 +180,28 @@ class DirectoryOsd:
     def volume_path(self, volume: bytes) -> str:
         return f"{self.path}/volumes/{volume.hex()}.vol"
 
+    def make_place(self, shard: Shard) -> None:
+        """Make the directory that a shard will lie in; not durable before the shard has its place.
+
+        Early: the file system then commits it with the shard's bytes.
+        """
+        directory = self.shard_path(shard.blob, shard.index).rpartition("/")[0]
+        if directory not in self._durable:
+            with contextlib.suppress(FileExistsError):
+                self.vfs.mkdir(directory)
+
     def publish_shard(self, shard: Shard) -> None:
         """Give a finished file in incoming/ its place, durably."""
-        target = self.shard_path(shard.blob, shard.index)
+        target, directory = self._confirm_place(shard)
         self.vfs.rename(self.incoming_path(shard.file_name), target)
-        sync_directory(self.vfs, target.rpartition("/")[0])
+        sync_directory(self.vfs, directory)
 
     def replace_shard(self, shard: Shard) -> None:
         """Give a finished file its place as publish_shard() does, where an old one may lie."""
-        target = self.shard_path(shard.blob, shard.index)
-        with self._locked(target.rpartition("/")[0]) as directory:
+        target, directory = self._confirm_place(shard)
+        with self._locked(directory) as fd:
             self.vfs.rename(self.incoming_path(shard.file_name), target)
-            self.vfs.fsync(directory)
+            self.vfs.fsync(fd)
 
     def remove_shard(self, blob: bytes, index: int) -> None:
         """Unlink a shard file; nothing happens where there is none."""
@@ -209,7 +214,7 @@ class DirectoryOsd:
         One that a repair has put in the place of an old one meanwhile stays.
         """
         path = self.shard_path(blob, index)
-        with self._locked(path.rpartition("/")[0]), contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError), self._locked(path.rpartition("/")[0]):
             handle = self._open(path)
             if self.vfs.stat(handle.fd).st_mtime <= until_s:
                 self.vfs.unlink(path)
@@ -218,7 +223,8 @@ class DirectoryOsd:
 
     def list_shards(self) -> Iterator[ShardFile]:
         """Yield every shard file; one that goes meanwhile may be left out."""
-        for directory in _FAN_OUT:
+        found = set(self.vfs.names(f"{self.path}/shards"))
+        for directory in filter(found.__contains__, _FAN_OUT):
             for name in self.vfs.names(f"{self.path}/shards/{directory}"):
                 blob, _, index = name.partition(".")
                 with contextlib.suppress(FileNotFoundError, ValueError):
@@ -313,6 +319,18 @@ class DirectoryOsd:
             found.f_blocks * size, found.f_bavail * size, (found.f_blocks - found.f_bfree) * size
         )
 
+    def _confirm_place(self, shard: Shard) -> tuple[str, str]:
+        """Return the path of a shard, and its directory, which is there durably.
+
+        One that was there already may be another process's, which has yet to make it durable.
+        """
+        path = self.shard_path(shard.blob, shard.index)
+        directory = path.rpartition("/")[0]
+        if directory not in self._durable:
+            sync_directory(self.vfs, f"{self.path}/shards")
+            self._durable.add(directory)
+        return path, directory
+
     def _identity_stamp(self) -> tuple[int, int, bytes]:
         """Return what tells this OSD from others; disks made alike share the first two."""
         handle = self._open(f"{self.path}/{_IDENTITY}")
@@ -350,11 +368,9 @@ def _check_unused(vfs: Vfs, path: str) -> None:
     """Raise IdentityError where a directory holds more than a half-made OSD: its directories."""
     ours = {name for name in vfs.names(path) if name not in _OURS_TO_IGNORE}
     found = sorted(ours.difference(_DIRECTORIES))
-    for name in _DIRECTORIES:
-        if name.partition("/")[0] in ours:
-            with contextlib.suppress(FileNotFoundError):
-                inner = {f"{name}/{each}" for each in vfs.names(f"{path}/{name}")}
-                found += sorted(inner.difference(_DIRECTORIES, {f"incoming/{_IDENTITY}"}))
+    for name in filter(ours.__contains__, _DIRECTORIES):
+        inner = {f"{name}/{each}" for each in vfs.names(f"{path}/{name}")}
+        found += sorted(inner - {f"incoming/{_IDENTITY}"})
     if found:
         raise IdentityError(f"{path} is not empty: it holds {found[0]}")
 

@@ -61,6 +61,7 @@ class ShardFileWriter:
         path = self.osd.incoming_path(self._shard.file_name)
         self._handle = Handle(vfs, vfs.create(path, direct=True))
         vfs.lock(self._handle.fd)
+        self.osd.make_place(self._shard)
         self._reserve(0)
 
     def write(self, data: memoryview, checksums: list[int]) -> None:

@@ -90,7 +90,7 @@ def test_death_at_every_call_of_a_random_program(root: Path, seed: int) -> None:
     print(f"seed {seed}: {points} points")
 
 
-@pytest.mark.parametrize("call", [1, 2, 3, 5, 100, *range(260, 267)])
+@pytest.mark.parametrize("call", range(1, 12))
 def test_osd_is_made_by_the_next_start_whatever_call_the_first_one_died_at(
     tmp_path: Path, call: int
 ) -> None:
@@ -113,10 +113,10 @@ def test_osd_is_made_by_the_next_start_whatever_call_the_first_one_died_at(
     assert run_until(Countdown(call, Fault.KILL), work).is_dead
     cluster = asyncio.run(start_again())
     assert {} == cluster.missing
-    assert 256 == len(list((config.osds[0].path / "shards").iterdir()))
+    assert (config.osds[0].path / "shards").is_dir()
 
 
-@pytest.mark.parametrize("kept", ["volumes/0123456789abcdef.vol", "shards/07/some.0", "notes"])
+@pytest.mark.parametrize("kept", ["volumes/0123456789abcdef.vol", "shards/07", "notes"])
 def test_osd_that_holds_something_but_no_identity_is_not_made_again(
     tmp_path: Path, kept: str
 ) -> None:

@@ -42,9 +42,16 @@ BUGS = {
     ),
     "the directory of a shard file is not synced": Bug(
         "s3server.data.osd_directory",
-        'sync_directory(self.vfs, target.rpartition("/")[0])',
+        "sync_directory(self.vfs, directory)",
         "pass",
         f"{_POINTS}[put large-replica:3]",
+    ),
+    "the name of a shard file's new directory is not synced": Bug(
+        "s3server.data.osd_directory",
+        'sync_directory(self.vfs, f"{self.path}/shards")',
+        "pass",
+        f"{_POINTS}[put large-replica:3]",
+        is_quick=True,
     ),
     "the directory of a new volume is not synced": Bug(
         "s3server.data.volumes",

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from s3server.core import multipart
-from s3server.data import osd_directory
 from tests.support.blobs import make_osds
 from tests.support.crash_programs import osd_count, prepare
 from tests.support.crash_steps import Program
@@ -22,16 +21,13 @@ INNER = ("/incoming", "/volumes", "/shards/00", "/journal")
 
 @contextmanager
 def quick_stores() -> Iterator[None]:
-    """Let parts of uploads be small, and all shards of an OSD lie in one directory.
-
-    All blobs of these stores do; looking through 255 empty ones would take most of the time.
-    """
-    before = multipart.MIN_PART_BYTES, osd_directory._FAN_OUT
-    multipart.MIN_PART_BYTES, osd_directory._FAN_OUT = 1, ["00"]
+    """Let parts of uploads be small."""
+    before = multipart.MIN_PART_BYTES
+    multipart.MIN_PART_BYTES = 1
     try:
         yield
     finally:
-        multipart.MIN_PART_BYTES, osd_directory._FAN_OUT = before
+        multipart.MIN_PART_BYTES = before
 
 
 def memory_directory() -> Iterator[Path]:
@@ -61,6 +57,9 @@ class StoreImage:
         """Make the store what it was."""
         for name in _files(self.store) - self._files:
             os.unlink(self.store / name)
+        for path in self.store.glob("osd*/shards/*"):
+            if not (self._image / path.relative_to(self.store)).exists():
+                path.rmdir()
         for name in self._files:
             image, path = f"{self._image}/{name}", f"{self.store}/{name}"
             if _stamp(image) != _stamp(path):

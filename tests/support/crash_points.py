@@ -142,8 +142,11 @@ class CrashVfs(Vfs):
             super().unlink(path)
 
     def mkdir(self, path: str) -> None:
-        self._countdown.step()
-        super().mkdir(path)
+        with self._countdown.lock:
+            self._countdown.step()
+            super().mkdir(path)
+            if self._unsynced:
+                self._unsynced.made(path)
 
 
 class CrashMeta:

@@ -10,6 +10,7 @@ directory that it renames into.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -44,6 +45,10 @@ class Unsynced:
         """Note a new file."""
         self._files[os.fstat(fd).st_ino] = _File(os.dup(fd), b"")
         self._names.append(_Name(os.path.dirname(path), path, lambda: os.unlink(path)))
+
+    def made(self, path: str) -> None:
+        """Note a new directory: all that is in it goes with its name."""
+        self._names.append(_Name(os.path.dirname(path), path, lambda: shutil.rmtree(path)))
 
     def writing(self, fd: int) -> None:
         """Note a write that is about to happen, and is not durable by itself."""

@@ -39,7 +39,7 @@ def test_directories_that_are_made_on_the_way_are_durable(tmp_path: Path) -> Non
             return fd
 
         def fsync(self, fd: int) -> None:
-            self.synced.append(self.opened.get(fd, ""))
+            self.synced.append(self.opened.pop(fd, ""))
             super().fsync(fd)
 
     vfs = Recorder()
@@ -48,6 +48,17 @@ def test_directories_that_are_made_on_the_way_are_durable(tmp_path: Path) -> Non
     made_in = [str(each) for each in (tmp_path, tmp_path / "srv", tmp_path / "srv" / "disk0")]
     assert made_in == [each for each in vfs.synced if each in made_in]
     assert 0o750 == path.stat().st_mode & 0o777
+
+
+async def test_directories_of_shards_are_made_with_their_first_shards(tmp_path: Path) -> None:
+    osds = make_osds(tmp_path, 3)
+    pool = make_pool(osds, "replica:3")
+    refs = [await pool.write(BytesSource(pattern(100_000))) for _ in range(20)]
+    wanted = {f"{ref.blob[-1]:02x}" for ref in refs}
+    for osd in osds.values():
+        assert wanted == {path.name for path in Path(osd.path, "shards").iterdir()}
+        assert not osd.remove_old_shard(bytes(15) + b"\x00", 0, until_s=0)
+    await pool.close()
 
 
 def test_fresh_file_system_can_be_initialised(tmp_path: Path) -> None:

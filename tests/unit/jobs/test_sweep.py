@@ -223,6 +223,7 @@ async def test_osd_that_cannot_be_listed_does_not_hold_up_the_others(site: Site)
 
 async def test_files_that_are_no_shards_are_left_alone(site: Site) -> None:
     strange = site.root / "osd0" / "shards" / "00" / "README"
+    strange.parent.mkdir()
     strange.write_bytes(b"hands off")
     site.age(LEASE_MS)
     assert (Swept(), [strange]) == (await site.run(), site.files())
