@@ -59,7 +59,12 @@ def add_load_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that loads of any size and number of connections share."""
-    parser.add_argument("--processes", default=2, type=int, help="that send the load (default 2)")
+    parser.add_argument(
+        "--processes",
+        default=1,
+        type=int,
+        help="that send the load (default 1: up to 50,000 small requests per second)",
+    )
     parser.add_argument("--duration", default=10.0, type=float, help="seconds measured")
     parser.add_argument("--warmup", default=2.0, type=float, help="seconds before")
     parser.add_argument("--objects", type=int, help="number of keys")
