@@ -65,17 +65,14 @@ class Quotas:
 
     async def checks(self, tally: Tally) -> list[Check]:
         """Return what must hold for a change that makes more of something."""
-        grown: dict[bytes, tuple[bool, bool]] = {}
-        for scope, counts in tally.scopes().items():
+        counted = tally.scopes()
+        quotas = zip(counted.items(), await self._of(list(counted)), strict=True)
+        found: list[Check] = []
+        for (scope, counts), quota in quotas:
+            if quota is NO_QUOTA:
+                continue
             more_bytes = sum(counts.get(name, 0) for name in COUNTED_BYTES) > 0
             more_objects = sum(counts.get(name, 0) for name in COUNTED_OBJECTS) > 0
-            if more_bytes or more_objects:
-                grown[scope] = more_bytes, more_objects
-        if not grown:
-            return []
-        found: list[Check] = []
-        quotas = await self._of(list(grown))
-        for (scope, (more_bytes, more_objects)), quota in zip(grown.items(), quotas, strict=True):
             if more_bytes and quota.bytes is not None:
                 found.append(_limit(scope, COUNTED_BYTES, quota.bytes, "bytes"))
             if more_objects and quota.objects is not None:
