@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from s3server.core.accounts import Accounts
@@ -18,6 +18,7 @@ from s3server.core.projects import Projects
 from s3server.core.usage_records import HOUR_MS
 from s3server.data.memory import MemoryPool
 from s3server.jobs.usage import FOLDED, Usage
+from s3server.meta.base import ConflictError
 from s3server.meta.lmdb import LmdbStore
 from s3server.metering import Meter, day_of, files_of
 from s3server.model import Principal
@@ -121,6 +122,10 @@ async def test_accounts_are_exact_though_their_process_is_killed_all_the_time(
     with killer(tmp_path / "meta", usage, tmp_path / "clock") as process:
         await asyncio.to_thread(count_while_killed, process, workers, clock, choice)
     workers.close()
+    # Of a commit whose process died between LMDB's meta page and its reader table, readers do not
+    # know before the next writer has come: a step may plan with what was, and fails, as it should.
+    with suppress(ConflictError):
+        await job.step()
     while (await job.step()).has_more or files_of(usage):
         pass
     await job.step()
