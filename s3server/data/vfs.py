@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 Buffer = bytes | bytearray | memoryview
 
-FIRST_AHEAD, MOST_AHEAD = 64 << 10, 4 << 20  # bytes; powers of two
+FIRST_AHEAD, MOST_AHEAD = 64 << 10, 512 << 10  # bytes; powers of two
 _ZEROS = memoryview(bytes(MOST_AHEAD))
 
 _NOT_NOW = frozenset({errno.EAGAIN, errno.EOPNOTSUPP})
