@@ -183,12 +183,13 @@ class DirectoryOsd:
     def make_place(self, shard: Shard) -> None:
         """Make the directory that a shard will lie in; not durable before the shard has its place.
 
-        Early: the file system then commits it with the shard's bytes.
+        Early: the file system then commits it with the shard's bytes. Each time: fsck may have
+        taken one that this process knows, between two mounts.
         """
         directory = self.shard_path(shard.blob, shard.index).rpartition("/")[0]
-        if directory not in self._durable:
-            with contextlib.suppress(FileExistsError):
-                self.vfs.mkdir(directory)
+        with contextlib.suppress(FileExistsError):
+            self.vfs.mkdir(directory)
+            self._durable.discard(directory)
 
     def publish_shard(self, shard: Shard) -> None:
         """Give a finished file in incoming/ its place, durably."""

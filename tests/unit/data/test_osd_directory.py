@@ -3,16 +3,41 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from s3server.data.base import CorruptError, MissingError, UnavailableError
-from s3server.data.layout import RECORD_HEADER, VOLUME_HEADER
+from s3server.data.layout import RECORD_HEADER, VOLUME_HEADER, Shard
 from s3server.data.osd_directory import DirectoryOsd, IdentityError
 from s3server.data.vfs import Vfs
-from tests.support.blobs import CLUSTER, BytesSource, make_osds, make_pool, pattern
+from tests.support.blobs import (
+    CLUSTER,
+    BytesSource,
+    make_osds,
+    make_pool,
+    numbered_ids,
+    pattern,
+)
+
+
+class Recorder(Vfs):
+    """Notes which directories are synced."""
+
+    def __init__(self) -> None:
+        self.opened: dict[int, str] = {}
+        self.synced: list[str] = []
+
+    def open(self, path: str) -> int:
+        fd = super().open(path)
+        self.opened[fd] = path
+        return fd
+
+    def fsync(self, fd: int) -> None:
+        self.synced.append(self.opened.pop(fd, ""))
+        super().fsync(fd)
 
 
 def initialised(path: Path) -> DirectoryOsd:
@@ -28,20 +53,6 @@ def test_initialised_directory_opens(tmp_path: Path) -> None:
 
 
 def test_directories_that_are_made_on_the_way_are_durable(tmp_path: Path) -> None:
-    class Recorder(Vfs):
-        def __init__(self) -> None:
-            self.opened: dict[int, str] = {}
-            self.synced: list[str] = []
-
-        def open(self, path: str) -> int:
-            fd = super().open(path)
-            self.opened[fd] = path
-            return fd
-
-        def fsync(self, fd: int) -> None:
-            self.synced.append(self.opened.pop(fd, ""))
-            super().fsync(fd)
-
     vfs = Recorder()
     path = tmp_path / "srv" / "disk0" / "osd"
     DirectoryOsd.initialise(str(path), cluster=CLUSTER, osd=4, vfs=vfs)
@@ -59,6 +70,39 @@ async def test_directories_of_shards_are_made_with_their_first_shards(tmp_path: 
         assert wanted == {path.name for path in Path(osd.path, "shards").iterdir()}
         assert not osd.remove_old_shard(bytes(15) + b"\x00", 0, until_s=0)
     await pool.close()
+
+
+async def test_directory_that_another_process_has_just_made_is_made_durable(tmp_path: Path) -> None:
+    theirs = make_osds(tmp_path, 1)[0]
+    vfs = Recorder()
+    ours = DirectoryOsd.open(theirs.path, cluster=CLUSTER, osd=0, vfs=vfs)
+    pool = make_pool({0: ours}, "replica:1")
+    shard = Shard(numbered_ids()(), 0, codec="replica:1", size=100_000)
+    theirs.make_place(shard)
+    ref = await pool.write(BytesSource(pattern(100_000)))
+    assert ref.blob == shard.blob
+    place = os.path.dirname(ours.shard_path(ref.blob, 0))
+    assert [f"{ours.path}/shards", place] == [each for each in vfs.synced if each]
+    await pool.close()
+
+
+async def test_directory_that_was_lost_under_a_running_process_is_made_again(
+    tmp_path: Path,
+) -> None:
+    """As fsck loses one between two mounts: the OSD is the one that was opened."""
+    vfs = Recorder()
+    osds = make_osds(tmp_path, 3, vfs)
+    pools = [make_pool(osds, "replica:3") for _ in range(2)]  # of the same ids
+    await pools[0].write(BytesSource(pattern(100_000)))
+    for osd in osds.values():
+        for path in Path(osd.path, "shards").iterdir():
+            shutil.rmtree(path)
+    vfs.synced.clear()
+    ref = await pools[1].write(BytesSource(pattern(100_000)))
+    assert () == ref.absent
+    assert {f"{osd.path}/shards" for osd in osds.values()} <= set(vfs.synced)
+    for pool in pools:
+        await pool.close()
 
 
 def test_fresh_file_system_can_be_initialised(tmp_path: Path) -> None:
