@@ -9,6 +9,8 @@ import socket
 from s3server.cluster.live import Cluster
 from s3server.config import Config, JobsConfig
 from s3server.core.clock import SystemClock
+from s3server.counters import run_directory
+from s3server.events.bell import Bell
 from s3server.expiry import make_rule_jobs
 from s3server.jobs.board import Board
 from s3server.jobs.collect import Collect
@@ -66,7 +68,8 @@ async def run_jobs(config: Config) -> None:
         *make_report_jobs(config, meta, cluster.pools, clock, spool),
         *_keep_whole(config.jobs, meta, cluster, clock, grace_ms(config)),
     ]
-    outbox = await make_outbox(config, meta, clock, open_box(config))
+    bell = Bell(run_directory(config.storage.meta_dir))
+    outbox = await make_outbox(config, meta, clock, open_box(config), bell)
     jobs.append(outbox)
     lease = Lease(meta, "jobs", holder=_gateway(config), clock=clock, duration_ms=LEASE_MS)
     tasks = [
@@ -78,6 +81,7 @@ async def run_jobs(config: Config) -> None:
         await Runner(jobs, lease, Board(meta, clock), interval_s=JOB_INTERVAL_S).run(stop)
     finally:
         await cancel(tasks)
+        bell.close()
         await outbox.close()
         await watch.close()
         await meta.close()

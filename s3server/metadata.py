@@ -16,12 +16,15 @@ from s3server.cluster.map_record import MAP_KEY, OSD_PREFIX, MapRecord, OsdRecor
 from s3server.cluster.maps import ClusterMaps
 from s3server.cluster.osd_watch import down_rows
 from s3server.config import Config, OsdConfig
+from s3server.core import records
 from s3server.core.clock import SystemClock
 from s3server.core.records import decode, encode, store_key
+from s3server.counters import run_directory
 from s3server.data.base import DataError
 from s3server.data.codec import codec_from_name
 from s3server.data.osd_directory import DirectoryOsd, identity_of
 from s3server.data.workers import Fanout
+from s3server.events.bell import Bell
 from s3server.meta.base import MetadataStore, Row, UnavailableError
 from s3server.meta.durable import replace_durably, sync_path
 from s3server.meta.journal import Journal
@@ -61,6 +64,8 @@ async def open_metadata(config: Config, on_failure: Callable[[], None] = lambda:
     try:
         if meta.is_journalled:
             await attach_journal(config, meta)
+        bell = Bell(run_directory(config.storage.meta_dir))
+        meta.tell_of(records.EVENT, bell.ring)
     except BaseException:
         await meta.close()
         raise

@@ -25,9 +25,10 @@ from s3server.core.topics import Topics
 from s3server.door import may_publish
 from s3server.errors import InvalidParameter
 from s3server.events.base import EventSink, PublishError
+from s3server.events.bell import Bell
 from s3server.events.endpoints import AllowList
 from s3server.events.sinks import make_sink
-from s3server.jobs.outbox import Outbox
+from s3server.jobs.outbox import LOOK_S, Outbox
 from s3server.meta.lmdb import LmdbStore
 from s3server.metadata import open_metadata
 
@@ -154,8 +155,9 @@ def publishing_rights(clock: Clock) -> MayPublish:
 
 
 async def make_outbox(
-    config: Config, meta: LmdbStore, clock: SystemClock, box: SecretBox
+    config: Config, meta: LmdbStore, clock: SystemClock, box: SecretBox, bell: Bell
 ) -> Outbox:
+    """Return the publisher, which the bell wakes from now on."""
     topics = make_topics(config, meta, clock, Ids(clock), box)
     region, host_id = config.server.region, await cluster_id(meta)
 
@@ -165,7 +167,7 @@ async def make_outbox(
         except InvalidParameter as error:
             raise PublishError(error.message) from None
 
-    return Outbox(
+    outbox = Outbox(
         meta,
         clock=clock,
         open_sink=open_sink,
@@ -173,3 +175,6 @@ async def make_outbox(
         backlog_limit=config.events.backlog_limit,
         drops_oldest=config.events.when_full == "drop-oldest",
     )
+    if bell.listen(outbox.wake):
+        outbox.look_s = LOOK_S
+    return outbox

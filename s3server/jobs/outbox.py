@@ -34,7 +34,8 @@ from s3server.meta.base import (
 
 BATCH = 500  # events of one publish()
 MAX_TOPICS = 64  # delivered at once
-POLL_S = 0.02  # between looks for topics that have events
+LOOK_S = 1.0  # between looks for topics that have events, where wake() tells of new ones
+POLL_S = 0.02  # and where nothing does
 LEASE_S = 15.0  # for which a step lets deliveries go on
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 30.0
 _ID = slice(1, 9)  # of the topic, in the key of an event
@@ -84,6 +85,8 @@ class Outbox:
         self._open_sink, self._render = open_sink, render
         self._limit, self._drops = backlog_limit, drops_oldest
         self._deliveries: dict[bytes, _Delivery] = {}
+        self.look_s = POLL_S  # LOOK_S where wake() is called with each commit of events
+        self._woken = asyncio.Event()
         self._until = 0.0
         self._pump: asyncio.Task[None] | None = None
         self._log = structlog.get_logger("outbox")
@@ -94,6 +97,10 @@ class Outbox:
         if self._pump is None or self._pump.done():
             self._pump = asyncio.create_task(self._run())
         return Stepped(topics=len(self._deliveries))
+
+    def wake(self) -> None:
+        """Look for events now."""
+        self._woken.set()
 
     async def close(self) -> None:
         """Stop delivering; what was being sent may be sent again."""
@@ -109,12 +116,21 @@ class Outbox:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while loop.time() < self._until:
+            self._woken.clear()  # before the look: what comes during it is looked for again
+            rest_s = self.look_s
             for topic_id in await self._topics_with_events():
                 delivery = self._deliveries.setdefault(topic_id, _Delivery())
-                is_idle = delivery.task is None or delivery.task.done()
-                if is_idle and loop.time() >= delivery.not_before:
-                    delivery.task = asyncio.create_task(self._deliver(topic_id, delivery))
-            await asyncio.sleep(POLL_S)
+                if delivery.task is not None and not delivery.task.done():
+                    continue  # its end wakes us
+                put_off_s = delivery.not_before - loop.time()
+                if put_off_s > 0:
+                    rest_s = min(rest_s, put_off_s)
+                    continue
+                delivery.task = asyncio.create_task(self._deliver(topic_id, delivery))
+                delivery.task.add_done_callback(lambda _: self.wake())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(rest_s):
+                    await self._woken.wait()
 
     async def _topics_with_events(self) -> list[bytes]:
         """Seek from topic to topic: one read for each that has events."""

@@ -16,6 +16,7 @@ import lmdb
 
 from s3server.meta.ballast import Ballast
 from s3server.meta.base import (
+    Append,
     Check,
     Get,
     Range,
@@ -56,6 +57,7 @@ class LmdbStore:
         self._ballast = ballast
         self._writer = LmdbWriter(env, rows, ballast, on_failure)
         self._commits = GroupCommit(self._writer.apply)
+        self._told: list[tuple[bytes, Callable[[], None]]] = []
 
     @classmethod
     def open(
@@ -156,7 +158,15 @@ class LmdbStore:
 
     async def commit(self, writes: Sequence[Write], checks: Sequence[Check] = ()) -> int:
         check_keys(writes, checks)
-        return await self._commits.submit(writes, checks)
+        sequence = await self._commits.submit(writes, checks)
+        for prefix, tell in self._told:
+            if any(type(each) is Append and each.prefix.startswith(prefix) for each in writes):
+                tell()
+        return sequence
+
+    def tell_of(self, prefix: bytes, tell: Callable[[], None]) -> None:
+        """Call `tell` after each commit made here that appends rows under a prefix."""
+        self._told.append((prefix, tell))
 
     async def tidy(self) -> None:
         """Free reader slots of dead processes, restore the ballast and copies of the journal.

@@ -210,3 +210,26 @@ async def test_nothing_is_published_once_steps_have_stopped(
         await pump
     await put(publishing.store, 1)
     assert len(await waiting(publishing.store.meta)) == 1
+
+
+async def test_who_is_woken_looks_at_once_and_again_for_what_was_put_off(
+    publishing: Publishing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_FIRST_PAUSE_S", 0.001)
+    outbox, sink = publishing.outbox, MemorySink()
+    publishing.sinks["t"], sink.left, outbox.look_s = sink, 0, 3_600.0
+    await outbox.step()
+    arn = await topic_of(publishing.store, "t")
+    await put(publishing.store, 3)
+    outbox.wake()
+    async with asyncio.timeout(WAIT_S):
+        while not (await publishing.counters(arn))["failed"]:
+            await asyncio.sleep(0)
+        sink.left = None
+        while (await publishing.counters(arn))["backlog"]:
+            await asyncio.sleep(0)
+        await put(publishing.store, 1, first=3)
+        outbox.wake()
+        while (await publishing.counters(arn))["backlog"]:
+            await asyncio.sleep(0)
+    assert publishing.keys("t") == list("0123")
