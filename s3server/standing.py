@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -90,16 +91,31 @@ def _osd(record: MapRecord, osd: OsdRecord, down: dict[int, str]) -> dict[str, A
     try:
         os.stat(f"{osd.path}/osd.json")  # else it is not mounted
         usage = DirectoryOsd(osd.path, osd.id, Vfs()).usage()
+        journal_bytes = _journal_bytes(f"{osd.path}/journal")
     except OSError as error:
         reason = row["reason"] or error.strerror
-        nothing = {"used_percent": None, "bytes": None, "free_bytes": None}
+        nothing = dict.fromkeys(("used_percent", "bytes", "free_bytes", "journal_bytes"))
         return {**row, "state": "missing", "reason": reason, **nothing}
     return {
         **row,
         "used_percent": round(100 * usage.used_ratio, 1),
         "bytes": usage.used + usage.free,
         "free_bytes": usage.free,
+        "journal_bytes": journal_bytes,
     }
+
+
+def _journal_bytes(directory: str) -> int:
+    """Return what copies of the journal and of snapshots take. Raises OSError."""
+    total = 0
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:  # none was written here yet
+        return 0
+    for name in names:
+        with suppress(FileNotFoundError):  # a snapshot has covered it just now
+            total += os.stat(f"{directory}/{name}").st_size
+    return total
 
 
 def _job(job: JobRecord) -> dict[str, Any]:

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from s3server.admin.output import ConfigFile, Directory, Json, emit, settings_file, table
+from s3server.admin.output import (
+    ConfigFile,
+    Directory,
+    Json,
+    emit,
+    settings_file,
+    show_bytes,
+    table,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,7 +34,7 @@ Wait = Annotated[
     ),
 ]
 
-OSD_COLUMNS = ("osd", "state", "used_percent", "path", "reason")
+OSD_COLUMNS = ("osd", "state", "used_percent", "journal", "path", "reason")
 JOB_COLUMNS = ("job", "state", "progress", "updated", "note")
 _EVERY_S = 2.0
 _LOOKS_AT_RETURNED = 8  # within which a running server has probed it twice (jobs/probe.py)
@@ -78,8 +86,16 @@ def _text(found: dict[str, Any]) -> str:
         {**job, "progress": progress_text(job), "updated": _time(job["updated_ms"])}
         for job in found["jobs"]
     ]
-    parts = [_headline(found), table(found["osds"], OSD_COLUMNS), table(jobs, JOB_COLUMNS)]
+    parts = [_headline(found), _osds(found), table(jobs, JOB_COLUMNS)]
     return "\n\n".join(parts)
+
+
+def _osds(found: dict[str, Any]) -> str:
+    """Return the OSDs, with what the metadata's journal and snapshots take of each."""
+    sizes = [osd["journal_bytes"] for osd in found["osds"]]
+    told = [None if size is None else show_bytes(size) for size in sizes]
+    rows = [osd | {"journal": size} for osd, size in zip(found["osds"], told, strict=True)]
+    return table(rows, OSD_COLUMNS)
 
 
 def _headline(found: dict[str, Any]) -> str:
@@ -107,7 +123,7 @@ def _picture(found: dict[str, Any]) -> RenderableType:
             continue
         bar = ProgressBar(max(job["total"], 1), job["done"], width=30) if job["total"] else ""
         bars.add_row(job["job"], job["state"], bar, progress_text(job), Text(job["note"]))
-    osds = Text(table(found["osds"], OSD_COLUMNS))
+    osds = Text(_osds(found))
     idle = Text(f"nothing to do: {', '.join(silent)}" if silent else "")
     return Group(Text(_headline(found)), Text(), osds, Text(), bars, Text(), idle)
 

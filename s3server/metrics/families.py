@@ -72,6 +72,12 @@ FAMILIES = (
     Family("s3server_osd_size_bytes", "gauge", ("osd",), "What can be used of its file system."),
     Family("s3server_osd_free_bytes", "gauge", ("osd",), "What is free of it."),
     Family(
+        "s3server_osd_journal_bytes",
+        "gauge",
+        ("osd",),
+        "What the metadata's journal and snapshots take of it.",
+    ),
+    Family(
         "s3server_repair_queue",
         "gauge",
         ("kind",),

@@ -44,13 +44,15 @@ def _newest_snapshot_s(journal: Journal) -> float | None:
 def _osds(rows: list[dict[str, Any]]) -> list[Any]:
     state = family("s3server_osd_state")
     size, free = family("s3server_osd_size_bytes"), family("s3server_osd_free_bytes")
+    journal = family("s3server_osd_journal_bytes")
     for row in rows:
         osd = str(row["osd"])
         state.add_metric([osd, row["state"]], 1)
         if row["bytes"] is not None:
             size.add_metric([osd], row["bytes"])
             free.add_metric([osd], row["free_bytes"])
-    return [state, size, free]
+            journal.add_metric([osd], row["journal_bytes"])
+    return [state, size, free, journal]
 
 
 def _jobs(rows: list[dict[str, Any]]) -> list[Any]:

@@ -188,6 +188,7 @@ def test_metrics_tell_of_the_store(server: RunningServer, s3: Any) -> None:
     assert ["in"] * 3 == states
     assert 0 == value(found, "s3server_repair_queue", {"kind": "degraded"})
     assert 0 < value(found, "s3server_osd_free_bytes", {"osd": "0"})
+    assert 0 < value(found, "s3server_osd_journal_bytes", {"osd": "0"})
     age_s = datetime.now(UTC).timestamp() - value(found, "s3server_snapshot_timestamp_seconds", {})
     assert 0 <= age_s < 3_600
 

@@ -63,7 +63,7 @@ def test_whole_store_is_ok(store: Path, capfd: pytest.CaptureFixture[str]) -> No
     lines = status(store, capfd)
     pool = "pools: default (replica:3); blobs: 0 degraded, 0 astray, 0 unreadable"
     assert ["OK", f"epoch 1; {pool}", ""] == lines[:3]
-    assert ["osd", "state", "used_percent", "path", "reason"] == lines[3].split()
+    assert ["osd", "state", "used_percent", "journal", "path", "reason"] == lines[3].split()
     assert ["0", "in"] == words_of(lines, 0)[:2]
 
 
@@ -72,6 +72,12 @@ def test_space_is_told_as_by_the_command_about_osds(store: Path) -> None:
     told = {row["osd"]: row["used_percent"] for row in command(store, "status")["osds"]}
     for row in command(store, "osd", "status"):
         assert told[row["osd"]] == pytest.approx(100 * row["used_ratio"], abs=1)
+
+
+def test_what_the_journal_takes_is_told(store: Path) -> None:
+    for row in command(store, "status")["osds"]:
+        files = (Path(row["path"]) / "journal").iterdir()
+        assert row["journal_bytes"] == sum(file.stat().st_size for file in files) > 0
 
 
 def test_status_waits_for_the_scan_of_the_map_in_force(
