@@ -197,7 +197,7 @@ def _rule(rule: Mapping[str, Any]) -> Rule:
 
 def _filters(rule: Mapping[str, Any]) -> dict[str, Any]:
     chosen = rule.get("Filter")
-    if chosen is None:
+    if chosen is None:  # AWS refuses a rule without either; sites have such rules, for all objects
         chosen = {"Prefix": rule["Prefix"]} if "Prefix" in rule else {}
     elif "Prefix" in rule or len(chosen) > 1:
         raise MalformedXML

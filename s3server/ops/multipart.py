@@ -65,7 +65,10 @@ async def complete_multipart_upload(ctx: Ctx, request: dict[str, Any]) -> dict[s
     if not 1 <= len(parts) <= MAX_PARTS:
         raise MalformedXML
 
+    chosen = [_chosen(part) for part in parts]
+
     def summarise(upload: UploadRecord, used: Sequence[PartRecord]) -> Digest:
+        _check_stated(upload, chosen)
         return _digest(request, upload, used)
 
     bucket = ctx.require_bucket()
@@ -74,7 +77,7 @@ async def complete_multipart_upload(ctx: Ctx, request: dict[str, Any]) -> dict[s
         bucket,
         request["Key"],
         request["UploadId"],
-        [_chosen(part) for part in parts],
+        chosen,
         summarise=summarise,
         condition=write_condition(request),
         cause=ctx.cause("ObjectCreated:CompleteMultipartUpload"),
@@ -219,6 +222,20 @@ def _checksum_type(algorithm: str, wanted: str) -> str:
             f"The {wanted} checksum type cannot be used with the {algorithm.lower()} algorithm."
         )
     return only or wanted or "COMPOSITE"
+
+
+def _check_stated(upload: UploadRecord, chosen: Sequence[ChosenPart]) -> None:
+    """Refuse parts without the checksum that a composite one is made of, as S3 does."""
+    if upload.checksum_type != "COMPOSITE":
+        return
+    member = ALGORITHMS[upload.checksum_algorithm].member
+    for part in chosen:
+        if member not in dict(part.checksums):
+            raise InvalidRequest(
+                f"The upload was created using a {upload.checksum_algorithm.lower()} checksum. The "
+                "complete request must include the checksum for each part. It was missing for "
+                f"part {part.number} in the request."
+            )
 
 
 def _digest(

@@ -250,6 +250,9 @@ async def test_composite_checksum_is_that_of_the_checksums(data: Store, small_pa
     ]
     joined = b"".join(hashlib.sha256(b).digest() for b in (b"one", b"two"))
     expected = f"{sha256(joined)}-2"
+    unsaid = await complete(data.alice, PATH, upload, [parts[0], parts[1][:2]])
+    assert unsaid.outcome == (400, "InvalidRequest")
+    assert "missing for part 2" in (unsaid.text("Message") or "")
     wrong = {"x-amz-checksum-sha256": sha256(b"wrong")}
     assert (await complete(data.alice, PATH, upload, parts, wrong)).outcome == (400, "BadDigest")
     answer = await complete(data.alice, PATH, upload, parts)

@@ -10,7 +10,8 @@ from s3server.wire.checksums import ALGORITHMS
 from tests.support.asgi_client import Answer, Client
 
 MIB = 1 << 20
-Part = tuple[int, str]  # number and ETag
+Part = tuple[int, str] | tuple[int, str, str]  # number, ETag, elements of checksums
+CHECKSUM_ELEMENTS = {f"x-amz-checksum-{name.lower()}": f"Checksum{name}" for name in ALGORITHMS}
 
 
 async def begin(client: Client, path: str, headers: Mapping[str, str] | None = None) -> str:
@@ -32,14 +33,20 @@ async def send_part(
     """Upload a part that must be taken; return what Complete names it by."""
     target = f"{path}?partNumber={number}&uploadId={upload}"
     answer = await client.made(target, body=body, headers=headers)
-    return number, answer.header("etag") or ""
+    sums = "".join(
+        f"<{name}>{value}</{name}>"
+        for header, value in (headers or {}).items()
+        if (name := CHECKSUM_ELEMENTS.get(header))
+    )
+    etag = answer.header("etag") or ""
+    return (number, etag, sums) if sums else (number, etag)
 
 
 def parts_document(parts: Iterable[Part], extra: str = "") -> bytes:
     """Return the body of CompleteMultipartUpload."""
     listed = "".join(
-        f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(etag)}</ETag>{extra}</Part>"
-        for number, etag in parts
+        f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(etag)}</ETag>{''.join(sums)}{extra}</Part>"
+        for number, etag, *sums in parts
     )
     return f"<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>".encode()
 
