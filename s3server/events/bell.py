@@ -27,6 +27,7 @@ class Bell:
     def __init__(self, directory: Path) -> None:
         self._path = directory / NAME
         self._descriptor = -1
+        self._has_warned = False
 
     def ring(self) -> None:
         """Wake who listens, if anybody does. Never blocks; never raises for want of a listener."""
@@ -37,7 +38,8 @@ class Bell:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            if error.errno not in _UNHEARD:
+            if error.errno not in _UNHEARD and not self._has_warned:  # not with every commit
+                self._has_warned = True
                 _log.warning("the publisher of events cannot be woken", reason=str(error))
 
     def listen(self, wake: Callable[[], None]) -> bool:
@@ -48,10 +50,11 @@ class Bell:
                 os.mkfifo(self._path, 0o600)
             # Also open for writing, so that it never looks closed when the last ringer is gone.
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:  # a full disk
-            _log.warning("events are looked for, nobody is woken", reason=str(error))
+            asyncio.get_running_loop().add_reader(self._descriptor, self._heard, wake)
+        except OSError as error:  # a full disk; what lies there is no pipe
+            reason = f"{self._path}: {error.strerror}"
+            _log.warning("events are looked for, nobody is woken", reason=reason)
             return False
-        asyncio.get_running_loop().add_reader(self._descriptor, self._heard, wake)
         return True
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import structlog
 
 from s3server.admin import quickstart
 from s3server.core import records
@@ -63,6 +64,21 @@ async def test_where_no_pipe_can_be_the_listener_is_told(tmp_path: Path) -> None
     (tmp_path / "run").write_text("in the way")
     assert not Bell(tmp_path / "run").listen(lambda: None)
     Bell(tmp_path / "run").ring()
+
+
+@pytest.mark.parametrize("what", ["file", "directory"])
+async def test_what_lies_in_the_place_of_the_pipe_ends_nobody_and_is_told_once(
+    what: str, bell: Bell, tmp_path: Path
+) -> None:
+    there = tmp_path / "run" / NAME
+    there.parent.mkdir()
+    there.touch() if what == "file" else there.mkdir()
+    assert not bell.listen(lambda: None)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(3):
+            bell.ring()
+    bell.close()
+    assert len(logs) <= 1
 
 
 async def test_commits_of_events_ring_and_others_do_not(tmp_path: Path) -> None:
