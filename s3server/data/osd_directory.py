@@ -110,9 +110,7 @@ class DirectoryOsd:
         vfs = vfs or Vfs()
         _make_directory(vfs, path)
         _check_unused(vfs, path)
-        for name in _DIRECTORIES:
-            with contextlib.suppress(FileExistsError):
-                vfs.mkdir(f"{path}/{name}")
+        cls(path, osd, vfs)._make_directories()
         identity = Identity(FORMAT_VERSION, cluster, osd, str(uuid.uuid4()))
         with contextlib.suppress(FileNotFoundError):
             vfs.unlink(f"{path}/incoming/{_IDENTITY}")
@@ -159,8 +157,14 @@ class DirectoryOsd:
             raise OSError(errno.ENODEV, f"{self.path} is no longer the OSD that was opened")
 
     def probe(self) -> None:
-        """Raise OSError unless this is the OSD that was opened, and takes a file durably."""
+        """Raise OSError unless this is the OSD that was opened, and takes a file durably.
+
+        A directory of it that fsck took, or somebody, is made again: found well without it, this
+        would be down with its next write. What lay there is missed by scrubs.
+        """
         self.confirm()
+        self._make_directories()
+        sync_directory(self.vfs, self.path)
         path = self.incoming_path(f"probe.{uuid.uuid4().hex}")
         handle = Handle(self.vfs, self.vfs.create(path))
         try:
@@ -331,6 +335,11 @@ class DirectoryOsd:
             sync_directory(self.vfs, f"{self.path}/shards")
             self._durable.add(directory)
         return path, directory
+
+    def _make_directories(self) -> None:
+        for name in _DIRECTORIES:
+            with contextlib.suppress(FileExistsError):
+                self.vfs.mkdir(f"{self.path}/{name}")
 
     def _identity_stamp(self) -> tuple[int, int, bytes]:
         """Return what tells this OSD from others; disks made alike share the first two."""

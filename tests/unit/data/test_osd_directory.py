@@ -105,6 +105,33 @@ async def test_directory_that_was_lost_under_a_running_process_is_made_again(
         await pool.close()
 
 
+@pytest.mark.parametrize("lost", ["incoming", "journal", "volumes", "shards"])
+async def test_probe_makes_a_directory_again_that_every_write_would_fail_without(
+    lost: str, tmp_path: Path
+) -> None:
+    """Found well without it, an OSD would be down at its next write, and so on for ever."""
+    vfs = Recorder()
+    osds = make_osds(tmp_path, 1, vfs)
+    shutil.rmtree(Path(osds[0].path, lost))
+    vfs.synced.clear()
+    osds[0].probe()
+    assert osds[0].path in vfs.synced
+    assert Path(osds[0].path, lost).is_dir()
+    pool = make_pool(osds, "replica:1")
+    for size in (100, 100_000):
+        await pool.write(BytesSource(pattern(size)))
+    await pool.close()
+
+
+def test_probe_makes_nothing_where_the_disk_is_missing(tmp_path: Path) -> None:
+    osd = initialised(tmp_path / "osd")
+    shutil.rmtree(osd.path)
+    os.mkdir(osd.path)
+    with pytest.raises(OSError, match="mounted"):
+        osd.probe()
+    assert os.listdir(osd.path) == []
+
+
 def test_fresh_file_system_can_be_initialised(tmp_path: Path) -> None:
     (tmp_path / "lost+found").mkdir()
     initialised(tmp_path)
