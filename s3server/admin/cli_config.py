@@ -56,12 +56,15 @@ def client_config(
     file: ConfigFile = None,
     directory: Directory = None,
     endpoint: Annotated[str | None, typer.Option(metavar="URL", help="Where it is.")] = None,
-    access_key: Annotated[str | None, typer.Option(help="Whose access key.")] = None,
+    access_key: Annotated[str | None, typer.Option(help="Whose access key; root's.")] = None,
     secret_key_file: SecretFile = None,
     region: Annotated[str | None, typer.Option(help="Name of the region.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Print what to paste so that a client TOOL works with this server."""
+    """Print what to paste so that a client TOOL works with this server.
+
+    It has root's keys, unless the options say whose: give those to nobody else.
+    """
     if tool not in TOOLS:
         raise typer.BadParameter(f"no such tool: {tool}. There are {', '.join(TOOLS)}.")
     secret_key = read_secret(secret_key_file) if secret_key_file is not None else None
