@@ -97,7 +97,7 @@ def _read_toml(file: Path) -> Layer:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: cannot be read: {error}") from None
+        raise ConfigError(f"{file}: cannot be read: {_reason(error)}") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file}: {error}") from None
 
@@ -141,7 +141,12 @@ def _read_private(file: Path) -> str:
             raise ConfigError(f"{file}: holds a secret, but other users can reach it: chmod o= it")
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: cannot be read: {error}") from None
+        raise ConfigError(f"{file}: cannot be read: {_reason(error)}") from None
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    """Return why a file cannot be read, without its name once more."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _credentials(directory: Path) -> Layer:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from s3server import __version__
 from s3server.admin import (
@@ -33,9 +34,19 @@ from s3server.admin.cli_status import status
 from s3server.admin.cli_support import support_bundle
 from s3server.admin.cli_top import top
 from s3server.admin.cli_trace import trace
-from s3server.admin.output import ConfigFile, Directory, Json, emit, settings_file
+from s3server.admin.output import ConfigFile, Directory, Json, emit, reason_of, settings_file
+
+
+class Sorted(TyperGroup):
+    """Commands by name: there are too many of them to be looked through."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names, in the order in which help tells them."""
+        return sorted(super().list_commands(ctx))
+
 
 cli = typer.Typer(
+    cls=Sorted,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -79,7 +90,7 @@ def run(arguments: list[str]) -> int:
         status = _status(error)
         if status is None:
             raise
-        print(f"s3server: {error}", file=sys.stderr)
+        print(f"s3server: {reason_of(error)}", file=sys.stderr)
         return status
     return 0
 
@@ -90,6 +101,7 @@ def _status(error: Exception) -> int | None:
     from s3server import errors  # noqa: PLC0415 (only where something went wrong)
     from s3server.auth.secrets import SecretError  # noqa: PLC0415
     from s3server.config import ConfigError  # noqa: PLC0415
+    from s3server.configuration_errors import NoSuchConfiguration  # noqa: PLC0415
     from s3server.core.keys import KeyRingError  # noqa: PLC0415
     from s3server.data.base import DataError  # noqa: PLC0415
     from s3server.events.base import PublishError  # noqa: PLC0415
@@ -101,7 +113,7 @@ def _status(error: Exception) -> int | None:
     statuses: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int], ...] = (
         ((ConfigError, SecretError, KeyRingError), 3),
         ((errors.NoSuchEntity, errors.NotFound), 4),
-        ((errors.NoSuchBucket, errors.NoSuchKey, errors.NoSuchVersion), 4),
+        ((errors.NoSuchBucket, errors.NoSuchKey, errors.NoSuchVersion, NoSuchConfiguration), 4),
         ((errors.EntityAlreadyExists, MetadataExistError), 6),
         ((errors.InvalidArgument, errors.InvalidParameter), 2),
         ((StoreBusyError, UnavailableError, PublishError), 7),

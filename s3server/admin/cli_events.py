@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from s3server.admin.output import ConfigFile, Directory, Json, emit, settings_file, table
+from s3server.admin.output import (
+    ConfigFile,
+    Directory,
+    Json,
+    emit,
+    settings_file,
+    table,
+    utc_ms,
+)
 
 if TYPE_CHECKING:
     from s3server.core.records import TopicRecord
@@ -110,7 +118,7 @@ def replay(
     """Publish the creation of a bucket's objects once more, for a consumer that lost events."""
     from s3server.core.notifications import Cause  # noqa: PLC0415 (slow to load)
 
-    since_ms = round(since.replace(tzinfo=since.tzinfo or UTC).timestamp() * 1000)
+    since_ms = utc_ms(since)
 
     async def work(access: EventsAccess) -> int:
         found = await access.buckets.get(bucket)

@@ -69,9 +69,13 @@ def _blob_text(blob: dict[str, Any]) -> str:
 def what_if(
     *,
     fail: Annotated[list[str], typer.Option(metavar="NAME", help="OSD, host, rack, site.")] = [],  # noqa: B006
-    add: Annotated[list[str], typer.Option(metavar="osd.9:weight=4[,host=n2]")] = [],  # noqa: B006
-    reweight: Annotated[list[str], typer.Option(metavar="osd.3=0.5")] = [],  # noqa: B006
-    remove: Annotated[list[str], typer.Option(metavar="osd.3")] = [],  # noqa: B006
+    add: Annotated[
+        list[str], typer.Option(metavar="osd.9:weight=4[,host=n2]", help="One more OSD.")
+    ] = [],  # noqa: B006
+    reweight: Annotated[
+        list[str], typer.Option(metavar="osd.3=0.5", help="Another part of its share.")
+    ] = [],  # noqa: B006
+    remove: Annotated[list[str], typer.Option(metavar="osd.3", help="One OSD less.")] = [],  # noqa: B006
     config: ConfigFile = None,
     directory: Directory = None,
     as_json: Json = False,

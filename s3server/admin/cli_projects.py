@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from msgspec.structs import replace
 
 from s3server.admin.cli_usage import By, Csv, Year, show_usage, size
-from s3server.admin.output import ConfigFile, Directory, Json, emit, show_time, table
+from s3server.admin.output import ConfigFile, Directory, Json, emit, show_time, table, utc_ms
 from s3server.admin.tenants import run
 
 if TYPE_CHECKING:
@@ -25,9 +25,13 @@ COLUMNS = ("name", "id", "state", "owner", "start", "end", "disabled_at")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project.")]
 Owner = Annotated[str | None, typer.Option(help="Who answers for it; a name, an address.")]
 Start = Annotated[
-    datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day, UTC; from now on.")
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="First day, UTC; from now on."),
 ]
-End = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day, UTC; none.")]
+End = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day, UTC; none."),
+]
 Notice = Annotated[int | None, typer.Option(min=0, help="Days before the end to announce it.")]
 Grace = Annotated[int | None, typer.Option(min=0, help="Days to read after the end.")]
 
@@ -213,16 +217,12 @@ def _given(
     """Return the fields that options name. The last day belongs to the project."""
     fields = {
         "owner": owner,
-        "start_ms": None if start is None else _midnight_ms(start),
-        "end_ms": None if end is None else _midnight_ms(end) + DAY_MS,
+        "start_ms": None if start is None else utc_ms(start),
+        "end_ms": None if end is None else utc_ms(end) + DAY_MS,
         "notice_ms": None if notice_days is None else notice_days * DAY_MS,
         "grace_ms": None if grace_days is None else grace_days * DAY_MS,
     }
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _midnight_ms(day: datetime) -> int:
-    return round(day.replace(tzinfo=UTC).timestamp() * 1000)
 
 
 def _row(tenants: Tenants, project: ProjectRecord) -> dict[str, Any]:

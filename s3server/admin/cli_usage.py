@@ -50,6 +50,12 @@ User = Annotated[str | None, typer.Option("--user", help="Name of a user, of --p
 Bucket = Annotated[str | None, typer.Option("--bucket", help="Name of a bucket.")]
 
 
+def _check_scope(project: str | None, user: str | None, bucket: str | None) -> None:
+    """Refuse names of which one would go unheard: a quota is on one thing."""
+    if bucket is not None and (project, user) != (None, None):
+        raise typer.BadParameter("--bucket stands alone: names of buckets are the whole store's")
+
+
 @quotas.command("set")
 def set_quota(
     *,
@@ -67,6 +73,7 @@ def set_quota(
     as_json: Json = False,
 ) -> None:
     """Limit what a project, a user or a bucket may hold; what is not named stays as it was."""
+    _check_scope(project, user, bucket)
     named = {"bytes": bytes_, "objects": objects, "buckets": buckets}
     given = {name: limit for name, limit in named.items() if limit is not None}
     if not given:
@@ -95,6 +102,7 @@ def show_quota(
     as_json: Json = False,
 ) -> None:
     """Show a quota, and how much of it is used."""
+    _check_scope(project, user, bucket)
 
     async def work(tenants: Tenants) -> dict[str, Any]:
         return await _quota(tenants, project, user, bucket)
@@ -114,6 +122,7 @@ def clear_quota(
     as_json: Json = False,
 ) -> None:
     """Remove a quota."""
+    _check_scope(project, user, bucket)
 
     async def work(tenants: Tenants) -> dict[str, Any]:
         scope = await tenants.scope(project, user, bucket)
@@ -150,7 +159,9 @@ Csv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 
 def usage(
     *,
-    project: ProjectName = None,
+    project: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of this project only; of all.")
+    ] = None,
     by: By = "project",
     year: Year = None,
     as_csv: Csv = False,
@@ -158,7 +169,7 @@ def usage(
     directory: Directory = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what was used in a year, and what is held now; of all projects unless one is named."""
+    """Tell what was used in a year, and what is held now."""
     show_usage(
         project,
         by=by,

@@ -18,6 +18,7 @@ from s3server.admin.output import (
     read_secret,
     show_time,
     table,
+    utc_ms,
 )
 from s3server.admin.tenants import ProjectName, run
 
@@ -71,7 +72,7 @@ def list_users(
     directory: Directory = None,
     as_json: Json = False,
 ) -> None:
-    """List all users."""
+    """List the users of a project."""
 
     async def work(tenants: Tenants) -> list[dict[str, Any]]:
         names = {each.id: each.name for each in await tenants.projects.list_projects()}
@@ -195,7 +196,9 @@ def create_key(
     if (access_key is None) != (secret_key_file is None):
         raise typer.BadParameter("--access-key and --secret-key-file belong together")
     secret = read_secret(secret_key_file) if secret_key_file is not None else None
-    ends = 0 if expires is None else round(expires.replace(tzinfo=UTC).timestamp() * 1000)
+    ends = 0 if expires is None else utc_ms(expires)
+    if expires is not None and ends <= utc_ms(datetime.now(UTC)):
+        raise typer.BadParameter(f"--expires: {show_time(ends)} is past")
     limits = _scope(scope)
 
     async def work(tenants: Tenants) -> tuple[AccessKeyRecord, str]:

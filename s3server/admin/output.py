@@ -17,10 +17,12 @@ _BINARY = 1024
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="Settings file of the store.")
+    Path | None,
+    typer.Option("--config", metavar="FILE", help=f"Settings file of the store; {SYSTEM_FILE}."),
 ]
 Directory = Annotated[
-    Path | None, typer.Option("--dir", metavar="DIR", help="Directory of quickstart; ./s3data.")
+    Path | None,
+    typer.Option("--dir", metavar="DIR", help="Directory of a quickstart; ./s3data, if there."),
 ]
 SecretFile = Annotated[  # never the secret itself: everybody on the machine sees command lines
     Path | None,
@@ -49,7 +51,21 @@ def settings_file(config: Path | None, directory: Path | None) -> Path:
     for file in (QUICKSTART_DIRECTORY / "s3server.toml", SYSTEM_FILE):
         if file.exists():
             return file
-    raise ConfigError("which store? give --config FILE or --dir DIR")
+    raise ConfigError(
+        f"which store? There is neither ./{QUICKSTART_DIRECTORY} here nor {SYSTEM_FILE}: "
+        "give --config FILE or --dir DIR"
+    )
+
+
+def reason_of(error: Exception) -> str:
+    """Return what went wrong, as a person is to read it: for files, which one and why."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    names = (error.filename, error.filename2, error.strerror)
+    text = ": ".join(str(name) for name in names if name is not None)
+    if isinstance(error, PermissionError):
+        text += "; commands for a store are for root, and for the user whom it belongs to"
+    return text
 
 
 def emit(value: Any, *, as_json: bool, text: str) -> None:
@@ -62,6 +78,11 @@ def show_time(milliseconds: int) -> str:
     if not milliseconds:
         return ""
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")
+
+
+def utc_ms(moment: datetime) -> int:
+    """Return a time that was given to a command, in milliseconds; in UTC if it names no zone."""
+    return round(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
 
 
 def show_bytes(count: float) -> str:

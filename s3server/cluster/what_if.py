@@ -38,6 +38,8 @@ def devices_named(record: MapRecord, name: str) -> frozenset[int]:
     tree = record.tree()
     if name.startswith("osd.") and name[4:].isdecimal():
         return frozenset({record.osd(int(name[4:])).id})
+    if name not in {bucket.name for bucket in tree.buckets}:
+        raise MapError(f"no OSD, host, rack or datacenter is named {name}")
     found = tree.below(tree.named(name).id)
     if not found:
         raise MapError(f"{name} holds no OSD")

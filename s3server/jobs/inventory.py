@@ -106,7 +106,10 @@ class InventoryJob:
         stop = start + b"\0" if identity else after_prefix(start)
         rows = await self._meta.scan(start, stop, limit=_MAX_STATES)
         if not rows:
-            raise NoSuchConfiguration
+            raise NoSuchConfiguration(
+                f"No inventory of this bucket {'of that id ' if identity else ''}is enabled: "
+                "PutBucketInventoryConfiguration makes one."
+            )
         return [await self._run(key) for key, _ in rows]
 
     async def _run(self, key: bytes) -> InventoryRecord:

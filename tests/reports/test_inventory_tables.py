@@ -155,5 +155,4 @@ def test_command_says_where_there_is_nothing_to_make(server: RunningServer, s3: 
     s3.create_bucket(Bucket="not-inventoried")
     words = ("inventory", "run", "s3://not-inventoried", "--dir", str(server.directory))
     ran = run_command(*words)
-    assert 0 != ran.status
-    assert "configuration does not exist" in ran.err
+    assert (4, True) == (ran.status, "No inventory of this bucket is enabled" in ran.err)

@@ -114,7 +114,11 @@ def test_change_that_is_applied_at_once_is_in_the_list(
         (["placement", "apply"], 2, "--epoch"),
         (["placement", "explain", "bucket/key"], 2, "expected s3://BUCKET/KEY"),
         (["placement", "explain", "s3://bucket/key"], 4, "bucket does not exist"),
-        (["placement", "what-if", "--fail", "rack9"], 1, "no bucket is named 'rack9'"),
+        (
+            ["placement", "what-if", "--fail", "rack9"],
+            1,
+            "no OSD, host, rack or datacenter is named rack9",
+        ),
         (["placement", "what-if", "--add", "osd.9:mass=4"], 2, "there are weight"),
     ],
 )
