@@ -286,8 +286,8 @@ class Multipart:
         """Make the chosen parts the current version of the key; return its record.
 
         A retry after the answer was lost finds the object that it made (its composite blob
-        carries the upload's id) and is told the same again. Raises NoSuchUpload, InvalidPart,
-        InvalidPartOrder, EntityTooSmall, PreconditionFailed.
+        carries the upload's id) and is told the same again; who names other parts is not. Raises
+        NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, PreconditionFailed.
         """
 
         async def plan() -> Plan[ObjectRecord]:
@@ -296,6 +296,8 @@ class Multipart:
             except NoSuchUpload:
                 done = await self._objects.find(bucket, key)
                 if done is None or done.blob != parse_upload_id(upload_id):
+                    raise
+                if done.etag != multipart_etag(chosen):
                     raise
                 return Plan(result=done)
             revision = await self._meta.get(_revision_key(upload.id))
@@ -384,9 +386,15 @@ def choose_parts(parts: Sequence[PartRecord], chosen: Sequence[ChosenPart]) -> l
     return used
 
 
-def multipart_etag(parts: Sequence[PartRecord]) -> str:
-    """Return the ETag of a completed upload: MD5 of the parts' MD5s, "-", their count."""
-    joined = b"".join(bytes.fromhex(part.etag) for part in parts)
+def multipart_etag(parts: Sequence[PartRecord] | Sequence[ChosenPart]) -> str:
+    """Return the ETag of a completed upload: MD5 of the parts' MD5s, "-", their count.
+
+    It is "" where a client names one by what is no ETag of a part.
+    """
+    try:
+        joined = b"".join(bytes.fromhex(part.etag) for part in parts)
+    except ValueError:
+        return ""
     return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(parts)}"
 
 

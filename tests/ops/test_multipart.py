@@ -169,6 +169,21 @@ async def test_completing_again_tells_the_same(data: Store, small_parts: None) -
     assert again.text("ETag") == first.text("ETag")
 
 
+async def test_completing_again_with_other_parts_is_not_told_that_it_succeeded(
+    data: Store, small_parts: None
+) -> None:
+    """As of two who complete one upload at once: only one of them made the object."""
+    upload = await begin(data.alice, PATH)
+    first, second = [
+        await send_part(data.alice, PATH, upload, number, b"%d" % number) for number in (1, 2)
+    ]
+    await complete(data.alice, PATH, upload, [first, second])
+    for others in ([first], [second], [first, (2, '"é"')], [second, first]):
+        answer = await complete(data.alice, PATH, upload, others)
+        assert answer.outcome == (404, "NoSuchUpload")
+    assert (await data.alice("GET", PATH)).body == b"12"
+
+
 async def test_completing_after_the_object_was_replaced_finds_no_upload(
     data: Store, small_parts: None
 ) -> None:
