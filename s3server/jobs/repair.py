@@ -255,6 +255,9 @@ class Repair:
         health = await self._pools[ref.pool].check(ref, deep=deep)
         if key[1] == LOST or health.is_readable:
             return Repaired(failed=1)
+        blob_row = await self._meta.get(records.blob_key(ref.blob))
+        if blob_row is None or ref_of(blob_row) != ref:  # deleted or moved meanwhile
+            return Repaired(failed=1)
         self._log.error("blob cannot be read", blob=ref.blob.hex(), shards=health.shards)
         bad = [index for index, state in enumerate(health.shards) if state != "ok"]
         lost = lost_row(ref, bad, since_ms=self._clock.now_ms())

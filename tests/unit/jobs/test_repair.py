@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from s3server.core import records
 from s3server.core.records import BlobRecord, decode, encode
@@ -205,6 +206,31 @@ async def test_blob_deleted_while_it_is_repaired_leaves_nothing(tmp_path: Path, 
     site.pools["main"].repair = delete_first  # type: ignore[method-assign]
     await site.heal()
     assert files_of(tmp_path) == []
+    await site.close()
+
+
+@pytest.mark.parametrize("size", [1, 200_000])
+async def test_blob_deleted_before_it_is_read_is_not_told_to_be_lost(
+    tmp_path: Path, size: int
+) -> None:
+    site = site_of(tmp_path, "replica:3")
+    bucket = await site.store.bucket()
+    await site.store.put(bucket, "key", bytes(size))
+    await site.meta.commit([repair_row((await site.refs())[0], [1], MISSING, since_ms=1)])
+    repaired = site.pools["main"].repair
+
+    async def delete_first(ref: DataRef, *, deep: bool = True) -> DataRef:
+        await site.store.objects.delete(bucket, "key")
+        await site.store.collect_all()
+        return await repaired(ref, deep=deep)
+
+    site.pools["main"].repair = delete_first  # type: ignore[method-assign]
+    with capture_logs() as logs:
+        assert (await site.heal()).lost == 0
+    assert "blob cannot be read" not in [entry["event"] for entry in logs]
+    site.clock.now += RETRY_MS + 1
+    await site.heal()
+    assert await site.repairs() == []
     await site.close()
 
 
