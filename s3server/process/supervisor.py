@@ -152,10 +152,15 @@ class Supervisor:
         return [child for child in self._children if child.kind == kind and not child.is_stopping]
 
     async def _watch_beats(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            due = loop.time() + CHECK_S
             await asyncio.sleep(CHECK_S)
+            stood_still = loop.time() - due > SILENT_S / 2  # a paused container: so did the others
             for child in self._children:
-                if child.silence_s() > SILENT_S:
+                if stood_still:
+                    child.last_beat = loop.time()
+                elif child.silence_s() > SILENT_S:
                     log.error("process hangs", kind=child.kind, slot=child.slot, pid=child.pid)
                     child.kill()
             if any(child.silence_s() <= SILENT_S for child in self._active("worker")):

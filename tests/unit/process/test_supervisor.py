@@ -249,6 +249,26 @@ def test_worker_that_hangs_is_replaced(start) -> None:
     assert int(running.get().split()[0]) in running.workers
 
 
+def test_processes_that_were_paused_together_go_on_and_one_that_hangs_is_noticed(
+    start, tmp_path: Path
+) -> None:
+    """As a container is paused, or a virtual machine."""
+    running = start(1)
+    until(lambda: running.state["jobs"] is not None)
+    before, jobs = running.workers, running.state["jobs"]
+    pids = [running.process.pid, jobs, *before]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    threading.Event().wait(3.5)  # longer than a process may be silent
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+        running.get("/hang")
+    until(lambda: len(running.workers) == 1 and running.workers != before)
+    assert running.state["jobs"] == jobs
+    assert (tmp_path / "log").read_text().count("process hangs") == 1
+
+
 def test_sighup_replaces_all_processes_and_no_request_fails(start) -> None:
     running = start()
     before, jobs = running.workers, running.state["jobs"]
