@@ -3,6 +3,7 @@
 # A distribution's own Python, where there is one: its build is optimised by profile, and serves a
 # quarter more requests than one that was compiled with the defaults.
 PYTHON ?= $(firstword $(wildcard /usr/bin/python3.11 /usr/bin/python3.12 /usr/bin/python3.13) python3)
+LISTEN ?= 127.0.0.1:9000
 VENV := .venv
 CLIENTS := .venv-clients
 NODE := .node-clients
@@ -16,8 +17,8 @@ PIP := -m pip --disable-pip-version-check --quiet install
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-run: $(VENV)/installed ## serve ./s3data on 127.0.0.1:9000; keys are printed
-	@$(BIN)/s3server quickstart ./s3data --listen 127.0.0.1:9000
+run: $(VENV)/installed ## serve ./s3data on 127.0.0.1:9000, or LISTEN=HOST:PORT; keys are printed
+	@$(BIN)/s3server quickstart ./s3data --listen $(LISTEN)
 
 test: $(VENV)/test-installed $(CLIENTS)/installed $(NODE)/installed $(DOCS)/installed check ## set up, check, and run the fast tests
 	@$(BIN)/python -m pytest -n 2 -m "not slow"

@@ -105,6 +105,7 @@ def _keep_whole(
             grace_ms=grace_ms,
             repair=Throttle(config.repair_mib_s),
             rebalance=Throttle(config.rebalance_mib_s),
+            down=lambda: cluster.osd_set.down,
         ),
         Scrub(meta, cluster.pools, clock=clock, deep=False, every_ms=light_ms, throttle=scrub),
         Scrub(meta, cluster.pools, clock=clock, deep=True, every_ms=deep_ms, throttle=scrub),

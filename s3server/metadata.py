@@ -60,7 +60,7 @@ async def open_metadata(config: Config, on_failure: Callable[[], None] = lambda:
 
     Raises UnavailableError where OSDs belong to a cluster whose metadata are not there.
     """
-    meta = open_to_read(config, on_failure)
+    meta = _open(config, on_failure)
     try:
         if meta.is_journalled:
             await attach_journal(config, meta)
@@ -72,12 +72,27 @@ async def open_metadata(config: Config, on_failure: Callable[[], None] = lambda:
     return meta
 
 
-def open_to_read(config: Config, on_failure: Callable[[], None] = lambda: None) -> LmdbStore:
-    """Open the store, as open_metadata() does, without its journal: then it takes no commits."""
-    act_as_owner(config.storage.meta_dir)
+def open_to_read(config: Config) -> LmdbStore:
+    """Open the store, as open_metadata() does, without its journal: then it takes no commits.
+
+    Raises UnavailableError also where nothing was made yet.
+    """
+    return _open(config, only_what_is_there=True)
+
+
+def _open(
+    config: Config,
+    on_failure: Callable[[], None] = lambda: None,
+    *,
+    only_what_is_there: bool = False,
+) -> LmdbStore:
+    meta_dir = config.storage.meta_dir
+    act_as_owner(meta_dir)
     _refuse_to_forget(config)
+    if only_what_is_there and not (meta_dir / "data.mdb").exists():
+        raise UnavailableError(f"{meta_dir} holds no metadata yet: the first start makes them")
     return LmdbStore.open(
-        config.storage.meta_dir,
+        meta_dir,
         map_size=config.storage.map_size_gib << 30,
         on_failure=on_failure,
     )

@@ -47,15 +47,19 @@ async def standing_of(meta: MetadataStore) -> dict[str, Any]:
 
 def _health(repairs: dict[str, int], osds: list[dict[str, Any]], aside: int) -> str:
     if repairs["unreadable"]:
-        return f"DAMAGED: {repairs['unreadable']} blobs cannot be read"
+        return f"DAMAGED: {_blobs(repairs['unreadable'])} cannot be read"
     if repairs["degraded"]:
-        return f"DEGRADED: {repairs['degraded']} blobs lack shards"
+        return f"DEGRADED: {_blobs(repairs['degraded'])} without all shards"
     for state in ("missing", "down"):
         if found := [str(osd["osd"]) for osd in osds if osd["state"] == state]:
             return f"WARNING: OSDs are {state}: {', '.join(found)}"
     if aside:
         return f"WARNING: {aside} rows of garbage are set aside: see `s3server meta set-aside`"
     return "OK"
+
+
+def _blobs(count: int) -> str:
+    return "1 blob" if count == 1 else f"{count} blobs"
 
 
 def is_settled(standing: dict[str, Any]) -> bool:

@@ -51,6 +51,7 @@ def status(
     """Show health, OSDs and background jobs."""
     from s3server import logs  # noqa: PLC0415
     from s3server.admin.status import status_of  # noqa: PLC0415
+    from s3server.meta.base import UnavailableError  # noqa: PLC0415
     from s3server.settings import load  # noqa: PLC0415
     from s3server.standing import has_returned, is_settled  # noqa: PLC0415
 
@@ -65,6 +66,8 @@ def status(
 
     with _live(found) if watch else nullcontext() as live:
         while goes_on():
+            if wait and found["server"] is None:
+                raise UnavailableError("no server runs: nobody repairs or moves what is waited for")
             time.sleep(_EVERY_S)
             found, looks = asyncio.run(status_of(settings)), looks + 1
             if live is not None:
@@ -99,9 +102,17 @@ def _osds(found: dict[str, Any]) -> str:
 
 
 def _headline(found: dict[str, Any]) -> str:
+    from s3server.admin.status import server_text  # noqa: PLC0415
+
     counts = ", ".join(f"{count} {what}" for what, count in found["repairs"].items())
     pools = ", ".join(f"{pool['name']} ({pool['codec']})" for pool in found["pools"])
-    return f"{found['health']}\nepoch {found['epoch']}; pools: {pools}; blobs: {counts}"
+    return "\n".join(
+        (
+            found["health"],
+            server_text(found["server"]),
+            f"epoch {found['epoch']}; pools: {pools}; blobs: {counts}",
+        )
+    )
 
 
 def _picture(found: dict[str, Any]) -> RenderableType:

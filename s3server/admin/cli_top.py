@@ -66,7 +66,8 @@ def _standing(config: Config) -> dict[str, Any]:
 
     found = asyncio.run(status_of(config))
     jobs = [{**job, "progress": progress_text(job)} for job in found["jobs"]]
-    return {name: found[name] for name in ("health", "epoch", "repairs", "osds")} | {"jobs": jobs}
+    told = ("health", "server", "epoch", "repairs", "osds")
+    return {name: found[name] for name in told} | {"jobs": jobs}
 
 
 def _show(next_figures: Any) -> None:
@@ -79,10 +80,12 @@ def _show(next_figures: Any) -> None:
 
 
 def _text(found: dict[str, Any]) -> str:
+    from s3server.admin.status import server_text  # noqa: PLC0415
+
     errors = ", ".join(f"{code} {rate}" for code, rate in found["errors_per_s"].items())
     busy = [job for job in found["jobs"] if job["state"] != "idle"]
     head = (
-        f"{found['health']}, epoch {found['epoch']}\n"
+        f"{found['health']}, epoch {found['epoch']}, {server_text(found['server'])}\n"
         f"{found['requests_per_s']} requests/s, {found['received_mib_s']} MiB/s in, "
         f"{found['sent_mib_s']} MiB/s out; errors/s: {errors or 'none'}"
     )

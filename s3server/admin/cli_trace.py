@@ -79,6 +79,7 @@ def _status(text: str | None) -> Callable[[str], re.Match[str] | None]:
 def _heard(config: Config) -> Iterator[Answered]:
     import msgspec  # noqa: PLC0415
 
+    from s3server.admin.status import server_of  # noqa: PLC0415
     from s3server.counters import run_directory  # noqa: PLC0415
     from s3server.listeners import listening  # noqa: PLC0415
     from s3server.meta.owner import act_as_owner  # noqa: PLC0415
@@ -87,7 +88,9 @@ def _heard(config: Config) -> Iterator[Answered]:
     act_as_owner(config.storage.meta_dir)
     decode = msgspec.json.Decoder(Answered).decode
     with listening(run_directory(config.storage.meta_dir)) as receiving:
-        typer.echo("listening; the first requests come within a second", err=True)
+        runs = server_of(config.storage.meta_dir) is not None
+        then = "the first requests come within a second" if runs else "but no server runs"
+        typer.echo(f"listening; {then}", err=True)
         while True:
             yield decode(receiving.recv(DATAGRAM_BYTES))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
@@ -89,9 +89,11 @@ class Repair:
         grace_ms: int,
         repair: Throttle,
         rebalance: Throttle,
+        down: Callable[[], Collection[int]] = frozenset,
     ) -> None:
+        """Prepare. `down` tells which OSDs take nothing now: when one is back, all begins anew."""
         self._meta, self._pools, self._osds, self._clock = meta, pools, osds, clock
-        self._grace_ms = grace_ms
+        self._grace_ms, self._down = grace_ms, down
         self._throttles = (repair, rebalance)
         self._commit = Commits(meta)
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
@@ -128,7 +130,7 @@ class Repair:
 
     async def _look_around(self) -> None:
         """Begin anew where OSDs came or went; count what is left to do now and then."""
-        here, now = frozenset(self._osds), self._clock.now_ms()
+        here, now = frozenset(self._osds) - frozenset(self._down()), self._clock.now_ms()
         if here != self._here:
             self._here = here
             self._rest_ms.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from s3server.core import records
@@ -55,7 +55,9 @@ class Site:
         self.epoch += 1
         self.pools["main"] = make_pool(self.osds, self.codec, on=osds, seed=self._seed)
 
-    def new_repair(self, clock: Clock | None = None) -> Repair:
+    def new_repair(
+        self, clock: Clock | None = None, down: Callable[[], Collection[int]] = frozenset
+    ) -> Repair:
         return Repair(
             self.meta,
             self.pools,
@@ -64,6 +66,7 @@ class Site:
             grace_ms=GRACE_MS,
             repair=UNLIMITED,
             rebalance=UNLIMITED,
+            down=down,
         )
 
     def scrub(self, *, deep: bool) -> Scrub:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from s3server.jobs.scan import ScanRecord
 from s3server.jobs.set_aside import PREFIX
 from s3server.meta.base import Delete, Put, Write
 from s3server.metadata import open_metadata
+from s3server.process import state
 from s3server.settings import load
 from tests.support.commands import command
 
@@ -27,6 +30,13 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     quickstart.prepare(tmp_path / "store", osds=None, codec=None, server={})
     assert 0 == cli.run(["osd", "list", "--dir", str(tmp_path / "store")])  # makes the OSDs
     return tmp_path / "store"
+
+
+@pytest.fixture
+def served(store: Path) -> Iterator[Path]:
+    """The store, which a server seems to serve."""
+    with state.locked(store / "meta"):
+        yield store
 
 
 def commit(store: Path, write: Write) -> None:
@@ -62,8 +72,8 @@ def words_of(lines: list[str], osd: int) -> list[str]:
 def test_whole_store_is_ok(store: Path, capfd: pytest.CaptureFixture[str]) -> None:
     lines = status(store, capfd)
     pool = "pools: default (replica:3); blobs: 0 degraded, 0 astray, 0 unreadable"
-    assert ["OK", f"epoch 1; {pool}", ""] == lines[:3]
-    assert ["osd", "state", "used_percent", "journal", "path", "reason"] == lines[3].split()
+    assert ["OK", "no server runs", f"epoch 1; {pool}", ""] == lines[:4]
+    assert ["osd", "state", "used_percent", "journal", "path", "reason"] == lines[4].split()
     assert ["0", "in"] == words_of(lines, 0)[:2]
 
 
@@ -80,43 +90,64 @@ def test_what_the_journal_takes_is_told(store: Path) -> None:
         assert row["journal_bytes"] == sum(file.stat().st_size for file in files) > 0
 
 
+def test_server_that_runs_is_told(served: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    state.write(served / "meta", url="http://127.0.0.1:9000", workers={}, jobs=None)
+    assert f"server http://127.0.0.1:9000, process {os.getpid()}" == status(served, capfd)[1]
+
+
+def test_nobody_waits_for_what_no_server_does(
+    store: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert 7 == cli.run(["status", "--wait", "--dir", str(store)])
+    assert "s3server: no server runs: nobody repairs" in capfd.readouterr().err
+
+
+def test_store_that_was_not_made_yet_is_not_well(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    quickstart.prepare(tmp_path / "new", osds=None, codec=None, server={})
+    assert 7 == cli.run(["status", "--dir", str(tmp_path / "new")])
+    assert "meta holds no metadata yet: the first start makes them" in capfd.readouterr().err
+    assert ["s3server.toml"] == [file.name for file in (tmp_path / "new").iterdir()]
+
+
 def test_status_waits_for_the_scan_of_the_map_in_force(
-    store: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    served: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rounds: list[float] = []
 
     def scan_later(seconds: float) -> None:
         rounds.append(seconds)
         if len(rounds) == 2:
-            put_row(store, store_key("scan"), encode(ScanRecord(epoch=1, is_over=True)))
+            put_row(served, store_key("scan"), encode(ScanRecord(epoch=1, is_over=True)))
 
     monkeypatch.setattr("s3server.admin.cli_status.time.sleep", scan_later)
     capfd.readouterr()
-    assert 0 == cli.run(["status", "--wait", "--json", "--dir", str(store)])
+    assert 0 == cli.run(["status", "--wait", "--json", "--dir", str(served)])
     assert 1 == json.loads(capfd.readouterr().out)["scanned_epoch"]
     assert 2 == len(rounds)
 
 
 @pytest.mark.parametrize(("is_well", "looks"), [(True, 3), (False, 8)])
 def test_status_waits_until_a_disk_that_is_back_was_probed_but_not_for_ever(
-    store: Path,
+    served: Path,
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     is_well: bool,
     looks: int,
 ) -> None:
-    put_row(store, store_key("scan"), encode(ScanRecord(epoch=1, is_over=True)))
-    mark_down(store, 1, "is it mounted?")
+    put_row(served, store_key("scan"), encode(ScanRecord(epoch=1, is_over=True)))
+    mark_down(served, 1, "is it mounted?")
     rounds: list[float] = []
 
     def probe_later(seconds: float) -> None:
         rounds.append(seconds)
         if is_well and len(rounds) == 3:
-            commit(store, Delete(osd_down_key(1)))
+            commit(served, Delete(osd_down_key(1)))
 
     monkeypatch.setattr("s3server.admin.cli_status.time.sleep", probe_later)
     capfd.readouterr()
-    assert 0 == cli.run(["status", "--wait", "--json", "--dir", str(store)])
+    assert 0 == cli.run(["status", "--wait", "--json", "--dir", str(served)])
     (osd,) = [each for each in json.loads(capfd.readouterr().out)["osds"] if each["osd"] == 1]
     assert (looks, "in" if is_well else "down") == (len(rounds), osd["state"])
 

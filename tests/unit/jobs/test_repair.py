@@ -12,11 +12,12 @@ from s3server.core import records
 from s3server.core.records import BlobRecord, decode, encode
 from s3server.core.repairs import ASTRAY, CORRUPT, LOST, MISSING, repair_row
 from s3server.data.codec import codec_from_name
+from s3server.data.osd_set import OsdSet
 from s3server.jobs.repair import RETRY_LOST_MS, RETRY_MS, Repaired
 from s3server.jobs.sweep import Sweep
 from s3server.meta.base import Put
 from s3server.model import DataRef
-from tests.support.blobs import files_of
+from tests.support.blobs import files_of, make_pool
 from tests.support.core_store import GRACE_MS
 from tests.support.healing import SIZES, Site
 
@@ -98,6 +99,27 @@ async def test_what_cannot_be_repaired_now_is_tried_again_later(tmp_path: Path) 
     site.osds[2] = taken
     await site.place_on([0, 1, 2])
     site.clock.now += RETRY_MS + 1
+    await site.heal()
+    assert await site.repairs() == []
+    await site.assert_whole(bucket)
+    await site.close()
+
+
+async def test_osd_that_is_back_is_used_at_once(tmp_path: Path) -> None:
+    site = Site(tmp_path, "replica:3", 3, range(3))
+    bucket = await site.fill()
+    await site.close()
+    osds = OsdSet(site.osds)
+    osds.mark_down(2, "is it mounted?")
+    site.pools["main"] = make_pool(osds, "replica:3", seed=9)
+    site.repair = site.new_repair(down=lambda: osds.down)
+    (tmp_path / "osd2").rename(tmp_path / "pulled")
+    for ref in await site.refs():
+        await site.meta.commit([repair_row(ref, [2], MISSING, since_ms=1)])
+    assert (await site.heal()).repaired == 0
+    assert await site.repair.step() == Repaired()  # it rests
+    (tmp_path / "pulled").rename(tmp_path / "osd2")
+    osds.mark_up(2)
     await site.heal()
     assert await site.repairs() == []
     await site.assert_whole(bucket)
