@@ -76,9 +76,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--plots", type=Path, metavar="DIRECTORY", help="default: beside the result")
     one.add_argument("--html", type=Path, metavar="FILE", help="default: beside the result")
     one = command("compare", compared, "ratios A/B of two results, point by point")
-    one.add_argument("a", type=Path)
-    one.add_argument("b", type=Path)
-    one.add_argument("--json", action="store_true")
+    one.add_argument("a", type=Path, help="result of a run, as --out wrote it")
+    one.add_argument("b", type=Path, help="another one, of the same points")
+    one.add_argument("--json", action="store_true", help="print JSON")
     one = command("clean", clean, "remove what a killed run has left")
     cli_run.add_endpoint_arguments(one)
     one.add_argument("--prefix", default=PREFIX, help="of the buckets' names (default %(default)s)")
@@ -98,7 +98,10 @@ def main() -> None:
     stop.heed()  # buckets are removed then, too
     try:
         given.function(given)
-    except (BenchError, ServerError, ValueError, OSError) as error:
+    except OSError as error:
+        known = error.filename is not None and error.strerror is not None
+        sys.exit(f"s3bench: {f'{error.filename}: {error.strerror}' if known else error}")
+    except (BenchError, ServerError, ValueError) as error:
         sys.exit(f"s3bench: {error}")
     except KeyboardInterrupt:
         print("s3bench: stopped", file=sys.stderr)

@@ -82,7 +82,7 @@ class Api:
     """Requests one after the other on one connection."""
 
     def __init__(self, endpoint: Endpoint, account: Account) -> None:
-        self._signer = endpoint.signer(account)
+        self._url, self._signer = endpoint.url, endpoint.signer(account)
         self._connection = endpoint.connection()
 
     def close(self) -> None:
@@ -109,6 +109,8 @@ class Api:
             return answer.status, answer.read()
         except http.client.HTTPException as error:
             raise ConnectionError(f"{method} {path}: {error!r}") from error
+        except OSError as error:
+            raise ConnectionError(f"{self._url}: {error.strerror or error}") from error
 
     def request(self, method: str, path: str, query: str = "", body: Body = b"") -> bytes:
         """Return the body of a good answer; BenchError for any other."""

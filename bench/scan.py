@@ -71,6 +71,7 @@ def measure(
 ) -> dict[str, Any]:
     """Return seconds and ratios by source. `python` has uproot; "" for our own reader."""
     path = directory / _KEY
+    tell(f"writing a file of {size:,} bytes, and storing it")
     if python:
         _run(Command([python, str(_UPROOT), "write", str(path), str(size)]))
     else:
@@ -139,9 +140,9 @@ def _rounds(
         for name, command in commands.items():
             answer = json.loads(_run(command))
             sums.add(answer["sum"])
+            tell(f"{number}: {name} {answer['seconds']:.2f} s{'' if number else ', not counted'}")
             if number:  # the first round fills the caches
                 seconds[name].append(round(answer["seconds"], 3))
-                tell(f"{number}: {name} {answer['seconds']:.2f} s")
     if len(sums) != 1:
         raise BenchError(f"sources gave different numbers: {sorted(sums)}")
     return {

@@ -92,6 +92,8 @@ class Session:
 
     def _make(self, api: Api, bucket: str) -> None:
         status, answer = api.call("HEAD", f"/{bucket}")
+        if status == 403:
+            raise BenchError(f"HEAD of bucket {bucket} answered 403: are the keys of this server?")
         if status != 404:  # what is there already is not ours to fill and empty
             raise BenchError(
                 f"HEAD of bucket {bucket} answered {status}, not 404: {answer[:400]!r}"

@@ -145,7 +145,8 @@ def test_a_run_that_is_stopped_removes_its_buckets(site: Site) -> None:
 def test_what_cannot_be_measured_is_one_line(site: Site) -> None:
     wrong = ("--access-key", site.server.access_key, "--secret-key", "wrong")
     for arguments, complaint in (
-        (wrong, "answered 403"),
+        (wrong, "answered 403: are the keys of this server?"),
+        (("--endpoint", "http://127.0.0.1:1"), "http://127.0.0.1:1: Connection refused"),
         (("--profile", "nobody-*"), "no profile is named"),
         (("--location", f"{site.server.region}:nowhere"), "InvalidLocationConstraint"),
     ):
@@ -153,3 +154,8 @@ def test_what_cannot_be_measured_is_one_line(site: Site) -> None:
         assert (1, 1) == (done.returncode, len(done.stderr.strip().splitlines())), done.stderr
         assert complaint in done.stderr
     assert [] == site.buckets()
+    missing = site.run("compare", "none.json", "none.json")
+    assert (1, "s3bench: none.json: No such file or directory\n") == (
+        missing.returncode,
+        missing.stderr,
+    )
