@@ -77,7 +77,9 @@ class Entry(msgspec.Struct, frozen=True):
     last: int
     seal: int
     changes: list[Change]
+    start: End  # where it lies
     end: End  # where the next entry would be
+    pieces: tuple[bytes, bytes]  # header and body, as they lie there
 
 
 def new_salt() -> bytes:
@@ -152,7 +154,7 @@ def parse_entry(header: bytes, body: bytes, end: End) -> Entry | None:
     except (msgspec.MsgspecError, error):
         return None
     seal = _SEAL.unpack_from(header, _ENTRY.size)[0]
-    return Entry(before, last, seal, changes, _after(end, size, seal))
+    return Entry(before, last, seal, changes, end, _after(end, size, seal), (header, body))
 
 
 def _after(end: End, size: int, seal: int) -> End:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import lmdb
 import msgspec
+import structlog
 
 from s3server.meta.ballast import Ballast, frees_space
 from s3server.meta.base import FullError, MetadataError, UnavailableError
@@ -20,7 +21,7 @@ from s3server.meta.fold import Fold
 from s3server.meta.group_commit import Batch, Outcome
 from s3server.meta.journal import Journal
 from s3server.meta.journal_files import CopiesError
-from s3server.meta.journal_format import Change, End, pack_entry
+from s3server.meta.journal_format import Change, End, Entry, pack_entry
 from s3server.meta.lmdb_files import JOURNAL, SEQUENCE, Growth
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _MDB_SHORT_WRITE = -30_772  # part of a page list fitted on the disk; py-lmdb has no class for it
 _FULL = {errno.ENOSPC, errno.EDQUOT, _MDB_SHORT_WRITE}
 
+_log = structlog.get_logger("metadata")
 _encode_end = msgspec.msgpack.Encoder().encode
 decode_end = msgspec.msgpack.Decoder(End).decode
 
@@ -271,22 +273,49 @@ class LmdbWriter:
             raise UnavailableError(f"the journal failed: {failed}; {error}") from error
 
     def _replay(self) -> None:
-        """Apply what the journal has beyond the store: a commit of which LMDB has no trace."""
+        """Apply what the journal has beyond the store: a commit of which LMDB has no trace.
+
+        The process that wrote the last of these entries may have died before all copies had it.
+        They get it now: in a copy without it all that follows could not be read.
+        """
         assert self.journal is not None
         end, sequence = self._look()
         if not self.journal.follows(end, sequence):
             return
+        failed: CopiesError | None = None
         try:
             with self._env.begin(self._rows, write=True) as txn:
                 end, sequence = self._state(txn)
+                entry = None
                 for entry in self.journal.tail(end, sequence):
                     _write(txn, entry.changes)
                     end, sequence = entry.end, entry.last
                 txn.put(SEQUENCE, sequence.to_bytes(8, "big"), db=self._main)
                 self._put_end(txn, end)
+                if entry is not None:
+                    failed = self._complete(entry)
         except lmdb.Error as error:
             self._ballast.release()
             raise UnavailableError(f"the journal cannot be replayed: {error}") from error
+        self._tried = None
+        if failed is not None:
+            try:
+                self._leave_segment(failed)
+            except MetadataError as error:  # reads go on; so does the next commit that can be made
+                _log.warning("an entry of the journal has too few copies", reason=str(error))
+
+    def _complete(self, entry: Entry) -> CopiesError | None:
+        """Write an entry again to all copies that take it; return why the others do not."""
+        assert self.journal is not None
+        errors: dict[int, OSError] = {}
+        while True:
+            osds = tuple(osd for osd in entry.start.osds if osd not in errors)
+            try:
+                self.journal.write(msgspec.structs.replace(entry.start, osds=osds), entry.pieces)
+            except CopiesError as failed:  # for want of one, no copy may have been written
+                errors |= failed.errors
+            else:
+                return CopiesError(errors) if errors else None
 
     def _look(self) -> tuple[End, int]:
         try:

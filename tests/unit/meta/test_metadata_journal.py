@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from s3server.meta.base import Add, Delete, FullError, Put, UnavailableError
 from s3server.meta.group_commit import Batch
 from s3server.meta.journal import LEAVE_S, Journal
 from s3server.meta.journal_files import Candidate, CopiesError
-from s3server.meta.journal_format import HEADER, Segment, begin, parse_segment
+from s3server.meta.journal_format import HEADER, Segment, begin, pack_entry, parse_segment
 from s3server.meta.journal_read import History
 from s3server.meta.lmdb import LmdbStore
 from s3server.meta.lmdb_writer import LmdbWriter
@@ -287,6 +288,70 @@ async def test_old_copy_of_the_store_is_brought_up_to_date(site: Site) -> None:
     expected = dict(await rows_of(store))
     await store.close()
     assert expected == site.replayed()
+
+
+async def leave_entry(site: Site, store: LmdbStore, *, on: Sequence[int]) -> None:
+    """Close the store as it is where a process died with its last entry on some OSDs only."""
+    end = store._writer.end()
+    assert end is not None
+    pieces, _ = pack_entry(end, 3, 4, [(b"last", b"4")])
+    await store.close()
+    for osd in on:
+        with site.segments(osd)[-1].open("r+b") as file:
+            file.seek(end.offset)
+            file.write(b"".join(pieces))
+
+
+@pytest.mark.parametrize("on", [[0], [2], [0, 1]])
+async def test_entry_that_a_dying_process_wrote_to_some_copies_is_in_all_once_it_counts(
+    site: Site, on: list[int]
+) -> None:
+    store = site.open()
+    await fill(store, 3)
+    await leave_entry(site, store, on=on)
+    store = site.open()
+    await fill(store, 5, start=10)
+    expected = dict(await rows_of(store))
+    assert expected[b"last"] == b"4"
+    await store.close()
+    for osd in site.osds()[:3]:
+        assert expected == site.replayed([osd])
+
+
+@pytest.mark.parametrize("fault", ["append_durably", "gone"])
+async def test_copy_that_cannot_have_the_last_entry_is_not_written_to_any_more(
+    site: Site, fault: str
+) -> None:
+    store = site.open()
+    await fill(store, 3)
+    await leave_entry(site, store, on=[0])
+    if fault == "gone":
+        (site.root / "osd1").rename(site.root / "taken")
+    else:
+        vfs_of(site, 1).fail(fault, 1, errno.EIO)
+    store = site.open()
+    await fill(store, 5, start=10)
+    expected = dict(await rows_of(store))
+    assert expected[b"last"] == b"4"
+    await store.close()
+    assert 1 == len(site.segments(3)), "it takes the place of the one that failed"
+    assert expected == site.replayed([site.osds()[0]]) == site.replayed([site.osds()[2]])
+
+
+async def test_store_is_opened_for_reads_where_the_last_entry_has_too_few_copies(
+    tmp_path: Path,
+) -> None:
+    site = Site(tmp_path, count=3)
+    store = site.open()
+    await fill(store, 3)
+    await leave_entry(site, store, on=[0])
+    for osd in (1, 2):
+        (site.root / f"osd{osd}").rename(site.root / f"taken{osd}")
+    store = site.open()
+    assert b"4" == await store.get(b"last")
+    with pytest.raises(UnavailableError):
+        await fill(store, 1, start=10)
+    await store.close()
 
 
 async def test_store_with_a_journal_commits_nothing_without_it(site: Site) -> None:
