@@ -123,7 +123,10 @@ def _directory(name: str, path: Path, config: Config) -> Iterator[Finding]:
     used = blocks / max(blocks + room.f_bavail, 1)  # as df(1), and as the server itself has it
     storage, gib = config.storage, room.f_bavail * room.f_frsize / (1 << 30)
     full = Level.BAD if used >= storage.full_ratio else Level(used >= storage.nearfull_ratio)
-    yield Finding(name, full, f"{path}: {kind}, {gib:.1f} GiB free, {used:.0%} used")
+    text = f"{path}: {kind}, {gib:.1f} GiB free, {used:.0%} used"
+    if full is not Level.OK:
+        text += f", full from {storage.full_ratio:.0%}: add disks, or delete"
+    yield Finding(name, full, text)
     if room.f_files and room.f_favail / room.f_files < _INODES:
         level = Level.WARNING if room.f_favail else Level.BAD
         yield Finding(name, level, f"{path}: {room.f_favail} inodes free")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from s3server.config import Config
+from s3server.config import Config, StorageConfig
 from s3server.metadata import open_to_read
 from s3server.process import state
 from s3server.standing import standing_of
@@ -18,9 +18,29 @@ async def status_of(config: Config) -> dict[str, Any]:
     """
     meta = open_to_read(config)
     try:
-        return {"server": server_of(config.storage.meta_dir), **await standing_of(meta)}
+        found = {"server": server_of(config.storage.meta_dir), **await standing_of(meta)}
     finally:
         await meta.close()
+    _tell_of_space(found, config.storage)
+    return found
+
+
+def _tell_of_space(found: dict[str, Any], storage: StorageConfig) -> None:
+    """Say which OSDs are full, or nearly, by the settings: also in the health, if all else is well.
+
+    Nothing new is stored on a full one.
+    """
+    limits = (("full", storage.full_ratio), ("nearly full", storage.nearfull_ratio))
+    filled: dict[str, list[str]] = {what: [] for what, _ in limits}
+    for osd in found["osds"]:
+        used = (osd["used_percent"] or 0) / 100
+        what = next((what for what, ratio in limits if used >= ratio), None)
+        if what is not None:
+            filled[what].append(str(osd["osd"]))
+            osd["reason"] = osd["reason"] or what
+    told = next((f"{what}: {', '.join(osds)}" for what, osds in filled.items() if osds), None)
+    if found["health"] == "OK" and told is not None:
+        found["health"] = f"WARNING: OSDs are {told}"
 
 
 def server_of(meta_dir: Path) -> dict[str, Any] | None:

@@ -27,6 +27,8 @@ from tests.support.commands import command
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("S3SERVER_ROOT_ACCESS_KEY", raising=False)
     monkeypatch.delenv("S3SERVER_ROOT_SECRET_KEY", raising=False)
+    for ratio in ("NEARFULL_RATIO", "FULL_RATIO"):  # whatever else is on this disk
+        monkeypatch.setenv(f"S3SERVER_STORAGE__{ratio}", "1")
     quickstart.prepare(tmp_path / "store", osds=None, codec=None, server={})
     assert 0 == cli.run(["osd", "list", "--dir", str(tmp_path / "store")])  # makes the OSDs
     return tmp_path / "store"
@@ -75,6 +77,28 @@ def test_whole_store_is_ok(store: Path, capfd: pytest.CaptureFixture[str]) -> No
     assert ["OK", "no server runs", f"epoch 1; {pool}", ""] == lines[:4]
     assert ["osd", "state", "used_percent", "journal", "path", "reason"] == lines[4].split()
     assert ["0", "in"] == words_of(lines, 0)[:2]
+
+
+@pytest.mark.parametrize(
+    ("full", "health", "reason"),
+    [
+        ("0.000001", "WARNING: OSDs are full: 0, 1, 2", "full"),
+        ("1", "WARNING: OSDs are nearly full: 0, 1, 2", "nearly full"),
+    ],
+)
+def test_full_store_is_not_ok(
+    store: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    full: str,
+    health: str,
+    reason: str,
+) -> None:
+    monkeypatch.setenv("S3SERVER_STORAGE__NEARFULL_RATIO", "0.000001")
+    monkeypatch.setenv("S3SERVER_STORAGE__FULL_RATIO", full)
+    lines = status(store, capfd)
+    assert health == lines[0]
+    assert lines[5].endswith(f"  {reason}")
 
 
 def test_space_is_told_as_by_the_command_about_osds(store: Path) -> None:
