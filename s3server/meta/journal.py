@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from functools import partial
 
 import structlog
@@ -36,6 +36,7 @@ SUSPECT_S = 60.0  # for which an OSD that failed is not asked again
 LEAVE_S = 3.0  # by when every process knows the OSDs that took the place of others
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_ABSENT = frozenset({errno.ENOENT})
 _log = structlog.get_logger("journal")
 
 
@@ -101,7 +102,9 @@ class Journal:
             self._open, self._open_segment = {}, end.segment
         due = [osd for osd in end.osds if osd not in self._open or self._find(osd) is None]
         if due:
-            self._expect([(osd, partial(self._open_copy, osd, end)) for osd in due])
+            # An OSD that lost its copy may take one of the next segment; one that is gone will not.
+            jobs = [(osd, partial(self._open_copy, osd, end)) for osd in due]
+            self._expect(jobs, trusted=_ABSENT)
 
     def write(self, end: End, pieces: Sequence[bytes]) -> None:
         """Make an entry durable in every copy. Raises CopiesError: some may have it then."""
@@ -238,21 +241,26 @@ class Journal:
     def _write(self, osd_id: int, end: End, pieces: Sequence[bytes]) -> None:
         _append(self._osd(osd_id), self._open[osd_id], pieces, end.offset)
 
-    def _expect(self, jobs: Sequence[tuple[int, Callable[[], None]]]) -> None:
-        """Run the jobs; raise CopiesError for those that failed, whose OSDs are suspects then."""
+    def _expect(
+        self, jobs: Sequence[tuple[int, Callable[[], None]]], *, trusted: Set[int] = frozenset()
+    ) -> None:
+        """Run the jobs; raise CopiesError for those that failed, whose OSDs are suspects then.
+
+        Where the error is one of `trusted` the OSD is none.
+        """
         errors = {
             osd: error for (osd, _), error in zip(jobs, self._run(jobs), strict=True) if error
         }
         for osd, error in errors.items():
-            self._suspect(osd, error)
+            self._suspect(osd, error, 0 if error.errno in trusted else SUSPECT_S)
         if errors:
             raise CopiesError(errors)
 
-    def _suspect(self, osd: int, error: OSError) -> None:
+    def _suspect(self, osd: int, error: OSError, suspect_s: float = SUSPECT_S) -> None:
         self._open.pop(osd, None)
         if self._find(osd) is None:  # it was left, or is not known here yet: nothing has failed
             return
-        self._suspects[osd] = self._monotonic() + SUSPECT_S
+        self._suspects[osd] = self._monotonic() + suspect_s
         self.failures += 1
         _log.error("journal copy failed", osd=osd, reason=str(error), failures=self.failures)
 

@@ -354,6 +354,23 @@ async def test_store_is_opened_for_reads_where_the_last_entry_has_too_few_copies
     await store.close()
 
 
+async def test_store_goes_on_in_a_new_segment_where_copies_are_gone_but_their_osds_are_well(
+    tmp_path: Path,
+) -> None:
+    site = Site(tmp_path, count=3)
+    store = site.open()
+    await fill(store, 3)
+    await store.close()
+    for osd in (1, 2):
+        site.segments(osd)[0].unlink()
+    store = site.open()
+    await fill(store, 3, start=3)
+    expected = dict(await rows_of(store))
+    await store.close()
+    assert [2, 1, 1] == [len(site.segments(osd)) for osd in range(3)]
+    assert expected == site.replayed()
+
+
 async def test_store_with_a_journal_commits_nothing_without_it(site: Site) -> None:
     await site.open().close()
     store = LmdbStore.open(site.root / "meta", ballast_bytes=0)
