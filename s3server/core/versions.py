@@ -20,7 +20,7 @@ from s3server.core.blobs import Blobs
 from s3server.core.clock import Clock
 from s3server.core.lifecycle_rules import Calendar, look_at
 from s3server.core.locks import check_removable
-from s3server.core.records import BucketRecord, ObjectRecord, decode, encode
+from s3server.core.records import BucketRecord, ObjectRecord, Remembering, decode, encode
 from s3server.core.tally import Tally
 from s3server.errors import InvalidArgument, NoSuchBucket
 from s3server.meta.base import (
@@ -37,6 +37,7 @@ from s3server.meta.base import (
 
 NULL_VERSION = "null"
 _ID_BYTES = 8
+_decode_bucket = Remembering(BucketRecord)  # each change reads its bucket
 
 
 class Located(msgspec.Struct, frozen=True, gc=False):
@@ -251,7 +252,7 @@ class Versions:
 
 def same_bucket(bucket: BucketRecord, row: bytes | None) -> BucketRecord:
     """Return the bucket as it is now. Raises NoSuchBucket where a request's is gone."""
-    found = None if row is None else decode(BucketRecord, row)
+    found = None if row is None else _decode_bucket(row)
     if found is None or found.id != bucket.id:
         raise NoSuchBucket(BucketName=bucket.name)
     return found

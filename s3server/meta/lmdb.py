@@ -31,6 +31,7 @@ from s3server.meta.journal import Journal
 from s3server.meta.lmdb_files import ROWS, open_environment
 from s3server.meta.lmdb_view import LmdbView
 from s3server.meta.lmdb_writer import LmdbWriter
+from s3server.meta.snapshot_rows import SnapshotRows
 
 if TYPE_CHECKING:
     from lmdb import _Database
@@ -58,6 +59,7 @@ class LmdbStore:
         self._writer = LmdbWriter(env, rows, ballast, on_failure)
         self._commits = GroupCommit(self._writer.apply)
         self._told: list[tuple[bytes, Callable[[], None]]] = []
+        self._seen = SnapshotRows()
 
     @classmethod
     def open(
@@ -115,14 +117,16 @@ class LmdbStore:
         check_key(key)
         try:
             with self._env.begin(self._rows) as txn:
-                return txn.get(key)
+                self._seen.see(txn)
+                return self._seen[key]
         except lmdb.Error as error:
             raise UnavailableError(f"metadata cannot be read: {error}") from error
 
     def look(self, read: Callable[[Get], T]) -> T:
         try:
             with self._env.begin(self._rows) as txn:
-                return read(txn.get)
+                self._seen.see(txn)
+                return read(self._seen.__getitem__)
         except lmdb.Error as error:
             raise UnavailableError(f"metadata cannot be read: {error}") from error
 
@@ -131,7 +135,8 @@ class LmdbStore:
             check_key(key)
         try:
             with self._env.begin(self._rows) as txn:
-                return [txn.get(key) for key in keys]
+                self._seen.see(txn)
+                return [self._seen[key] for key in keys]
         except lmdb.Error as error:
             raise UnavailableError(f"metadata cannot be read: {error}") from error
 
