@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
 
@@ -12,7 +12,7 @@ from s3server.metering import Meter
 from s3server.model import ANONYMOUS, Principal
 from s3server.wire.response import WHOLE, Response
 
-Receive = Callable[[], Awaitable[Any]]
+Receive = Callable[[], Coroutine[Any, Any, Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 

@@ -50,7 +50,7 @@ from s3server.wire.checksums import DEFAULT_ALGORITHM
 from s3server.wire.errors import render_error
 from s3server.wire.form_file import FormFile
 from s3server.wire.parse import Parser, body_limit, compile_parser, has_streaming_body
-from s3server.wire.promises import require_digest
+from s3server.wire.promises import promises_nothing, require_digest
 from s3server.wire.proxies import TrustedProxies
 from s3server.wire.query_protocol import MAX_FORM_BYTES, is_form, read_form
 from s3server.wire.request import bucket_of_host, find_target, parse_query, read_request
@@ -444,6 +444,8 @@ class Server:
         """Return the body: a stream where it is an object's bytes, else all of it, verified."""
         if operation.needs_checksum:
             require_digest(http.headers)
+        if not binding.streams and promises_nothing(http.headers, payload=identity.payload):
+            return b""
         body = Body(
             receive,
             http.headers,

@@ -65,6 +65,8 @@ class Quotas:
 
     async def checks(self, tally: Tally) -> list[Check]:
         """Return what must hold for a change that makes more of something."""
+        if await self._meta.get(QUOTAS_CHANGED) is None:
+            return []  # of most stores: nobody has ever set one
         counted = tally.scopes()
         quotas = zip(counted.items(), await self._of(list(counted)), strict=True)
         found: list[Check] = []

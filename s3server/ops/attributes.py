@@ -39,7 +39,8 @@ def attributes_of(ctx: Ctx, request: Mapping[str, Any], cause: Cause | None = No
     All but its ACL: see `acls.with_acl`. `cause` is that of the event that storing it is.
     """
     refuse(request, *ON_NEW_OBJECTS)
-    tags = parse_tagging(request.get("Tagging") or "")
+    tagging = request.get("Tagging")
+    tags = parse_tagging(tagging) if tagging else ()
     retention, legal_hold = lock_of(ctx, request)
     return Attributes(
         owner=ctx.principal.id,

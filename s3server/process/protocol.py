@@ -22,9 +22,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from s3server import errors
+from s3server import eager, errors
 from s3server.model import HttpRequest
-from s3server.process import eager
 from s3server.process.cycle import S3Cycle
 from s3server.process.refusal import Refused, refusal, unheard
 from s3server.process.turns import Turns

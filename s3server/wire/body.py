@@ -7,10 +7,11 @@ and trailers is verified before readinto() returns 0; nothing is to be committed
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from s3server.eager import within
 from s3server.errors import (
     EntityTooLarge,
     IncompleteBody,
@@ -24,7 +25,7 @@ from s3server.wire.aws_chunked import ChunkDecoder, ChunkEnd
 from s3server.wire.digests import Digests
 from s3server.wire.promises import read_promises
 
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Receive = Callable[[], Coroutine[Any, Any, Mapping[str, Any]]]
 
 # Hashing this much takes about as long as handing it to a thread and back.
 INLINE_BYTES = 65_536
@@ -208,8 +209,8 @@ class Body:
         now = asyncio.get_running_loop().time
         began = now()
         try:
-            async with asyncio.timeout(self._limits.patience_s - self._waited_s):
-                message = await self._receive()
+            left_s = self._limits.patience_s - self._waited_s
+            message = await within(left_s, self._receive())
         except TimeoutError:
             raise RequestTimeout(headers={"Connection": "close"}) from None
         if message["type"] != "http.request":

@@ -6,6 +6,7 @@ Source: "Common Request Headers" and "Checking object integrity for data uploads
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 
 import msgspec
 
@@ -15,6 +16,11 @@ from s3server.wire.checksums import ALGORITHMS, BY_HEADER, NO_CHECKSUM, Algorith
 from s3server.wire.digest_fields import Promised, promised_digests
 
 _PREFIX = "x-amz-checksum-"
+_OF_NOTHING = frozenset({"UNSIGNED-PAYLOAD", sha256(b"").hexdigest()})
+_ABOUT_BODIES = frozenset(
+    {"content-digest", "content-md5", "digest", "repr-digest", "transfer-encoding"}
+    | {"x-amz-decoded-content-length", "x-amz-sdk-checksum-algorithm", "x-amz-trailer"}
+)
 _NOT_ALONE = (
     "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or "
     "x-amz-trailer headers were found."
@@ -69,6 +75,15 @@ def read_promises(headers: Mapping[str, str], *, payload: str, has_checksum: boo
         trailer=trailer,
         digests=_digests(headers) if has_checksum else (),
     )
+
+
+def promises_nothing(headers: Mapping[str, str], *, payload: str) -> bool:
+    """Return whether there is no body, and no word of one that read_promises() would look at."""
+    if payload not in _OF_NOTHING or headers.get("content-length", "0") != "0":
+        return False
+    if not _ABOUT_BODIES.isdisjoint(headers):
+        return False
+    return not any(name.startswith(_PREFIX) for name in headers)
 
 
 def _digests(headers: Mapping[str, str]) -> Promised:

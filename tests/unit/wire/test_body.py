@@ -7,6 +7,8 @@ from base64 import b64encode
 from zlib import adler32
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from s3server import errors
 from s3server.errors import (
@@ -23,7 +25,8 @@ from s3server.errors import (
     XAmzContentSHA256Mismatch,
 )
 from s3server.wire.body import Body, BodyLimits
-from s3server.wire.checksums import ALGORITHMS
+from s3server.wire.checksums import ALGORITHMS, BY_HEADER
+from s3server.wire.promises import promises_nothing
 
 CONTENT = bytes(range(256)) * 16
 MD5 = b64encode(hashlib.md5(CONTENT).digest()).decode()
@@ -314,3 +317,34 @@ async def test_patience_is_renewed_by_progress_only(monkeypatch, size, is_accept
     else:
         with pytest.raises(RequestTimeout):
             await drain(body, 20 * size)
+
+
+SPEAKING = [
+    "content-digest", "content-length", "content-md5", "digest", "repr-digest",
+    "transfer-encoding", "x-amz-checksum-mode", "x-amz-checksum-new", "x-amz-trailer",
+    "x-amz-decoded-content-length", "x-amz-sdk-checksum-algorithm", *BY_HEADER,
+]  # fmt: skip
+EMPTY = [hashlib.sha256(b"").hexdigest(), "UNSIGNED-PAYLOAD"]
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*SPEAKING, "accept", "host", "x-amz-date"]),
+        st.sampled_from(["", "0", "1", "CRC32", "AAAAAA==", "chunked", "sha-256=:AAAA:"]),
+        max_size=4,
+    ),
+    st.sampled_from(
+        [*EMPTY, hashlib.sha256(b"1").hexdigest(), "STREAMING-UNSIGNED-PAYLOAD-TRAILER"]
+    ),
+)
+def test_where_nothing_is_promised_a_body_is_empty_and_right(headers, payload):
+    """What is not looked at then would have been found right."""
+    if promises_nothing(headers, payload=payload):
+        body = Body(receiving(b""), headers, payload=payload)
+        assert b"" == asyncio.run(body.read_all(0))
+
+
+@pytest.mark.parametrize("payload", EMPTY)
+def test_most_requests_without_a_body_promise_nothing(payload):
+    assert promises_nothing({"host": "h", "content-length": "0"}, payload=payload)
+    assert promises_nothing({"x-amz-date": "20261127T000000Z"}, payload=payload)

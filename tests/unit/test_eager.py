@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from s3server.process import eager
+from s3server import eager
 
 
 async def test_coroutine_that_never_waits_needs_no_task() -> None:
@@ -79,3 +79,34 @@ async def test_error_before_the_first_wait_reaches_the_caller() -> None:
 
     with pytest.raises(RuntimeError, match="at once"):
         eager.start(work(), asyncio.get_running_loop().create_task)
+
+
+async def test_timer_is_set_for_what_waits() -> None:
+    async def ready() -> str:
+        return "ready"
+
+    async def waits() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    assert "ready" == await eager.within(0.0, ready())
+    with pytest.raises(TimeoutError):
+        await eager.within(0.01, waits())
+
+
+async def test_timer_is_set_before_there_is_a_task() -> None:
+    waits = asyncio.get_running_loop().create_future()
+    got: list[str] = []
+
+    async def receive() -> str:
+        return await waits + await asyncio.sleep(0, " and on")
+
+    async def work() -> None:
+        got.append(await eager.within(10, receive()))
+        with pytest.raises(TimeoutError):
+            await eager.within(0.01, asyncio.sleep(10))
+
+    task = eager.start(work(), asyncio.get_running_loop().create_task)
+    assert task is not None
+    waits.set_result("value")
+    await task
+    assert ["value and on"] == got

@@ -1,4 +1,4 @@
-"""Starts a coroutine at once, and makes a task of it only where it has to wait.
+"""Starts a coroutine at once, and makes a task of it, or sets a timer, only where it has to wait.
 
 A GET from the page cache never waits: without a task it is answered in the same turn of the event
 loop in which its last byte came. Measured on 4 KB GETs: a fifth fewer instructions.
@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import types
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def start(
@@ -28,12 +30,24 @@ def start(
     return create_task(_go_on(coroutine, awaited))
 
 
+async def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return what a coroutine returns; raises TimeoutError where it waits for longer than this."""
+    try:
+        awaited = coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    if asyncio.current_task() is None:
+        await asyncio.sleep(0)  # start() makes a task of us, as a timer needs one
+    async with asyncio.timeout(seconds):
+        return await _resume(coroutine, awaited)
+
+
 async def _go_on(coroutine: Coroutine[Any, Any, None], awaited: Any) -> None:
     await _resume(coroutine, awaited)
 
 
 @types.coroutine
-def _resume(coroutine: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
+def _resume(coroutine: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:
     """Wait for what the coroutine waits for, and hand it what comes of that, until it ends."""
     while True:
         value, failure = None, None
@@ -43,5 +57,5 @@ def _resume(coroutine: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any
             failure = error
         try:
             awaited = coroutine.send(value) if failure is None else coroutine.throw(failure)
-        except StopIteration:
-            return
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
