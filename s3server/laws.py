@@ -50,7 +50,7 @@ class Standing(msgspec.Struct, frozen=True):
     who: Requester
     place: str  # ARN of the bucket and "/"
 
-    def is_as_before(self, get: Get) -> bool:
+    def is_as_before(self, get: Get, _: Get) -> bool:
         """Return whether the rows that it follows from are what they were."""
         return [*map(get, self.keys)] == self.rows
 

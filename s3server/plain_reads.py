@@ -152,8 +152,8 @@ class PlainReads:
     def _find(self, name: str, key: str, method: str) -> Found:
         """Return bucket, object and, for a GET of bytes, blob, from one snapshot."""
 
-        def read(get: Get) -> Found:
-            bucket = self._buckets.decode(_some(get(records.bucket_key(name))))
+        def read(often: Get, get: Get) -> Found:
+            bucket = self._buckets.decode(_some(often(records.bucket_key(name))))
             # Its objects are told when they expire; its requests are logged.
             if bucket.lifecycle or bucket.logging:
                 raise LeftToServerError

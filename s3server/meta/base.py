@@ -148,10 +148,11 @@ class MetadataStore(Protocol):
 class InlineStore(MetadataStore, Protocol):
     """A store on this machine, whose rows can be read without any wait."""
 
-    def look(self, read: Callable[[Get], T]) -> T:
-        """Return what `read` makes of one snapshot, by a function that returns the value of a key.
+    def look(self, read: Callable[[Get, Get], T]) -> T:
+        """Return what `read` makes of one snapshot, by functions that return the value of a key.
 
-        `read` must not wait. Raises UnavailableError, and what `read` raises.
+        The first one is for rows that many requests ask for, the second one for all others: what
+        they return is the same. `read` must not wait. Raises UnavailableError, and what it raises.
         """
         ...
 

@@ -122,11 +122,11 @@ class LmdbStore:
         except lmdb.Error as error:
             raise UnavailableError(f"metadata cannot be read: {error}") from error
 
-    def look(self, read: Callable[[Get], T]) -> T:
+    def look(self, read: Callable[[Get, Get], T]) -> T:
         try:
             with self._env.begin(self._rows) as txn:
                 self._seen.see(txn)
-                return read(self._seen.__getitem__)
+                return read(self._seen.__getitem__, txn.get)
         except lmdb.Error as error:
             raise UnavailableError(f"metadata cannot be read: {error}") from error
 

@@ -65,8 +65,8 @@ class MemoryStore:
     async def scan_many(self, ranges: Sequence[Range], *, limit: int) -> list[list[Row]]:
         return [await self.scan(start, stop, limit=limit) for start, stop in ranges]
 
-    def look(self, read: Callable[[Get], T]) -> T:
-        return read(self._values.get)
+    def look(self, read: Callable[[Get, Get], T]) -> T:
+        return read(self._values.get, self._values.get)
 
     async def commit(self, writes: Sequence[Write], checks: Sequence[Check] = ()) -> int:
         check_keys(writes, checks)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import lmdb
 
-MOST_ROWS = 256
+MOST_ROWS = 64
 MOST_BYTES = 4_096  # of a value that is remembered
 
 

@@ -79,7 +79,7 @@ async def test_each_commit_is_seen_by_the_reads_after_it(tmp_path: Path) -> None
             await store.commit([Put(b"a", value), Put(b"b", value)])
             assert value == await store.get(b"a")
             assert [value, value] == await store.get_many([b"a", b"b"])
-            assert value == store.look(lambda get: get(b"b"))
+            assert [value, value] == store.look(lambda often, get: [often(b"b"), get(b"b")])
             await store.commit([Delete(b"a")])
             assert await store.get(b"a") is None
             assert [None, value] == await store.get_many([b"a", b"b"])
