@@ -8,9 +8,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from s3server.auth.secrets import (
-    load_or_create_key_file,
-)
+from s3server.auth.secrets import SecretError, load_or_create_key_file
 from s3server.cluster.live import Cluster
 from s3server.cluster.maps import ClusterMaps
 from s3server.cluster.osds import OsdKeeper
@@ -32,7 +30,14 @@ from s3server.jobs.snapshot import Snapshots
 from s3server.meta.lmdb import LmdbStore
 from s3server.meta.owner import act_as_owner
 from s3server.meta.snapshot_format import Snapshot
-from s3server.metadata import Restored, attach_journal, open_metadata, remember, restore_store
+from s3server.metadata import (
+    Restored,
+    attach_journal,
+    open_metadata,
+    remember,
+    restore_store,
+    was_made,
+)
 from s3server.parts import (
     make_users,
     open_watch,
@@ -42,9 +47,19 @@ from s3server.verify import BytesCheck, Findings, MetadataCheck, check_journal
 
 
 async def initialise(config: Config) -> None:
-    """Make the store and give new OSDs their identity. Repeating it changes nothing."""
+    """Make the store and give new OSDs their identity. Repeating it changes nothing.
+
+    Raises SecretError where a store that was made has lost its master key: another one would take
+    its place unseen, and open nothing.
+    """
     act_as_owner(config.storage.meta_dir)
     config.storage.meta_dir.parent.mkdir(parents=True, exist_ok=True)
+    if was_made(config) and not (file := config.storage.master_key_file).exists():
+        raise SecretError(
+            f"{file} is missing, which seals the secrets of this store's access keys: put it back. "
+            "Where it is lost, so are they, and one begins with a new key by "
+            f"(umask 077; openssl rand -hex 32 > {file})"
+        )
     load_or_create_key_file(config.storage.master_key_file)
     meta = await open_metadata(config)
     try:

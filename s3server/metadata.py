@@ -305,6 +305,11 @@ def remember(config: Config, cluster: str) -> None:
         replace_durably(file, f"{cluster}\n", mode=0o644)
 
 
+def was_made(config: Config) -> bool:
+    """Return whether this store was made to its end once, whatever of it is here now."""
+    return _marker(config).exists()
+
+
 def _marker(config: Config) -> Path:
     meta_dir = config.storage.meta_dir
     return meta_dir.with_name(meta_dir.name + ".cluster")

@@ -17,6 +17,7 @@ from s3server.admin.doctor_disks import examine_directories
 from s3server.admin.finding import Finding, Level
 from s3server.config import Config
 from s3server.meta.owner import act_as_owner
+from s3server.metadata import was_made
 from s3server.process import listen, state
 
 _FILES = 65_536  # open files that a busy gateway with many OSDs comes near to
@@ -33,7 +34,7 @@ def examine(config: Config, *, now: datetime | None = None) -> list[Finding]:
         _server(config, running),
         _clock(),
         _open_files(running),
-        *_master_key(config.storage.master_key_file),
+        *_master_key(config),
         *examine_certificate(config, now or datetime.now(UTC)),
         *examine_directories(config),
     ]
@@ -89,7 +90,12 @@ def _open_files(running: int) -> Finding:
     return Finding("open files", Level.OK if is_enough else Level.WARNING, text)
 
 
-def _master_key(file: Path) -> Iterator[Finding]:
+def _master_key(config: Config) -> Iterator[Finding]:
+    file = config.storage.master_key_file
+    if not file.exists() and was_made(config):
+        text = f"{file} is missing: put it back, without it access keys cannot be opened"
+        yield Finding("master key", Level.BAD, text)
+        return
     if not file.exists():
         yield Finding("master key", Level.OK, f"{file} will be made at the first start")
         return

@@ -91,6 +91,17 @@ def test_zone_of_the_end_of_a_key_is_heeded(capsys, store: str) -> None:
     assert json.loads(capsys.readouterr().out)["expires"] == "2999-01-30T23:00:00+00:00"
 
 
+def test_lost_master_key_is_asked_for_and_none_takes_its_place(capsys, store: str) -> None:
+    at = ["--dir", store]
+    assert cli.run(["user", "create", "ann", *at]) == 0
+    key = Path(store) / "master.key"
+    key.rename(Path(store) / "kept")
+    status, err = told(capsys, "key", "create", "ann", *at)
+    assert (status, f"s3server: {key} is missing" in err, key.exists()) == (3, True, False)
+    (Path(store) / "kept").rename(key)
+    assert cli.run(["key", "create", "ann", *at]) == 0
+
+
 def test_inventories_that_are_not_there_are_told_of(capsys, store: str) -> None:
     status, err = told(capsys, "inventory", "run", "s3://none", "--dir", store)
     assert (status, "bucket does not exist" in err) == (4, True)

@@ -81,13 +81,26 @@ def open_the_key(config: Config) -> str:
     return f"master key: {file} can be reached by others: chmod o= it"
 
 
+def lose_the_key(config: Config) -> str:
+    file = config.storage.master_key_file
+    file.unlink()
+    return f"master key: {file} is missing: put it back, without it access keys cannot be opened"
+
+
 def spoil_the_metadata(config: Config) -> str:
     file = config.storage.meta_dir / "data.mdb"
     file.write_bytes(b"x" * file.stat().st_size)
     return f"metadata: {file} is no file of LMDB 1.0; those of 0.9 cannot be used"
 
 
-FAULTS = [spoil_the_metadata, swap_two, take_away, put_something_else_there, open_the_key]
+FAULTS = [
+    spoil_the_metadata,
+    swap_two,
+    take_away,
+    put_something_else_there,
+    open_the_key,
+    lose_the_key,
+]
 
 
 def test_osds_are_those_of_the_map(tmp_path: Path) -> None:
