@@ -37,6 +37,7 @@ Policy = Annotated[
 
 USER_COLUMNS = ("name", "project", "email", "display_name", "created", "id")
 KEY_COLUMNS = ("access_key", "active", "created", "expires", "scope", "description")
+_SECRET_CHARACTERS = 8  # at least, as for root's
 
 
 @users.command("create")
@@ -196,6 +197,8 @@ def create_key(
     if (access_key is None) != (secret_key_file is None):
         raise typer.BadParameter("--access-key and --secret-key-file belong together")
     secret = read_secret(secret_key_file) if secret_key_file is not None else None
+    if secret is not None and len(secret) < _SECRET_CHARACTERS:
+        raise typer.BadParameter(f"a secret has at least {_SECRET_CHARACTERS} characters")
     ends = 0 if expires is None else utc_ms(expires)
     if expires is not None and ends <= utc_ms(datetime.now(UTC)):
         raise typer.BadParameter(f"--expires: {show_time(ends)} is past")

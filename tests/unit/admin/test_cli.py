@@ -25,15 +25,6 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     return status, captured.out, captured.err
 
 
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A quickstart directory whose server does not run."""
-    monkeypatch.delenv("S3SERVER_ROOT_ACCESS_KEY", raising=False)
-    monkeypatch.delenv("S3SERVER_ROOT_SECRET_KEY", raising=False)
-    quickstart.prepare(tmp_path / "store", osds=None, codec=None, server={})
-    return str(tmp_path / "store")
-
-
 def test_version_is_printed(capsys) -> None:
     assert run(capsys, "version") == (0, f"{__version__}\n", "")
     assert json.loads(run(capsys, "version", "--json")[1]) == {"version": __version__}

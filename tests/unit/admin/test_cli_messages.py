@@ -7,17 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from s3server.admin import cli, quickstart
+from s3server.admin import cli
 from s3server.admin.output import reason_of
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A quickstart directory whose server does not run."""
-    monkeypatch.delenv("S3SERVER_ROOT_ACCESS_KEY", raising=False)
-    monkeypatch.delenv("S3SERVER_ROOT_SECRET_KEY", raising=False)
-    quickstart.prepare(tmp_path / "store", osds=None, codec=None, server={})
-    return str(tmp_path / "store")
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -81,6 +72,15 @@ def test_key_that_would_have_ended_is_not_made(capsys, store: str) -> None:
     assert (status, "2020-01-31T00:00:00+00:00 is past" in err) == (2, True)
     assert cli.run(["key", "list", "ann", "--json", *at]) == 0
     assert json.loads(capsys.readouterr().out) == []
+
+
+@pytest.mark.parametrize("secret", ["", "short\n"])
+def test_secret_that_is_brought_along_is_one(capsys, store: str, secret: str) -> None:
+    file = Path(store) / "secret"
+    file.write_text(secret)
+    options = ["--access-key", "AKIAOLD", "--secret-key-file", str(file), "--dir", store]
+    status, err = told(capsys, "key", "create", "ann", *options)
+    assert (status, "at least 8 characters" in err) == (2, True)
 
 
 def test_zone_of_the_end_of_a_key_is_heeded(capsys, store: str) -> None:
