@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import socket
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
@@ -58,6 +57,7 @@ from s3server.parts import (
     make_users,
     open_watch,
     repeat,
+    root_id,
 )
 from s3server.plain_reads import PlainReads
 from s3server.publishing import (
@@ -276,10 +276,11 @@ async def _services(
 
 
 def _root(config: Config, cluster: str) -> Credential:
-    """Return the operator's own credential; its canonical id belongs to this store alone."""
-    user_id = hashlib.sha256(f"root of {cluster}".encode()).hexdigest()
+    """Return the operator's own credential."""
     key = config.root.access_key
-    principal = Principal("root", user_id, "root", account=DEFAULT_ACCOUNT, access_key_id=key)
+    principal = Principal(
+        "root", root_id(cluster), "root", account=DEFAULT_ACCOUNT, access_key_id=key
+    )
     return Credential(key, config.root.secret_key.get_secret_value(), principal)
 
 

@@ -41,6 +41,7 @@ from s3server.metadata import (
 from s3server.parts import (
     make_users,
     open_watch,
+    root_id,
 )
 from s3server.publishing import make_buckets, open_box
 from s3server.verify import BytesCheck, Findings, MetadataCheck, check_journal
@@ -85,6 +86,7 @@ class Tenants:
     quotas: Quotas
     accounts: Accounts
     revocation: Revocation
+    root: str  # canonical id of root
 
     async def scope(self, project: str | None, user: str | None, bucket: str | None) -> bytes:
         """Return what a quota is on: a bucket, a user of a project, or else the project.
@@ -117,6 +119,7 @@ async def open_tenants(config: Config) -> AsyncIterator[Tenants]:
             Quotas(meta),
             Accounts(meta),
             Revocation(meta, clock),
+            root_id(await cluster_id(meta)),
         )
     finally:
         await meta.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -51,6 +52,11 @@ def key_ring(config: Config) -> KeyRing:
 
 def grace_ms(config: Config) -> int:
     return round(config.storage.gc_grace_s * 1000)
+
+
+def root_id(cluster: str) -> str:
+    """Return the canonical id of root, which belongs to this store alone."""
+    return hashlib.sha256(f"root of {cluster}".encode()).hexdigest()
 
 
 async def open_watch(config: Config, meta: LmdbStore) -> ClusterWatch:

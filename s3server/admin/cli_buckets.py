@@ -46,6 +46,7 @@ def list_buckets(
     async def work(tenants: Tenants) -> list[dict[str, Any]]:
         projects = {each.id: each.name for each in await tenants.projects.list_projects()}
         users = {each.id: each.name for each in await tenants.users.list_users()}
+        users[tenants.root] = "root"
         account = None if project is None and user is None else await tenants.account(project)
         owner = None
         if user is not None:
@@ -54,7 +55,7 @@ def list_buckets(
             {
                 "name": bucket.name,
                 "project": projects.get(bucket.account, bucket.account),
-                "owner": users.get(bucket.owner),  # root, or a user who was deleted
+                "owner": users.get(bucket.owner),  # None: a user who was deleted
                 "owner_id": bucket.owner,
                 "created": show_time(bucket.created_ms),
                 "pool": bucket.pool,

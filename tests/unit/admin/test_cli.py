@@ -15,7 +15,7 @@ from s3server.admin.client_config import TOOLS
 from s3server.config import Config
 from s3server.core.projects import DEFAULT_ACCOUNT
 from s3server.core.records import BucketRecord
-from s3server.maintenance import open_buckets
+from s3server.maintenance import open_buckets, open_tenants
 from s3server.model import Principal
 
 
@@ -253,6 +253,8 @@ def test_all_buckets_are_listed_with_their_owners(capsys, store: str) -> None:
         account = geo if owner["project"] == "geo" else DEFAULT_ACCOUNT
         asyncio.run(_create_bucket(config, name, Principal("user", owner["id"], "", account)))
     asyncio.run(_create_bucket(config, "of-nobody"))
+    root = asyncio.run(_root_id(config))
+    asyncio.run(_create_bucket(config, "of-root", Principal("root", root, "", DEFAULT_ACCOUNT)))
 
     def listed(*options: str) -> list[tuple[str, str, str | None]]:
         rows = json.loads(run(capsys, "bucket", "list", *options, *at)[1])
@@ -260,11 +262,16 @@ def test_all_buckets_are_listed_with_their_owners(capsys, store: str) -> None:
 
     ann, bob = ("of-ann", "geo", "ann"), ("of-bob", "geo", "bob")
     elsewhere, nobodys = ("elsewhere", "default", "ann"), ("of-nobody", "default", None)
-    assert listed() == [elsewhere, ann, bob, nobodys]
+    assert listed() == [elsewhere, ann, bob, nobodys, ("of-root", "default", "root")]
     assert listed("--project", "geo") == [ann, bob]
     assert listed("--project", "geo", "--user", "bob") == [bob]
     assert listed("--user", "ann") == [elsewhere]
     assert "of-nobody" in run(capsys, "bucket", "list", "--dir", store)[1]
+
+
+async def _root_id(config: Config) -> str:
+    async with open_tenants(config) as tenants:
+        return tenants.root
 
 
 STRANGER = Principal("user", "1" * 64, "owner", DEFAULT_ACCOUNT)
