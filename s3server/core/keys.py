@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import TextIO
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -106,40 +107,52 @@ class KeyRing:
         return None if envelope.key_id == newest else self.wrap(data_key)
 
     def create(self) -> None:
-        """Make the first key, unless somebody was faster."""
-        with self._locked():
+        """Make the first key, unless somebody was faster. Raises KeyRingError for a lost ring."""
+        with self._locked() as lock:
             if not self._path.exists():
-                self._add_key()
+                self._add_key(lock)
 
     def rotate(self) -> str:
         """Add a key, which wraps from now on; return its id. Durable on return."""
-        with self._locked():
-            self._add_key()
+        with self._locked() as lock:
+            self._add_key(lock)
         return next(reversed(self._load()))
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[TextIO]:
         """Let one process at a time add keys: none must lose another's.
 
         Raises KeyRingError where nothing can be written: credentials of systemd are read only.
         """
         try:
-            with self._path.with_name(f".{self._path.name}.lock").open("w") as lock:
+            with self._path.with_name(f".{self._path.name}.lock").open("a+") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                yield
+                yield lock
         except OSError as error:
             raise KeyRingError(
                 f"{self._path}: no key can be added here ({error.strerror}); add a line of "
                 f"{KEY_BYTES} random bytes in hexadecimal where the file comes from"
             ) from error
 
-    def _add_key(self) -> None:
+    def _add_key(self, lock: TextIO) -> None:
+        """Add a key. That there is one is told by what is in `lock`, also if the ring gets lost.
+
+        In its place another one would open nothing that is encrypted, and be lost in turn with all
+        that it wrapped once the ring is put back.
+        """
         lines = ""
+        lock.seek(0)
         if self._path.exists():
             self._load()  # nothing is added to what cannot be used
             lines = self._path.read_text("ascii")
+        elif lock.read():
+            raise KeyRingError(
+                f"{self._path} is missing, which opens what is encrypted: put it back. Where it is "
+                f"lost, so is that, and one begins with a new one by removing {lock.name}"
+            )
         key = secrets.token_bytes(KEY_BYTES)
         replace_durably(self._path, f"{lines}{key.hex()}\n")
+        lock.write("made\n")
 
     def _load(self) -> dict[str, bytes]:
         found = self._path.stat()

@@ -75,3 +75,26 @@ def test_damaged_ring_is_not_used(tmp_path: Path, text: str) -> None:
         KeyRing(path).wrap(new_data_key())
     with pytest.raises(KeyRingError, match="does not hold keys"):
         KeyRing(path).rotate()
+
+
+def test_no_other_ring_takes_the_place_of_one_that_is_lost(tmp_path: Path) -> None:
+    path, data_key = tmp_path / "encryption.keys", new_data_key()
+    envelope = KeyRing(path).wrap(data_key)
+    away = path.rename(tmp_path / "away")
+    for ring in (KeyRing(path), KeyRing(path)):
+        with pytest.raises(KeyRingError, match="is missing, which opens what is encrypted"):
+            ring.wrap(data_key)
+        with pytest.raises(KeyRingError, match="put it back"):
+            ring.rotate()
+    away.rename(path)
+    KeyRing(path).rotate()
+    assert KeyRing(path).unwrap(envelope) == data_key
+
+
+def test_after_a_lost_ring_one_begins_anew_by_removing_what_tells_of_it(tmp_path: Path) -> None:
+    path, data_key = tmp_path / "encryption.keys", new_data_key()
+    KeyRing(path).wrap(data_key)
+    path.unlink()
+    (tmp_path / ".encryption.keys.lock").unlink()
+    ring = KeyRing(path)
+    assert ring.unwrap(ring.wrap(data_key)) == data_key
