@@ -46,8 +46,24 @@ class Digests(Protocol):
     def checksums(self) -> Pairs: ...
 
 
+@dataclass(frozen=True, slots=True)
+class WantedChecksum:
+    """A checksum of all its bytes that a copy is to have, and what computes it."""
+
+    name: str  # as stored: "ChecksumSHA256"
+    new: Callable[[], Digests]
+
+    def is_of(self, record: ObjectRecord) -> bool:
+        """Whether a version has it."""
+        names = [name for name, _ in record.checksums]
+        return self.name in names and record.checksum_type == "FULL_OBJECT"
+
+
 class _UnlikeError(Exception):
-    """Source and copy cannot share bytes: one is encrypted, or they belong in two pools."""
+    """Source and copy cannot share bytes: one is encrypted, or they belong in two pools.
+
+    Or the bytes are to be read, for another checksum of them.
+    """
 
 
 class Copying:
@@ -63,8 +79,9 @@ class Copying:
         target: tuple[BucketRecord, str],
         describe: Describe,
         condition: WriteCondition,
+        checksum: WantedChecksum | None = None,
     ) -> ObjectRecord:
-        """Copy a version; return the record of the copy.
+        """Copy a version; return the record of the copy, with a checksum of its own if asked for.
 
         Within a pool no bytes move: the copy refers to the blob of its source, in a commit that
         starts again if the source has changed meanwhile. Raises what Objects.locate() raises,
@@ -76,6 +93,8 @@ class Copying:
             record = found.record
             new = _version_like(record, describe(record), condition)
             if bool(record.encryption) != bool(new.attributes.encryption):
+                raise _UnlikeError
+            if checksum is not None and not checksum.is_of(record):
                 raise _UnlikeError
             lies_in = self._blobs.pool_that_has(source.bucket, record.storage_class)
             if lies_in != self._blobs.pool_of(target[0], new.attributes.storage_class):
@@ -91,7 +110,7 @@ class Copying:
         try:
             return await self._commit(plan)
         except _UnlikeError:
-            return await self._copy_bytes(source, target, describe, condition)
+            return await self._copy_bytes(source, target, describe, condition, checksum)
 
     async def _copy_bytes(
         self,
@@ -99,6 +118,7 @@ class Copying:
         target: tuple[BucketRecord, str],
         describe: Describe,
         condition: WriteCondition,
+        checksum: WantedChecksum | None,
     ) -> ObjectRecord:
         record = await self._objects.get(source.bucket, source.key, source.version_id)
         new = _version_like(record, describe(record), condition)
@@ -106,7 +126,10 @@ class Copying:
         await self._objects.foresee(*target, record.size, new.attributes)
         keys = new.attributes.source_key, new.attributes.data_key
         pool = self._blobs.pool_of(target[0], new.attributes.storage_class)
-        ref = await self.copy_bytes(record, 0, record.size, pool, keys=keys)
+        digests = None if checksum is None or checksum.is_of(record) else checksum.new()
+        ref = await self.copy_bytes(record, 0, record.size, pool, digests, keys=keys)
+        if digests is not None:
+            new.checksums, new.checksum_type = digests.checksums, "FULL_OBJECT"
         return await self._objects.commit_bytes(*target, ref, new)
 
     async def copy_bytes(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +16,8 @@ from s3server.ops.encryption import OF_SOURCE, data_key_of, told_encryption
 from s3server.ops.multipart import MAX_PARTS, confirm_initiator
 from s3server.ops.object_copy import check_source_conditions, open_source
 from s3server.ops.refusals import ENCRYPTION, check_owner, refuse
-from s3server.wire.checksums import ADLER32, ALGORITHMS, DEFAULT_ALGORITHM, RunningAdler32, new_md5
+from s3server.wire.checksums import ALGORITHMS, DEFAULT_ALGORITHM
+from s3server.wire.digests import CopyDigests
 from s3server.wire.ranges import parse_copy_range
 
 MAX_PARTS_LISTED = 1_000
@@ -65,7 +65,7 @@ async def upload_part_copy(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     start, stop = parse_copy_range(request.get("CopySourceRange"), record.size)
     if stop - start > MAX_PART_BYTES:
         raise EntityTooLarge(ProposedSize=str(stop - start), MaxSizeAllowed=str(MAX_PART_BYTES))
-    digests = PartDigests(upload.checksum_algorithm or DEFAULT_ALGORITHM)
+    digests = CopyDigests(upload.checksum_algorithm or DEFAULT_ALGORITHM)
     keys = (
         data_key_of(ctx, request, record.encryption, OF_SOURCE),
         data_key_of(ctx, request, upload.encryption),
@@ -101,33 +101,6 @@ def _check_algorithm(ctx: Ctx, request: Mapping[str, Any], wanted: str) -> None:
             f"Checksum Type mismatch occurred, expected checksum Type: {wanted.lower()}, "
             f"actual checksum Type: {told}"
         )
-
-
-class PartDigests:
-    """Computes over copied bytes what S3 stores of a part. Implements core's `Digests`."""
-
-    def __init__(self, algorithm: str) -> None:
-        self._md5 = new_md5()
-        self._algorithm = ALGORITHMS[algorithm]
-        self._checksum = self._algorithm.new()
-        self._adler32 = RunningAdler32()
-
-    def update(self, data: memoryview) -> None:
-        """Go on over `data`."""
-        self._md5.update(data)
-        self._checksum.update(data)
-        self._adler32.update(data)
-
-    @property
-    def etag(self) -> str:
-        """MD5 of the bytes in hexadecimal."""
-        return self._md5.digest().hex()
-
-    @property
-    def checksums(self) -> tuple[tuple[str, str], ...]:
-        """The checksum as the model names it, and the Adler-32."""
-        checksum = b64encode(self._checksum.digest()).decode()
-        return (self._algorithm.member, checksum), (ADLER32, self._adler32.digest().hex())
 
 
 @handles("ListParts")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from msgspec import structs
 
-from s3server.core.copying import CopySource
-from s3server.core.objects import Attributes
+from s3server.core.copying import CopySource, WantedChecksum
+from s3server.core.objects import Attributes, Pairs
 from s3server.core.records import ObjectRecord
 from s3server.core.versions import shown_version_id
 from s3server.errors import InvalidArgument, InvalidRequest, KeyTooLongError
@@ -26,20 +27,24 @@ from s3server.ops.attributes import (
 )
 from s3server.ops.bucket_lifecycle import expiration_of
 from s3server.ops.encryption import OF_SOURCE, data_key_of, told_encryption, with_encryption
-from s3server.ops.refusals import check_owner, refuse
+from s3server.ops.refusals import check_owner
+from s3server.wire.checksums import ALGORITHMS
 from s3server.wire.conditions import check_copy_source_conditions
+from s3server.wire.digests import CopyDigests
 
 MAX_COPY_BYTES = 5 * 1024**3
 _BELONGINGS = {"Tagging": "tags", "Annotation": "annotations"}  # by the names in their actions
 # Why to copy onto itself.
-WRITE_ANEW = ("StorageClass", "ServerSideEncryption", "SSECustomerKey", "WebsiteRedirectLocation")
+WRITE_ANEW = (
+    "ChecksumAlgorithm", "ServerSideEncryption", "SSECustomerKey", "StorageClass",
+    "WebsiteRedirectLocation",
+)  # fmt: skip
 
 
 @handles("CopyObject")
 async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
-    """Copy an object; within a pool only metadata is written."""
+    """Copy an object; within a pool only metadata is written, unless a new checksum is wanted."""
     check_owner(ctx, request)
-    refuse(request, "ChecksumAlgorithm")
     given = attributes_of(ctx, request, ctx.cause("ObjectCreated:Copy"))
     given = await with_acl(ctx, request, given)
     replaced = _directive(request, "MetadataDirective") == "REPLACE"
@@ -72,10 +77,7 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         copy = with_encryption(ctx, request, given, source_key)
         copy = replace(copy, source_key=source_key)
         if not replaced:
-            # Where a page is elsewhere is not copied: the copy says its own.
-            headers = [pair for pair in record.headers if pair[0] != REDIRECT]
-            headers += [pair for pair in given.headers if pair[0] == REDIRECT]
-            copy = replace(copy, headers=tuple(headers), metadata=record.metadata)
+            copy = replace(copy, headers=_headers_of(record, given), metadata=record.metadata)
         for kind in kinds:
             if belongings := getattr(record, _BELONGINGS[kind]):
                 read = (source.bucket, source.key, record, source.version_id)
@@ -84,7 +86,9 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
                 copy = replace(copy, **{_BELONGINGS[kind]: belongings})
         return copy
 
-    record = await ctx.services.copying.copy(source, target, describe, write_condition(request))
+    record = await ctx.services.copying.copy(
+        source, target, describe, write_condition(request), _wanted_checksum(request)
+    )
     return {
         "VersionId": shown_version_id(target[0], record),
         "Expiration": await expiration_of(ctx, *target, record),
@@ -96,6 +100,19 @@ async def copy_object(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
             **checksums_of(record),
         },
     }
+
+
+def _headers_of(source: ObjectRecord, given: Attributes) -> Pairs:
+    """Return the headers of a copy like its source; where a page is elsewhere it says itself."""
+    own = [pair for pair in given.headers if pair[0] == REDIRECT]
+    return (*[pair for pair in source.headers if pair[0] != REDIRECT], *own)
+
+
+def _wanted_checksum(request: Mapping[str, Any]) -> WantedChecksum | None:
+    algorithm = request.get("ChecksumAlgorithm")
+    if not algorithm:
+        return None
+    return WantedChecksum(ALGORITHMS[algorithm].member, partial(CopyDigests, algorithm))
 
 
 def _copied_kinds(request: Mapping[str, Any]) -> list[str]:

@@ -161,3 +161,33 @@ class Digests:
                 ExpectedDigest=expected,
                 CalculatedDigest=b64encode(self._md5.digest()).decode(),
             )
+
+
+class CopyDigests:
+    """What S3 stores of bytes that are copied, with a checksum of one algorithm.
+
+    Implements core's `Digests`.
+    """
+
+    def __init__(self, algorithm: str) -> None:
+        self._md5 = new_md5()
+        self._algorithm = ALGORITHMS[algorithm]
+        self._checksum = self._algorithm.new()
+        self._adler32 = RunningAdler32()
+
+    def update(self, data: memoryview) -> None:
+        """Go on over `data`."""
+        self._md5.update(data)
+        self._checksum.update(data)
+        self._adler32.update(data)
+
+    @property
+    def etag(self) -> str:
+        """MD5 of the bytes in hexadecimal."""
+        return self._md5.digest().hex()
+
+    @property
+    def checksums(self) -> tuple[tuple[str, str], ...]:
+        """The checksum as the model names it, and the Adler-32."""
+        checksum = b64encode(self._checksum.digest()).decode()
+        return (self._algorithm.member, checksum), (ADLER32, self._adler32.digest().hex())

@@ -54,6 +54,20 @@ def test_checksum_of_a_plain_upload_is_kept(s3, bucket: str, algorithm: str, siz
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_managed_copy_computes_the_checksum_that_is_asked_for(
+    s3, bucket: str, algorithm: str
+) -> None:
+    data = bytes(range(256)) * 300
+    s3.put_object(Bucket=bucket, Key="key", Body=data)
+    source = {"Bucket": bucket, "Key": "key"}
+    s3.copy(source, bucket, "copy", ExtraArgs={"ChecksumAlgorithm": algorithm})
+    got = s3.get_object(Bucket=bucket, Key="copy", ChecksumMode="ENABLED")  # boto3 verifies it
+
+    assert data == got["Body"].read()
+    assert expected(algorithm, data) == got[f"Checksum{algorithm}"]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_wrong_checksum_stores_nothing(s3, bucket: str, algorithm: str) -> None:
     wrong = {f"Checksum{algorithm}": expected(algorithm, b"other")}
     with pytest.raises(ClientError) as refused:

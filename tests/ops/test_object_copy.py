@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from hashlib import sha256
 from urllib.parse import quote
 
 import pytest
@@ -213,16 +215,45 @@ async def test_unknown_directive_is_refused(source: Store, directive: str) -> No
     assert answer.outcome == (400, "InvalidArgument")
 
 
-@pytest.mark.parametrize(
-    "header",
-    [
-        {"x_amz_checksum_algorithm": "SHA256"},
-    ],
-)
-async def test_what_would_be_ignored_is_not_implemented(
-    source: Store, header: dict[str, str]
-) -> None:
-    assert (await copy(source, "data/key", **header)).outcome == (501, "NotImplemented")
+SHA256 = b64encode(sha256(BODY).digest()).decode()
+
+
+async def checksum(store: Store, key: str) -> tuple[str | None, str | None]:
+    """Return the SHA-256 that an object has, and of what it is."""
+    told = await store.alice("HEAD", key, headers={"x-amz-checksum-mode": "ENABLED"})
+    return told.header("x-amz-checksum-sha256"), told.header("x-amz-checksum-type")
+
+
+async def test_copy_has_the_checksum_that_is_asked_for(source: Store) -> None:
+    answer = await copy(source, "data/key", x_amz_checksum_algorithm="SHA256")
+    assert answer.text("ChecksumSHA256") == SHA256
+    assert await checksum(source, "/data/copy") == (SHA256, "FULL_OBJECT")
+    assert (await source.alice("GET", "/data/copy")).body == BODY
+    assert (await source.alice("HEAD", "/data/copy")).header("etag") == answer.text("ETag")
+    assert source.pool.blob_count == 2
+    again = await copy(source, "data/copy", "/data/third", x_amz_checksum_algorithm="SHA256")
+    assert again.text("ChecksumSHA256") == SHA256
+    assert source.pool.blob_count == 2  # the second one has its source's
+
+
+async def test_object_gets_a_checksum_by_a_copy_onto_itself(source: Store) -> None:
+    answer = await copy(source, "data/key", "/data/key", x_amz_checksum_algorithm="SHA256")
+    assert answer.status == 200
+    assert await checksum(source, "/data/key") == (SHA256, "FULL_OBJECT")
+    got = await source.alice("GET", "/data/key")
+    assert (got.body, got.header("content-type")) == (BODY, "text/csv")
+
+
+async def test_checksum_of_no_algorithm_is_refused(source: Store) -> None:
+    answer = await copy(source, "data/key", x_amz_checksum_algorithm="SHA3")
+    assert answer.outcome == (400, "InvalidRequest")
+
+
+async def test_copy_of_an_empty_object_has_its_checksum(data: Store) -> None:
+    await data.alice.made("/data/empty")
+    await copy(data, "data/empty", x_amz_checksum_algorithm="SHA256")
+    empty = b64encode(sha256(b"").digest()).decode()
+    assert await checksum(data, "/data/copy") == (empty, "FULL_OBJECT")
 
 
 async def test_copy_of_an_empty_object_is_empty(data: Store) -> None:
