@@ -147,10 +147,11 @@ async def test_object_of_parts_is_as_bad_as_its_worst_part(
         ]
     )
     before = await what_if(store.meta, await store.maps.current())
-    after = await what_if(store.meta, await store.maps.current(), [0])
+    lost = refs[0].shards[0].osd
+    after = await what_if(store.meta, await store.maps.current(), [lost])
 
     assert 9 == before.safe
-    assert 1 + sum(0 in {p.osd for p in ref.shards} for ref in refs) == after.degraded
+    assert 1 + sum(lost in {p.osd for p in ref.shards} for ref in refs) == after.degraded
 
 
 @pytest.mark.parametrize(
