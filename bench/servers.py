@@ -86,7 +86,9 @@ def print_result(measure: Callable[[], object]) -> None:
 def running(name: str, template: str, directory: Path, port: int = 0) -> Iterator[Server]:
     """Start a server, wait until it answers, stop it at the end.
 
-    Its output goes to `name`.log in the directory. Raises ServerError with the log's end.
+    Its output goes to `name`.log in the directory. Raises ServerError with the log's end. What it
+    imports is what is installed for its interpreter, never what lies in the current directory: two
+    checkouts would be compared, and the same code run twice.
     """
     port = port or free_port()
     data = directory / name
@@ -96,6 +98,7 @@ def running(name: str, template: str, directory: Path, port: int = 0) -> Iterato
         **os.environ,
         "S3SERVER_ROOT_ACCESS_KEY": ACCESS_KEY,
         "S3SERVER_ROOT_SECRET_KEY": SECRET_KEY,
+        "PYTHONSAFEPATH": "1",
     }
     with (directory / f"{name}.log").open("w+b") as log:
         process = subprocess.Popen(
