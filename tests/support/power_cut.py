@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 
 SHUTDOWN, NO_LOG_FLUSH = 0x8004587D, 2
-STOP_S = 20
+STOP_S = 120.0  # a thread that waits for a slow disk stands still only after that
 # Smallest that mkfs.xfs makes; the images are sparse.
 IMAGE_BYTES = 2 << 30  # sparse; what rounds give up is freed only after a minute
 MKFS = {
