@@ -12,6 +12,8 @@ from concurrent.futures import Future
 from functools import partial
 from typing import NamedTuple
 
+import structlog
+
 from s3server.data.osd_set import OsdSet
 from s3server.data.threads import HungError, Threads
 from s3server.data.volumes import Record, VolumeWriter
@@ -22,6 +24,8 @@ VOLUME_LIMIT = 256 << 20  # bytes after which a new volume is begun
 BATCH_LIMIT = 1024  # blobs
 IDLE_S = 60.0  # without a blob, after which the volumes are let go of
 HOLD_S = 3600.0  # after which a volume is let go of in any case: compaction takes no open ones
+
+_log = structlog.get_logger("data")
 
 # Where a record lies on an OSD, or why it does not.
 Outcome = ShardPlace | OSError
@@ -135,7 +139,7 @@ class Appender:
         failures: dict[int, OSError] = self._open_volumes(groups, volumes)
         places: dict[int, list[ShardPlace]] = {}
         due = [osd for osd in groups if osd not in failures]
-        jobs = [(osd, partial(_append_to, osd, groups[osd], places, volumes)) for osd in due]
+        jobs = [(osd, partial(self._append_to, osd, groups[osd], places, volumes)) for osd in due]
         found = zip(due, self._fanout.run(jobs), strict=True)
         failures.update({osd: error for osd, error in found if error})
         for osd, error in failures.items():
@@ -177,13 +181,23 @@ class Appender:
             raise OSError(errno.ENOSPC, f"{device.path}: no space left")
         volumes[osd] = VolumeWriter(device, self._new_volume_id())
 
+    def _append_to(
+        self,
+        osd: int,
+        records: list[Record],
+        places: dict[int, list[ShardPlace]],
+        volumes: dict[int, VolumeWriter],
+    ) -> None:
+        try:
+            offsets = _append(osd, records, volumes)
+        except FileNotFoundError as error:  # by hand, or by fsck: the OSD itself is well
+            _log.error("volume is lost", osd=osd, reason=str(error))
+            self._open_volume(osd, records, volumes)
+            offsets = _append(osd, records, volumes)
+        places[osd] = [ShardPlace(osd, volumes[osd].id, offset) for offset in offsets]
 
-def _append_to(
-    osd: int,
-    records: list[Record],
-    places: dict[int, list[ShardPlace]],
-    volumes: dict[int, VolumeWriter],
-) -> None:
+
+def _append(osd: int, records: list[Record], volumes: dict[int, VolumeWriter]) -> list[int]:
     volume = volumes.pop(osd)
     try:
         offsets = volume.append(records)
@@ -191,7 +205,7 @@ def _append_to(
         volume.discard_if_empty()
         raise  # and the volume is not put back: it is sealed
     volumes[osd] = volume
-    places[osd] = [ShardPlace(osd, volume.id, offset) for offset in offsets]
+    return offsets
 
 
 def _by_osd(batch: Iterable[_Waiting]) -> dict[int, list[Record]]:

@@ -71,7 +71,10 @@ class VolumeWriter:
             raise
 
     def append(self, records: Sequence[Record]) -> list[int]:
-        """Make the records durable in the volume and return their offsets, or raise OSError."""
+        """Make the records durable in the volume and return their offsets, or raise OSError.
+
+        FileNotFoundError where somebody has removed the volume: nobody else can open it.
+        """
         offsets = []
         for at in range(0, len(records), RECORDS_PER_WRITE):
             some = records[at : at + RECORDS_PER_WRITE]
@@ -81,6 +84,9 @@ class VolumeWriter:
             for record in some:
                 offsets.append(self.end)
                 self.end += record.size
+        if self._osd.vfs.stat(self._handle.fd).st_nlink == 0:
+            path = self._osd.volume_path(self.id)
+            raise FileNotFoundError(errno.ENOENT, "removed while it was written to", path)
         return offsets
 
     def seal(self) -> None:
@@ -213,11 +219,11 @@ class VolumeReader:
         self._opens = 0
         for key, handle in list(self._open.items()):
             osd = self._osds.open.get(key[0])
-            if osd is None or osd.id in self._osds.silent or _is_removed(osd.vfs, handle):
+            if osd is None or osd.id in self._osds.silent or _is_lost(osd.vfs, handle):
                 del self._open[key]
 
 
-def _is_removed(vfs: Vfs, handle: Handle) -> bool:
+def _is_lost(vfs: Vfs, handle: Handle) -> bool:
     """Tell whether an open file has no name any more, or belongs to a disk that has failed."""
     try:
         return vfs.stat(handle.fd).st_nlink == 0

@@ -110,7 +110,7 @@ class Journal:
         """Make an entry durable in every copy. Raises CopiesError: some may have it then."""
         self.prepare(end)
         jobs = [(osd, partial(self._write, osd, end, pieces)) for osd in end.osds]
-        self._expect(jobs)
+        self._expect(jobs, trusted=_ABSENT)
 
     def void(self, end: End) -> None:
         """Make sure that nothing follows `end` in any copy. Raises CopiesError."""
@@ -223,23 +223,27 @@ class Journal:
         osd = self._osd(osd_id)
         _append(osd, file, [layout.pack_segment(segment)], 0)
         osd.vfs.fsync(file.fd)
-        osd.vfs.rename(_incoming(osd, segment.number), f"{osd.path}/journal/{segment.name}")
+        osd.vfs.rename(_incoming(osd, segment.number), _path(osd, segment.number))
         sync_directory(osd.vfs, f"{osd.path}/journal")
 
     def _drop(self, files: dict[int, OpenFile], number: int) -> None:
         """Remove what was reserved; what was published has no entries, hence means nothing."""
         for osd in map(self._osd, files):
-            for path in (_incoming(osd, number), f"{osd.path}/journal/{number:016x}.log"):
+            for path in (_incoming(osd, number), _path(osd, number)):
                 with contextlib.suppress(OSError):
                     osd.vfs.unlink(path)
 
     def _open_copy(self, osd_id: int, end: End) -> None:
         osd = self._osd(osd_id)
-        path = f"{osd.path}/journal/{end.segment:016x}.log"
+        path = _path(osd, end.segment)
         self._open[osd_id] = OpenFile(osd.vfs, osd.vfs.open_to_write(path))
 
     def _write(self, osd_id: int, end: End, pieces: Sequence[bytes]) -> None:
-        _append(self._osd(osd_id), self._open[osd_id], pieces, end.offset)
+        osd, file = self._osd(osd_id), self._open[osd_id]
+        _append(osd, file, pieces, end.offset)
+        if osd.vfs.stat(file.fd).st_nlink == 0:  # by hand, or by fsck: the OSD itself is well
+            path = _path(osd, end.segment)
+            raise FileNotFoundError(errno.ENOENT, "removed while it was written to", path)
 
     def _expect(
         self, jobs: Sequence[tuple[int, Callable[[], None]]], *, trusted: Set[int] = frozenset()
@@ -280,6 +284,10 @@ class Journal:
 
 def _incoming(osd: Osd, number: int) -> str:
     return f"{osd.path}/incoming/{number:016x}.log"
+
+
+def _path(osd: Osd, number: int) -> str:
+    return f"{osd.path}/journal/{number:016x}.log"
 
 
 def _append(osd: Osd, file: OpenFile, pieces: Sequence[bytes], offset: int) -> None:

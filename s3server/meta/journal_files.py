@@ -17,6 +17,8 @@ class Stat(Protocol):
 
     @property
     def st_size(self) -> int: ...
+    @property
+    def st_nlink(self) -> int: ...
 
 
 class Files(Protocol):

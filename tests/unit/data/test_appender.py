@@ -78,6 +78,17 @@ async def test_volume_that_was_held_for_long_is_let_go_of(tmp_path: Path) -> Non
     assert [ONE] * 3 == sizes(osds[0])
 
 
+async def test_volume_that_was_removed_takes_nothing_more(tmp_path: Path) -> None:
+    osds = make_osds(tmp_path, 1)
+    async with appender_on(osds) as appender:
+        removed = await append(appender)
+        Path(osds[0].volume_path(removed)).unlink()
+        following = await append(appender)
+        assert [following] == [volume.id for volume in osds[0].list_volumes()]
+        assert 1 == len(list(osds[0].scan_volume(following)))
+        assert following == await append(appender)
+
+
 async def test_volume_that_cannot_be_cut_off_is_let_go_of_all_the_same(tmp_path: Path) -> None:
     class Uncuttable(Vfs):
         def truncate(self, fd: int, size: int) -> None:

@@ -371,6 +371,23 @@ async def test_store_goes_on_in_a_new_segment_where_copies_are_gone_but_their_os
     assert expected == site.replayed()
 
 
+@pytest.mark.parametrize("removed", [(1,), (1, 2)])
+async def test_copy_that_is_removed_while_it_is_open_takes_nothing_more(
+    tmp_path: Path, removed: Sequence[int]
+) -> None:
+    site = Site(tmp_path, count=3)
+    store = site.open()
+    await fill(store, 3)
+    for osd in removed:
+        site.segments(osd)[0].unlink()
+    await fill(store, 3, start=3)
+    expected = dict(await rows_of(store))
+    await store.close()
+    for osd in site.osds():
+        assert expected == site.replayed([site.osds()[0], osd])
+    assert all(len(site.segments(osd)) == 1 for osd in removed)
+
+
 async def test_store_with_a_journal_commits_nothing_without_it(site: Site) -> None:
     await site.open().close()
     store = LmdbStore.open(site.root / "meta", ballast_bytes=0)
