@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 
 import structlog
-from msgspec.structs import replace
 
 from s3server.cluster.map_record import MAP_KEY, OSD_PREFIX, MapRecord, OsdRecord, osd_key
 from s3server.cluster.maps import ClusterMaps
+from s3server.cluster.moved import moved
 from s3server.cluster.osd_watch import down_rows
 from s3server.config import Config, OsdConfig
 from s3server.core import records
@@ -25,7 +26,7 @@ from s3server.data.codec import codec_from_name
 from s3server.data.osd_directory import DirectoryOsd, identity_of
 from s3server.data.workers import Fanout
 from s3server.events.bell import Bell
-from s3server.meta.base import MetadataStore, Row, UnavailableError
+from s3server.meta.base import MetadataStore, Put, UnavailableError
 from s3server.meta.durable import replace_durably, sync_path
 from s3server.meta.journal import Journal
 from s3server.meta.journal_files import Candidate
@@ -103,8 +104,18 @@ async def attach_journal(config: Config, meta: LmdbStore) -> None:
     row = await meta.get(store_key("cluster"))
     assert row is not None, "OSDs get their identity from it"
     cluster = row.decode()
-    found = await mapped_candidates(meta, config.pools[0].name) or candidates(config, cluster)
+    elsewhere = await _moved(config, meta, cluster)
+    found = await mapped_candidates(meta, config.pools[0].name, elsewhere) or candidates(
+        config, cluster
+    )
     meta.attach(Journal(cluster, found, copies=_copies(config), run=Fanout(4).run))
+    if elsewhere:  # before anybody looks for them where they were: that may be another store by now
+        await meta.commit([Put(osd_key(osd), encode(row)) for osd, row in elsewhere.items()])
+
+
+async def _moved(config: Config, meta: MetadataStore, cluster: str) -> dict[int, OsdRecord]:
+    known = await ClusterMaps(meta, SystemClock()).osds()
+    return moved(known, {osd.id: str(osd.path) for osd in config.osds}, cluster)
 
 
 async def follow_map(config: Config, meta: LmdbStore) -> None:
@@ -130,10 +141,17 @@ class MapFollower:
             self._followed, self._again_s = epoch, now_s + FOLLOW_EVERY_S
 
 
-async def mapped_candidates(meta: MetadataStore, default_pool: str) -> list[Candidate]:
-    """Return the OSDs of the default pool that the map has in and that are here; none: no map."""
+async def mapped_candidates(
+    meta: MetadataStore,
+    default_pool: str,
+    elsewhere: Mapping[int, OsdRecord] = MappingProxyType({}),
+) -> list[Candidate]:
+    """Return the OSDs of the default pool that the map has in and that are here; none: no map.
+
+    `elsewhere` has newer rows of some than the store.
+    """
     maps, cluster = ClusterMaps(meta, SystemClock()), await meta.get(store_key("cluster"))
-    record, rows = await maps.current(), await maps.osds()
+    record, rows = await maps.current(), {**await maps.osds(), **elsewhere}
     pool = next((each for each in record.pools if each.name == default_pool), None)
     if pool is None or cluster is None:
         return []
@@ -156,10 +174,11 @@ def restore_store(
     """Rebuild the metadata directory from the snapshots and journals on the OSDs. Blocks.
 
     The OSDs are those of the settings, those in `paths`, and all that the map that is found on
-    them knows of; the restored metadata have them where they were found. The caller holds the
-    store's lock. `force` moves metadata aside that are there, else MetadataExistError. Every
-    segment of the journal has at least `minimum` copies, so with as many OSDs missing its end may
-    be missing too: UnavailableError unless `accept_missing`.
+    them knows of, as long as they are where it says, or moved with the others; the restored
+    metadata have them where they were found. The caller holds the store's lock. `force` moves
+    metadata aside that are there, else MetadataExistError. Every segment of the journal has at
+    least `minimum` copies, so with as many OSDs missing its end may be missing too:
+    UnavailableError unless `accept_missing`.
     """
     meta_dir = config.storage.meta_dir
     if meta_dir.exists() and not force:
@@ -175,7 +194,8 @@ def restore_store(
     new = meta_dir.with_name(meta_dir.name + ".restored")
     if new.exists():
         shutil.rmtree(new)  # of a restore that died
-    found = _where_they_are(state.rows(), osds)
+    here = {osd_key(i): encode(row) for i, row in _osd_rows(state, cluster, osds).items()}
+    found = ((key, here.get(key, row)) for key, row in state.rows())
     rows = write_store(
         new, found, state.sequence, state.end, map_size=config.storage.map_size_gib << 30
     )
@@ -219,7 +239,7 @@ def _reached(
     """
     while True:
         state = stored_state(list(osds.values()), cluster)
-        wanted = _journal_paths(config, state)
+        wanted = _journal_paths(config, state, _osd_rows(state, cluster, osds))
         found = {
             osd: opened
             for osd, path in wanted.items()
@@ -230,28 +250,21 @@ def _reached(
         osds |= found
 
 
-def _where_they_are(rows: Iterator[Row], osds: Mapping[int, DirectoryOsd]) -> Iterator[Row]:
-    """Yield the rows, those of OSDs with the paths at which these were found."""
-    for key, row in rows:
-        record = decode(OsdRecord, row) if key.startswith(OSD_PREFIX) else None
-        if record is not None and record.id in osds and not record.is_removed:
-            yield key, encode(replace(record, path=osds[record.id].path))
-        else:
-            yield key, row
+def _osd_rows(state: State, cluster: str, osds: Mapping[int, DirectoryOsd]) -> dict[int, OsdRecord]:
+    """Return the rows of all OSDs, with where they are by those that were found."""
+    rows = (decode(OsdRecord, row) for key, row in state.rows() if key.startswith(OSD_PREFIX))
+    known = {row.id: row for row in rows}
+    return known | moved(known, {osd: found.path for osd, found in osds.items()}, cluster)
 
 
-def _journal_paths(config: Config, state: State) -> dict[int, str]:
+def _journal_paths(config: Config, state: State, rows: Mapping[int, OsdRecord]) -> dict[int, str]:
     """Return where the OSDs are that may have journals, by the map in this state."""
-    rows = {key: row for key, row in state.rows() if key == MAP_KEY or key.startswith(OSD_PREFIX)}
-    if MAP_KEY not in rows:  # as old as the store
+    row = next((row for key, row in state.rows() if key == MAP_KEY), None)
+    if row is None:  # as old as the store
         return {osd.id: str(osd.path) for osd in config.osds if _may_have_journals(config, osd)}
-    record = decode(MapRecord, rows[MAP_KEY])
+    record = decode(MapRecord, row)
     classes = {pool.device_class for pool in record.pools if pool.name == config.pools[0].name}
-    return {
-        osd.id: decode(OsdRecord, rows[osd_key(osd.id)]).path
-        for osd in record.osds
-        if classes & {"", osd.device_class}
-    }
+    return {osd.id: rows[osd.id].path for osd in record.osds if classes & {"", osd.device_class}}
 
 
 def _move_aside(path: Path) -> Path:

@@ -12,6 +12,7 @@ from placement.cluster_map import ONE, MapError
 from s3server.cluster.changes import Change, change
 from s3server.cluster.map_record import MAP_KEY, MapRecord, OsdRecord, PoolEntry, osd_key
 from s3server.cluster.maps import ClusterMaps
+from s3server.cluster.moved import moved
 from s3server.config import Config, ConfigError, OsdConfig, PoolConfig
 from s3server.core.clock import Clock
 from s3server.core.records import encode, store_key
@@ -52,7 +53,8 @@ async def seed(config: Config, meta: MetadataStore, clock: Clock) -> None:
             Put(osd_key(osd.id), encode(make_osd(str(osd.path), cluster, osd.id, clock)))
             for osd in fresh
         ]
-        writes += _moved(config.osds, known)
+        places = {osd.id: str(osd.path) for osd in config.osds}
+        writes += [Put(osd_key(i), encode(row)) for i, row in moved(known, places, cluster).items()]
         new = _grown(record, fresh, config.pools, clock)
         if new is not record:
             writes.append(Put(MAP_KEY, encode(new)))
@@ -74,14 +76,6 @@ def make_osd(path: str, cluster: str, osd_id: int, clock: Clock) -> OsdRecord:
         DirectoryOsd.initialise(path, cluster=cluster, osd=osd_id)
         osd = DirectoryOsd.open(path, cluster=cluster, osd=osd_id)
     return OsdRecord(id=osd_id, path=path, uuid=osd.uuid, added_ms=clock.now_ms())
-
-
-def _moved(osds: Sequence[OsdConfig], known: dict[int, OsdRecord]) -> list[Write]:
-    return [
-        Put(osd_key(osd.id), encode(replace(known[osd.id], path=str(osd.path))))
-        for osd in osds
-        if osd.id in known and known[osd.id].path != str(osd.path)
-    ]
 
 
 def _grown(
