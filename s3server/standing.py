@@ -64,9 +64,23 @@ def _blobs(count: int) -> str:
 
 def is_settled(standing: dict[str, Any]) -> bool:
     """Return whether all bytes were compared with the map in force, and none waits for repair."""
+    return not awaited(standing)
+
+
+def awaited(standing: dict[str, Any]) -> str:
+    """Return what is still to be done, and which OSDs may keep it from being done; "": nothing."""
     repairs = standing["repairs"]
-    waiting = repairs["degraded"] + repairs["astray"]
-    return bool(standing["scanned_epoch"] == standing["epoch"] and not waiting)
+    due = {
+        f"shards are compared with epoch {standing['epoch']}": (
+            standing["scanned_epoch"] != standing["epoch"]
+        ),
+        "blobs lack shards": repairs["degraded"],
+        "blobs are to be moved": repairs["astray"],
+    }
+    parts = [what for what, is_due in due.items() if is_due]
+    if parts:
+        parts += [f"osd.{osd['osd']}: {osd['reason']}" for osd in standing["osds"] if osd["reason"]]
+    return "; ".join(parts)
 
 
 def has_returned(standing: dict[str, Any]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,7 +30,7 @@ Start = Annotated[
 ]
 End = Annotated[
     datetime | None,
-    typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day, UTC; none."),
+    typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day, UTC, not past; none."),
 ]
 Notice = Annotated[int | None, typer.Option(min=0, help="Days before the end to announce it.")]
 Grace = Annotated[int | None, typer.Option(min=0, help="Days to read after the end.")]
@@ -214,7 +214,13 @@ def _given(
     notice_days: int | None,
     grace_days: int | None,
 ) -> dict[str, Any]:
-    """Return the fields that options name. The last day belongs to the project."""
+    """Return the fields that options name. The last day belongs to the project.
+
+    Raises BadParameter for a last day that is past: whoever names it has mistyped, as `disable` is
+    what ends a project.
+    """
+    if end is not None and utc_ms(end) + DAY_MS <= utc_ms(datetime.now(UTC)):
+        raise typer.BadParameter(f"--end: {end:%Y-%m-%d} is past; `project disable` ends one now")
     fields = {
         "owner": owner,
         "start_ms": None if start is None else utc_ms(start),

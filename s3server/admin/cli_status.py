@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -30,8 +31,12 @@ Wait = Annotated[
     typer.Option(
         "--wait",
         help="Return once the running server has probed OSDs that are back, and has repaired and "
-        "moved all that it has to.",
+        "moved all that it has to; it is said what is waited for.",
     ),
+]
+Timeout = Annotated[
+    float,
+    typer.Option(metavar="SECONDS", min=0, help="With --wait: fail after so long; 0: never."),
 ]
 
 OSD_COLUMNS = ("osd", "state", "used_percent", "journal", "path", "reason")
@@ -44,6 +49,7 @@ def status(
     *,
     watch: Watch = False,
     wait: Wait = False,
+    timeout: Timeout = 0.0,
     config: ConfigFile = None,
     directory: Directory = None,
     as_json: Json = False,
@@ -53,21 +59,28 @@ def status(
     from s3server.admin.status import status_of  # noqa: PLC0415
     from s3server.meta.base import UnavailableError  # noqa: PLC0415
     from s3server.settings import load  # noqa: PLC0415
-    from s3server.standing import has_returned, is_settled  # noqa: PLC0415
+    from s3server.standing import awaited, has_returned  # noqa: PLC0415
 
     logs.configure()
     settings = load(settings_file(config, directory))
-    found, looks = asyncio.run(status_of(settings)), 0
+    found, looks, told = asyncio.run(status_of(settings)), 0, ""
+    ends_s = time.monotonic() + (timeout or math.inf)
 
     def goes_on() -> bool:
         if not wait:
             return watch
-        return not is_settled(found) or (has_returned(found) and looks < _LOOKS_AT_RETURNED)
+        return bool(awaited(found)) or (has_returned(found) and looks < _LOOKS_AT_RETURNED)
 
     with _live(found) if watch else nullcontext() as live:
         while goes_on():
             if wait and found["server"] is None:
                 raise UnavailableError("no server runs: nobody repairs or moves what is waited for")
+            if wait and time.monotonic() >= ends_s:
+                raise TimeoutError(f"not done after {timeout:g} s: {awaited(found)}")
+            what = awaited(found) or "OSDs that are down are probed"
+            if wait and not watch and what != told:
+                typer.echo(f"waiting: {what}", err=True)
+                told = what
             time.sleep(_EVERY_S)
             found, looks = asyncio.run(status_of(settings)), looks + 1
             if live is not None:

@@ -49,6 +49,7 @@ def trace(
     from s3server.settings import load  # noqa: PLC0415 (slow to load)
 
     is_wanted = _status(status)
+    _check_operation(operation)
     shown = 0
     for answered in _heard(load(settings_file(config, directory))):
         if not (
@@ -74,6 +75,24 @@ def _status(text: str | None) -> Callable[[str], re.Match[str] | None]:
         raise typer.BadParameter("--status takes 404, 4xx or error")
     pattern = "[45]xx" if text == "error" else text
     return re.compile(pattern.replace("x", r"\d")).fullmatch
+
+
+def _check_operation(name: str | None) -> None:
+    """Raise BadParameter for what no request can be, with what may have been meant."""
+    from difflib import get_close_matches  # noqa: PLC0415
+
+    from s3server.catalogue import ACCOUNT_ROWS, S3_ROWS  # noqa: PLC0415
+    from s3server.observer import UNREAD  # noqa: PLC0415
+    from s3server.wire.service_model import VERSIONS, load_model  # noqa: PLC0415
+
+    if name is None:
+        return
+    known = {UNREAD, *(row.name for row in (*S3_ROWS, *ACCOUNT_ROWS) if row.alias_of is None)}
+    known |= {each for service in VERSIONS for each in load_model(service).operations}
+    if name in known:
+        return
+    near = " or ".join(get_close_matches(name, known))
+    raise typer.BadParameter(f"--operation {name} is none" + (f": {near}?" if near else ""))
 
 
 def _heard(config: Config) -> Iterator[Answered]:

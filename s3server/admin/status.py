@@ -26,11 +26,15 @@ async def status_of(config: Config) -> dict[str, Any]:
 
 
 def _tell_of_space(found: dict[str, Any], storage: StorageConfig) -> None:
-    """Say which OSDs are full, or nearly, by the settings: also in the health, if all else is well.
+    """Say which OSDs are full, or nearly: also in the health, if all else is well.
 
-    Nothing new is stored on a full one.
+    Nothing new is stored on a full one. The server that runs may have other settings than we.
     """
-    limits = (("full", storage.full_ratio), ("nearly full", storage.nearfull_ratio))
+    told = state.read(storage.meta_dir) if found["server"] else {}
+    limits = (
+        ("full", told.get("full_ratio", storage.full_ratio)),
+        ("nearly full", told.get("nearfull_ratio", storage.nearfull_ratio)),
+    )
     filled: dict[str, list[str]] = {what: [] for what, _ in limits}
     for osd in found["osds"]:
         used = (osd["used_percent"] or 0) / 100
@@ -38,9 +42,9 @@ def _tell_of_space(found: dict[str, Any], storage: StorageConfig) -> None:
         if what is not None:
             filled[what].append(str(osd["osd"]))
             osd["reason"] = osd["reason"] or what
-    told = next((f"{what}: {', '.join(osds)}" for what, osds in filled.items() if osds), None)
-    if found["health"] == "OK" and told is not None:
-        found["health"] = f"WARNING: OSDs are {told}"
+    worst = next((f"{what}: {', '.join(osds)}" for what, osds in filled.items() if osds), None)
+    if found["health"] == "OK" and worst is not None:
+        found["health"] = f"WARNING: OSDs are {worst}"
 
 
 def server_of(meta_dir: Path) -> dict[str, Any] | None:

@@ -2,7 +2,8 @@
 
 For the metadata directory `meta` the lock is a flock(2) on `meta.server` beside it. Every process
 of a server holds the same open file, so it lasts until the last one is gone, however it ended.
-`meta.server.json` has the form {"pid", "url", "workers": {slot: pid}, "jobs": pid}.
+`meta.server.json` has the form {"pid", "url", "workers": {slot: pid}, "jobs": pid, "full_ratio",
+"nearfull_ratio"}.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from s3server.config import StorageConfig
 
 WAIT_S = 5  # for the processes of a killed server to be gone
 
@@ -72,10 +75,11 @@ def is_served(meta_dir: Path) -> bool:
     return False
 
 
-def write(meta_dir: Path, *, url: str, workers: dict[int, int], jobs: int | None) -> None:
-    """Replace the state file by one that says what the calling supervisor runs."""
+def write(storage: StorageConfig, *, url: str, workers: dict[int, int], jobs: int | None) -> None:
+    """Replace the state file by one that says what the calling supervisor runs, and by what."""
     state = {"pid": os.getpid(), "url": url, "workers": workers, "jobs": jobs}
-    file = _state_file(meta_dir)
+    state |= {"full_ratio": storage.full_ratio, "nearfull_ratio": storage.nearfull_ratio}
+    file = _state_file(storage.meta_dir)
     new = file.with_suffix(".new")
     new.write_text(json.dumps(state), encoding="utf-8")
     new.replace(file)

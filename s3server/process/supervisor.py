@@ -240,8 +240,7 @@ class Supervisor:
     def _write_state(self) -> None:
         workers = {child.slot: child.pid for child in self._active("worker") if child.pid}
         jobs = next((child.pid for child in self._active("jobs") if child.pid), None)
-        meta_dir = self._config.storage.meta_dir
         try:
-            state.write(meta_dir, url=self._url(), workers=workers, jobs=jobs)
+            state.write(self._config.storage, url=self._url(), workers=workers, jobs=jobs)
         except OSError as error:  # a full disk: it tells people what runs, nothing depends on it
             log.warning("state file not written", error=str(error))

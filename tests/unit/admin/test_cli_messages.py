@@ -40,6 +40,17 @@ def test_what_is_wrong_with_a_file_is_told_with_its_name(
     assert (status, err.splitlines()[-1]) == (1, f"s3server: {reason.format(tmp_path)}")
 
 
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("getobject", ": GetObject"), ("AssumeRoles", ": AssumeRole"), ("Nope", "Nope is none")],
+)
+def test_trace_does_not_wait_for_an_operation_that_there_is_not(
+    capsys, store: str, name: str, near: str
+) -> None:
+    status, err = told(capsys, "trace", "--operation", name, "--dir", store)
+    assert (status, near in err) == (2, True)
+
+
 def test_settings_that_are_not_there_are_named_once(capsys, tmp_path: Path) -> None:
     file = tmp_path / "s3server.toml"
     assert told(capsys, "status", "--dir", str(tmp_path)) == (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +38,28 @@ def run(directory: Path, capsys: pytest.CaptureFixture[str]) -> Cli:
 
 
 def test_last_day_belongs_to_the_project_and_grace_follows(run: Cli) -> None:
-    made = run("project", "create", "geo", "--owner", "alice", "--end", "2019-06-30",
+    made = run("project", "create", "geo", "--owner", "alice", "--end", "2999-06-30",
                "--grace-days", "7")  # fmt: skip
-    assert made["end"] == "2019-07-01T00:00:00+00:00"
-    assert made["disabled_at"] == "2019-07-08T00:00:00+00:00"
-    assert (made["owner"], made["state"], made["notice_days"]) == ("alice", "disabled", 30)
+    assert made["end"] == "2999-07-01T00:00:00+00:00"
+    assert made["disabled_at"] == "2999-07-08T00:00:00+00:00"
+    assert (made["owner"], made["state"], made["notice_days"]) == ("alice", "active", 30)
     assert run("project", "show", "geo") == made
 
 
 def test_renewed_project_is_active_again(run: Cli) -> None:
-    run("project", "create", "renewed", "--end", "2019-06-30")
+    run("project", "create", "renewed")
+    assert run("project", "disable", "renewed")["state"] == "disabled"
     assert run("project", "renew", "renewed", "--end", "2999-01-01")["state"] == "active"
     assert run("project", "disable", "renewed")["state"] == "disabled"
     assert run("project", "renew", "renewed", "--no-end")["state"] == "active"
     assert run("project", "renew", "renewed") == 2
+
+
+def test_project_cannot_be_made_to_have_ended(run: Cli) -> None:
+    run("project", "create", "past", "--end", f"{datetime.now(UTC):%Y-%m-%d}")
+    for change in ("create", "renew"):
+        assert run("project", change, "past", "--end", "2019-06-30") == 2
+    assert run("project", "show", "past")["state"] == "notice"
 
 
 def test_projects_are_listed_with_the_default_one(run: Cli) -> None:

@@ -41,6 +41,11 @@ def served(store: Path) -> Iterator[Path]:
         yield store
 
 
+def seems_to_run(store: Path) -> None:
+    storage = load(store / "s3server.toml").storage
+    state.write(storage, url="http://127.0.0.1:9000", workers={}, jobs=None)
+
+
 def commit(store: Path, write: Write) -> None:
     async def run() -> None:
         meta = await open_metadata(load(store / "s3server.toml"))
@@ -101,6 +106,15 @@ def test_full_store_is_not_ok(
     assert lines[5].endswith(f"  {reason}")
 
 
+def test_fullness_is_judged_as_by_the_server_that_runs(
+    served: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("S3SERVER_STORAGE__FULL_RATIO", "0.000001")
+    seems_to_run(served)
+    monkeypatch.setenv("S3SERVER_STORAGE__FULL_RATIO", "1")
+    assert "WARNING: OSDs are full: 0, 1, 2" == status(served, capfd)[0]
+
+
 def test_space_is_told_as_by_the_command_about_osds(store: Path) -> None:
     """Reserved blocks of the file system are no used space, to neither of them."""
     told = {row["osd"]: row["used_percent"] for row in command(store, "status")["osds"]}
@@ -115,7 +129,7 @@ def test_what_the_journal_takes_is_told(store: Path) -> None:
 
 
 def test_server_that_runs_is_told(served: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    state.write(served / "meta", url="http://127.0.0.1:9000", workers={}, jobs=None)
+    seems_to_run(served)
     assert f"server http://127.0.0.1:9000, process {os.getpid()}" == status(served, capfd)[1]
 
 
@@ -150,6 +164,30 @@ def test_status_waits_for_the_scan_of_the_map_in_force(
     assert 0 == cli.run(["status", "--wait", "--json", "--dir", str(served)])
     assert 1 == json.loads(capfd.readouterr().out)["scanned_epoch"]
     assert 2 == len(rounds)
+
+
+def test_who_waits_is_told_for_what_and_not_kept_for_ever(
+    served: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark_down(served, 1, "Input/output error")
+    now_s = [0.0]
+
+    def pass_time(seconds: float) -> None:
+        now_s[0] += seconds
+        if now_s[0] == 4:
+            commit(served, Delete(osd_down_key(1)))
+
+    monkeypatch.setattr("s3server.admin.cli_status.time.sleep", pass_time)
+    monkeypatch.setattr("s3server.admin.cli_status.time.monotonic", lambda: now_s[0])
+    capfd.readouterr()
+    assert 1 == cli.run(["status", "--wait", "--timeout", "10", "--dir", str(served)])
+    what = "shards are compared with epoch 1"
+    assert capfd.readouterr().err.splitlines() == [
+        f"waiting: {what}; osd.1: Input/output error",
+        f"waiting: {what}",
+        f"s3server: not done after 10 s: {what}",
+    ]
+    assert 10 == now_s[0]
 
 
 @pytest.mark.parametrize(("is_well", "looks"), [(True, 3), (False, 8)])
