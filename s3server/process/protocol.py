@@ -211,7 +211,7 @@ class S3Protocol(HttpToolsProtocol):
         if self._is_busy():
             if not self.cycle.response_started:  # else its client was told that it may go on
                 self.cycle.keep_alive = False
-        elif not self._in_message and not (self._has_ended() and self._unsent):
+        elif self._is_between() and not (self._has_ended() and self._unsent):
             self._deadline = min(self._deadline, self.loop.time() + DRAIN_S)
 
     def expire(self, now: float) -> None:
@@ -238,7 +238,7 @@ class S3Protocol(HttpToolsProtocol):
                 self._deadline = now + STALL_S
             else:
                 self.transport.abort()
-        elif self._lingers or not self._in_message:
+        elif self._lingers or self._is_between():
             self._close(BYE_S)
         elif self._waits_for_us() or self._due >= STALL_S * MIN_RATE:
             self._deadline, self._due = now + STALL_S, 0
@@ -265,6 +265,10 @@ class S3Protocol(HttpToolsProtocol):
     def _has_ended(self) -> bool:
         """Whether nothing more is answered on this connection."""
         return self._lingers or self.transport.is_closing()
+
+    def _is_between(self) -> bool:
+        """Whether no request has begun; at a stop none has whose header section is not whole."""
+        return not self._in_message or (self._draining and self._in_headers)
 
     def _is_busy(self) -> bool:
         return self._served is not None and not self.cycle.response_complete
@@ -307,7 +311,7 @@ class S3Protocol(HttpToolsProtocol):
         self._hosts: list[bytes] = []
         self._size = self._silent = self._due = 0
         self._in_message = self._in_headers = True
-        self._deadline = self.loop.time() + HEADER_S
+        self._deadline = self.loop.time() + (DRAIN_S if self._draining else HEADER_S)
 
     def on_url(self, url: bytes) -> None:
         """A piece of the request target."""
@@ -417,7 +421,7 @@ class S3Protocol(HttpToolsProtocol):
             return
         if self.pipeline:
             self._serve(self.pipeline.pop()[0])
-        elif not self._in_message:
+        elif self._is_between():
             self._deadline = self._idle_deadline()
 
     def _serve(self, cycle: S3Cycle) -> None:

@@ -99,12 +99,12 @@ async def test_damaged_rows_are_counted_and_the_others_told_of(
 async def test_loss_of_an_osd_degrades_what_is_on_it(
     store: MappedStore, watch: ClusterWatch, pool: str, size: int
 ) -> None:
-    refs = await put(store, watch, size, 20, pool)
+    refs = await put(store, watch, size, 60, pool)  # of random ids
     hit = sum(place.osd == 3 for ref in refs for place in ref.shards)
     found = await what_if(store.meta, await store.maps.current(), [3])
 
-    assert 0 < hit < 20
-    assert Effect(20 - hit, hit, 0, hit, hit * size) == found
+    assert 0 < hit < 60
+    assert Effect(60 - hit, hit, 0, hit, hit * size) == found
 
 
 async def test_blob_below_what_it_needs_is_unreadable_and_moves_nothing(

@@ -354,38 +354,24 @@ async def test_store_is_opened_for_reads_where_the_last_entry_has_too_few_copies
     await store.close()
 
 
+@pytest.mark.parametrize("is_open", [False, True])
 async def test_store_goes_on_in_a_new_segment_where_copies_are_gone_but_their_osds_are_well(
-    tmp_path: Path,
+    tmp_path: Path, is_open: bool
 ) -> None:
     site = Site(tmp_path, count=3)
     store = site.open()
     await fill(store, 3)
-    await store.close()
+    if not is_open:
+        await store.close()
     for osd in (1, 2):
         site.segments(osd)[0].unlink()
-    store = site.open()
+    if not is_open:
+        store = site.open()
     await fill(store, 3, start=3)
     expected = dict(await rows_of(store))
     await store.close()
     assert [2, 1, 1] == [len(site.segments(osd)) for osd in range(3)]
     assert expected == site.replayed()
-
-
-@pytest.mark.parametrize("removed", [(1,), (1, 2)])
-async def test_copy_that_is_removed_while_it_is_open_takes_nothing_more(
-    tmp_path: Path, removed: Sequence[int]
-) -> None:
-    site = Site(tmp_path, count=3)
-    store = site.open()
-    await fill(store, 3)
-    for osd in removed:
-        site.segments(osd)[0].unlink()
-    await fill(store, 3, start=3)
-    expected = dict(await rows_of(store))
-    await store.close()
-    for osd in site.osds():
-        assert expected == site.replayed([site.osds()[0], osd])
-    assert all(len(site.segments(osd)) == 1 for osd in removed)
 
 
 async def test_store_with_a_journal_commits_nothing_without_it(site: Site) -> None:

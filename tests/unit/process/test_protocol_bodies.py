@@ -219,3 +219,19 @@ def test_stop_serves_what_has_begun_and_closes(server: Running) -> None:
         assert client.is_closed()
 
     assert (body, headers[b"connection"]) == (b"/wait", b"close")
+
+
+@pytest.mark.parametrize("before", [b"", get(b"/1")])
+def test_stop_does_not_wait_for_the_rest_of_a_header_section(
+    server: Running, before: bytes
+) -> None:
+    with server.connect() as client:
+        client.send(before + b"GET /half HTTP/1.1\r\nHost")
+        if before:
+            client.answer()
+        until_connected(server, lambda connection: connection._in_headers)
+        server.server.should_exit = True
+        until_connected(server, lambda connection: connection._draining)
+        expire(server, protocol.DRAIN_S)
+        assert client.is_closed()
+        server.thread.join()
