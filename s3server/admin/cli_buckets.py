@@ -17,7 +17,7 @@ from s3server.admin.output import (
     show_time,
     table,
 )
-from s3server.admin.tenants import run
+from s3server.admin.tenants import OnlyProject, run
 
 if TYPE_CHECKING:
     from s3server.maintenance import Tenants
@@ -31,9 +31,7 @@ COLUMNS = ("name", "project", "owner", "created", "pool")
 @buckets.command("list")
 def list_buckets(
     *,
-    project: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of this project only; of all.")
-    ] = None,
+    project: OnlyProject = None,
     user: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of this user of the project only.")
     ] = None,

@@ -13,7 +13,7 @@ import typer
 from msgspec.structs import asdict, replace
 
 from s3server.admin.output import ConfigFile, Directory, Json, emit, table
-from s3server.admin.tenants import ProjectName, run
+from s3server.admin.tenants import OnlyProject, ProjectName, run
 
 if TYPE_CHECKING:
     from s3server.core.accounts import Account
@@ -159,9 +159,7 @@ Csv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 
 def usage(
     *,
-    project: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of this project only; of all.")
-    ] = None,
+    project: OnlyProject = None,
     by: By = "project",
     year: Year = None,
     as_csv: Csv = False,

@@ -20,7 +20,7 @@ from s3server.admin.output import (
     table,
     utc_ms,
 )
-from s3server.admin.tenants import ProjectName, run
+from s3server.admin.tenants import OnlyProject, ProjectName, run
 
 if TYPE_CHECKING:
     from s3server.core.records import AccessKeyRecord, UserRecord
@@ -68,12 +68,12 @@ def create_user(
 @users.command("list")
 def list_users(
     *,
-    project: ProjectName = None,
+    project: OnlyProject = None,
     config: ConfigFile = None,
     directory: Directory = None,
     as_json: Json = False,
 ) -> None:
-    """List the users of a project."""
+    """List all users, of whatever project."""
 
     async def work(tenants: Tenants) -> list[dict[str, Any]]:
         names = {each.id: each.name for each in await tenants.projects.list_projects()}

@@ -19,6 +19,9 @@ T = TypeVar("T")
 ProjectName = Annotated[
     str | None, typer.Option("--project", metavar="NAME", help="Name of the project; default.")
 ]
+OnlyProject = Annotated[  # of commands that list what all projects have
+    str | None, typer.Option("--project", metavar="NAME", help="Of this project only; of all.")
+]
 
 
 def run(work: Callable[[Tenants], Awaitable[T]], config: Path | None, directory: Path | None) -> T:

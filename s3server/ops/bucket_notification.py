@@ -36,7 +36,7 @@ async def put_bucket_notification_configuration(
     check_owner(ctx, request)
     configuration = request["NotificationConfiguration"]
     for name in _OTHER_TARGETS:
-        if configuration.get(name):
+        if name in configuration:
             raise errors.NotImplemented(f"{name} are not implemented; use topics.", Header=name)
     given = configuration.get("TopicConfigurations") or []
     if len(given) > MAX_RULES:

@@ -17,6 +17,8 @@ from tests.support.served import BACKLOG, Store
 from tests.support.uploads import begin, complete, send_part
 
 ALL = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*")
+EVENT = f"<Event>{ALL[0]}</Event>"
+FUNCTION = "<CloudFunction>arn</CloudFunction>"
 TAGS = b"<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>"
 VERSIONED = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
 OBJECT_WRITER = (
@@ -107,10 +109,16 @@ async def test_wrong_configurations_are_refused(
     assert (await data.alice("GET", "/data?notification")).texts(".//Topic") == []
 
 
-async def test_queues_and_functions_are_not_implemented(data: Store) -> None:
-    text = "<QueueConfiguration><Queue>arn:aws:sqs:r:a:q</Queue><Event>s3:ObjectCreated:*</Event>"
-    answer = await configure(data.alice, text + "</QueueConfiguration>")
-    assert answer.outcome == (501, "NotImplemented")
+@pytest.mark.parametrize(
+    "target",
+    [
+        f"<QueueConfiguration><Queue>arn</Queue>{EVENT}</QueueConfiguration>",
+        f"<CloudFunctionConfiguration>{FUNCTION}{EVENT}</CloudFunctionConfiguration>",
+        "<EventBridgeConfiguration/>",
+    ],
+)
+async def test_targets_that_are_no_topics_are_not_implemented(data: Store, target: str) -> None:
+    assert (await configure(data.alice, target)).outcome == (501, "NotImplemented")
 
 
 async def test_another_users_topic_needs_its_policy(data: Store) -> None:
