@@ -11,7 +11,7 @@ from s3server import errors
 from s3server.core.blobs import STANDARD
 from s3server.core.notifications import Cause
 from s3server.core.objects import UNCONDITIONAL, Attributes, Pairs, WriteCondition
-from s3server.core.records import ObjectRecord
+from s3server.core.records import BlobPart, ObjectRecord
 from s3server.core.tags import MAX_OBJECT_TAGS, check_tags
 from s3server.operation import Ctx
 from s3server.ops.lock_headers import lock_of
@@ -151,6 +151,12 @@ def whole_checksums(record: ObjectRecord) -> dict[str, str]:
 def shown_checksums(checksums: Pairs) -> dict[str, str]:
     """Return those of the stored checksums that S3 has a name for."""
     return {name: value for name, value in checksums if name != ADLER32}
+
+
+def part_checksum(record: ObjectRecord, part: BlobPart) -> dict[str, str]:
+    """Return a part's own checksum, where the object was uploaded with checksums."""
+    member = next(iter(shown_checksums(record.checksums)), "")
+    return {member: part.checksum} if member and part.checksum else {}
 
 
 def _stored_headers(request: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -9,7 +9,7 @@ from s3server.core.records import ObjectRecord
 from s3server.core.versions import shown_version_id
 from s3server.errors import InvalidArgument
 from s3server.operation import Ctx, handles
-from s3server.ops.attributes import at, checksums_of, shown_checksums
+from s3server.ops.attributes import at, checksums_of, part_checksum
 from s3server.ops.bucket_list import page_size
 from s3server.ops.encryption import data_key_of
 from s3server.ops.refusals import check_owner
@@ -51,7 +51,6 @@ async def _parts(ctx: Ctx, request: Mapping[str, Any], record: ObjectRecord) -> 
     """Return a page of the object's parts, each with its checksum where the object has one."""
     limit = page_size(request.get("MaxParts"), MAX_PARTS_LISTED, "x-amz-max-parts")
     marker = request.get("PartNumberMarker") or 0
-    member = next(iter(shown_checksums(record.checksums)), "")
     parts = (await ctx.services.objects.blob_of(record)).parts
     after = [part for part in parts if part.number > marker]
     shown = after[:limit]
@@ -59,7 +58,7 @@ async def _parts(ctx: Ctx, request: Mapping[str, Any], record: ObjectRecord) -> 
         {
             "PartNumber": part.number,
             "Size": part.size,
-            **({member: part.checksum} if member and part.checksum else {}),
+            **part_checksum(record, part),
         }
         for part in shown
     ]

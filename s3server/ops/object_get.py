@@ -11,7 +11,14 @@ from s3server.core.records import BlobRecord, ObjectRecord
 from s3server.core.versions import shown_version_id
 from s3server.errors import InvalidArgument, InvalidPartNumber, InvalidRequest
 from s3server.operation import Ctx, handles
-from s3server.ops.attributes import at, checksums_of, describe, quote_etag, whole_checksums
+from s3server.ops.attributes import (
+    at,
+    checksums_of,
+    describe,
+    part_checksum,
+    quote_etag,
+    whole_checksums,
+)
 from s3server.ops.bucket_lifecycle import expiration_of
 from s3server.ops.encryption import SENT_KEY, data_key_of, told_encryption
 from s3server.ops.object_ranges import PIECE_BYTES, MultiRange
@@ -132,9 +139,11 @@ async def _spans(
     if part_number is not None:
         if header:
             raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")
-        span = await _part_span(ctx, record, part_number)
+        span, checksums = await _part(ctx, record, part_number)
         if record.part_count:
             result["PartsCount"] = record.part_count
+        if request.get("ChecksumMode") == "ENABLED":
+            result.update(checksums)
     else:
         if_range, etag = ctx.http.headers.get("if-range"), quote_etag(record.etag)
         if not is_range_current(if_range, etag=etag, modified=at(record.modified_ms)):
@@ -150,7 +159,10 @@ async def _spans(
     return [span]
 
 
-async def _part_span(ctx: Ctx, record: ObjectRecord, number: int) -> tuple[int, int]:
+async def _part(
+    ctx: Ctx, record: ObjectRecord, number: int
+) -> tuple[tuple[int, int], dict[str, str]]:
+    """Return a part's half-open span of bytes and its checksum with the object's type."""
     if not 1 <= number <= 10_000:
         raise InvalidArgument(
             "Part number must be an integer between 1 and 10000, inclusive",
@@ -160,14 +172,15 @@ async def _part_span(ctx: Ctx, record: ObjectRecord, number: int) -> tuple[int, 
     if not record.part_count:
         if number > 1:
             raise InvalidPartNumber(PartNumberRequested=str(number), ActualPartCount="1")
-        return 0, record.size
+        return (0, record.size), checksums_of(record)
     blob = await ctx.services.objects.blob_of(record)
     if number > len(blob.parts):
         raise InvalidPartNumber(
             PartNumberRequested=str(number), ActualPartCount=str(len(blob.parts))
         )
-    start = sum(part.size for part in blob.parts[: number - 1])
-    return start, start + blob.parts[number - 1].size
+    start, part = sum(part.size for part in blob.parts[: number - 1]), blob.parts[number - 1]
+    own = part_checksum(record, part)
+    return (start, start + part.size), own and {**own, "ChecksumType": record.checksum_type}
 
 
 def _override(ctx: Ctx, request: Mapping[str, Any], result: dict[str, Any]) -> None:

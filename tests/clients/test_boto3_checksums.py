@@ -105,6 +105,10 @@ def test_checksums_of_parts_make_that_of_the_object(
     value = composite(algorithm, parts) if kind == "COMPOSITE" else expected(algorithm, whole)
     assert [(value, kind)] * 2 == [(one[name], one["ChecksumType"]) for one in (completed, head)]
     assert whole == s3.get_object(Bucket=bucket, Key="key")["Body"].read()
+    for number, part in enumerate(parts, 1):
+        got = s3.get_object(Bucket=bucket, Key="key", PartNumber=number, ChecksumMode="ENABLED")
+        assert (expected(algorithm, part), kind) == (got[name], got["ChecksumType"])
+        assert part == got["Body"].read()
 
 
 @pytest.mark.parametrize(
