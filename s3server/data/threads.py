@@ -10,6 +10,8 @@ from concurrent.futures import Executor, Future, InvalidStateError
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
+from s3server.yielding import give_way
+
 T = TypeVar("T")
 
 
@@ -82,6 +84,7 @@ class Threads(Executor):
             thread.start()
 
     def _serve(self) -> None:
+        give_way()
         me = threading.current_thread()
         while (job := self._jobs.get()) is not None:
             with self._lock:

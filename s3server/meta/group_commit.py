@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from s3server.meta.base import Check, UnavailableError, Write
+from s3server.yielding import give_way
 
 MAX_WAITING = 10_000  # commits in the queue; more are refused
 MAX_BATCH = 1_000  # commits in one transaction, so that other processes get their turn
@@ -89,6 +90,7 @@ class GroupCommit:
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
+        give_way()
         while (first := self._queue.get()) is not None:
             batch = Batch([first], self._queue)
             batch.grow()

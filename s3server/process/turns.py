@@ -12,6 +12,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from s3server.yielding import let_others_go
+
 if TYPE_CHECKING:
     from s3server.process.protocol import S3Protocol
 
@@ -39,6 +41,7 @@ class Turns:
         self._waiting.append((connection, data))
 
     def _go_on(self) -> None:
+        let_others_go()  # there is more to do than there is time: who writes is not left behind
         for _ in range(min(MOST, len(self._waiting))):
             connection, data = self._waiting.popleft()
             connection.take(data)
