@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -50,14 +52,13 @@ def top(
         before = after
         return found
 
-    if once:
-        found = next_figures()
-        print(json.dumps(found) if as_json else _text(found), flush=True)
-    elif as_json:
-        while True:
-            print(json.dumps(next_figures()), flush=True)
-    else:
+    if sys.stdout.isatty() and not (once or as_json):
         _show(next_figures)
+    while True:
+        found = next_figures()
+        print(json.dumps(found) if as_json else _text(found) + "\n", flush=True)
+        if once:
+            break
 
 
 def _standing(config: Config) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def _standing(config: Config) -> dict[str, Any]:
     return {name: found[name] for name in told} | {"jobs": jobs}
 
 
-def _show(next_figures: Any) -> None:
+def _show(next_figures: Callable[[], dict[str, Any]]) -> NoReturn:
     from rich.live import Live  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
@@ -269,6 +270,12 @@ def test_top_shows_what_happens_now(server: RunningServer, s3: Any) -> None:
     assert found["errors_per_s"].keys() == {"NoSuchKey"}
     assert found["health"] == "OK" or "full" in found["health"]  # this disk may be
     assert ["in"] * 3 == [osd["state"] for osd in found["osds"]]
+
+
+def test_top_in_a_pipe_tells_its_figures_again_and_again(server: RunningServer) -> None:
+    with command(server, "top", "--every", "0.1") as looking:
+        heads = [line for line in islice(looking.stdout or (), 60) if "requests/s" in line]
+    assert len(heads) > 1
 
 
 def test_every_metric_of_the_reference_is_told_in_a_form_that_prometheus_likes(
