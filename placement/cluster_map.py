@@ -7,9 +7,8 @@ Every change returns a new Map with the next epoch. Weights are integers in fixe
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 ONE = 1 << 16
 TYPES = ("osd", "host", "rack", "datacenter", "root")  # from the leaf upwards
@@ -187,20 +186,6 @@ class Map:
         devices = tuple(new if device.id == device_id else device for device in self.devices)
         return replace(self, epoch=self.epoch + 1, devices=devices)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain dicts, lists, strings and integers; from_dict() gives the equal Map."""
-        return {
-            "epoch": self.epoch,
-            "devices": [
-                {"id": d.id, "weight": d.weight, "class": d.device_class, "reweight": d.reweight}
-                for d in self.devices
-            ],
-            "buckets": [
-                {"id": b.id, "type": b.type, "name": b.name, "items": list(b.items)}
-                for b in self.buckets
-            ],
-        }
-
 
 EMPTY = Map(0, (), ())
 
@@ -219,38 +204,3 @@ def _enter(buckets: dict[str, Bucket], above: str | None, type_: str, name: str)
             buckets[above] = _append(buckets[above], lowest - 1)
     elif here.type != type_ or (above is not None and here.id not in buckets[above].items):
         raise MapError(f"{name} exists elsewhere in the tree")
-
-
-def from_dict(data: Mapping[str, Any]) -> Map:
-    """Return the Map that to_dict() described. Raises MapError for anything else."""
-    try:
-        return Map(
-            _integer(data["epoch"]),
-            tuple(_device(row) for row in _rows(data["devices"])),
-            tuple(_bucket(row) for row in _rows(data["buckets"])),
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise MapError(f"not a map: {error!r}") from error
-
-
-def _rows(value: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    if not isinstance(value, list | tuple):
-        raise MapError("not a map: devices and buckets are lists")
-    return value
-
-
-def _integer(value: object) -> int:
-    if type(value) is not int:
-        raise MapError(f"not a map: {value!r} is no integer")
-    return value
-
-
-def _device(row: Mapping[str, Any]) -> Device:
-    return Device(
-        _integer(row["id"]), _integer(row["weight"]), row["class"], _integer(row["reweight"])
-    )
-
-
-def _bucket(row: Mapping[str, Any]) -> Bucket:
-    items = tuple(_integer(item) for item in row["items"])
-    return Bucket(_integer(row["id"]), row["type"], row["name"], items)

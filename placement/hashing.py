@@ -1,8 +1,8 @@
 """The hash behind every placement decision; its output is frozen, stored data depends on it.
 
 Robert Jenkins' 32-bit mixing function ("Hash functions", Dr. Dobb's Journal, September 1997;
-https://burtleburtle.net/bob/hash/evahash.html), applied to one, two or three integers as CRUSH
-does under the name rjenkins1 (Weil et al., "CRUSH: Controlled, Scalable, Decentralized Placement
+https://burtleburtle.net/bob/hash/evahash.html), applied to two or three integers as CRUSH does
+under the name rjenkins1 (Weil et al., "CRUSH: Controlled, Scalable, Decentralized Placement
 of Replicated Data", SC 2006). Inputs are taken modulo 2**32, so negative bucket ids are fine.
 """
 
@@ -25,14 +25,6 @@ def _mix(a: int, b: int, c: int) -> tuple[int, int, int]:
     b = (b - c - a ^ a << 10) & _MASK
     c = (c - a - b & _MASK) ^ b >> 15
     return a, b, c
-
-
-def hash1(a: int) -> int:
-    """Return the 32-bit hash of one integer."""
-    a &= _MASK
-    _, _, value = _mix(a, _X, _SEED ^ a)
-    _, _, value = _mix(_Y, a, value)
-    return value
 
 
 def hash2(a: int, b: int) -> int:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from placement.cluster_map import EMPTY, ONE, Device, Map
+
+Devices = tuple[int | None, ...]
 
 
 def flat(*weights: int) -> Map:
@@ -56,3 +60,16 @@ def sites(count: int) -> Map:
             cluster = cluster.with_device(Device(number, ONE * (2 + number % 3)), location)
             number += 1
     return cluster
+
+
+def moved_shards(before: Sequence[Devices], after: Sequence[Devices], *, positional: bool) -> int:
+    """Return how many shards have to be written to a device that does not hold them.
+
+    Positional (indep): every shard is another piece; otherwise (firstn) copies are equal.
+    """
+    pairs = zip(before, after, strict=True)
+    if positional:
+        return sum(
+            new not in (None, old) for was, now in pairs for old, new in zip(was, now, strict=True)
+        )
+    return sum(len(set(now) - set(was) - {None}) for was, now in pairs)

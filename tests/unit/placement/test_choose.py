@@ -8,9 +8,7 @@ import pytest
 
 from placement.choose import Chooser, Rule, erasure, replicated
 from placement.cluster_map import ONE, Device, Map, MapError
-from placement.diff import moved_shards
-from placement.groups import Table, table
-from tests.support.clusters import flat, racks
+from tests.support.clusters import flat, moved_shards, racks
 
 INPUTS = 2048
 # crushtool 16.2.15 maps these the same.
@@ -80,7 +78,7 @@ def test_a_reweighted_device_keeps_about_its_share() -> None:
 
 
 def moved_fraction(before: Map, after: Map, rule: Rule) -> float:
-    old, new = table(before, rule, INPUTS), table(after, rule, INPUTS)
+    old, new = rows(before, rule), rows(after, rule)
     return moved_shards(old, new, positional=rule.mode == "indep") / (INPUTS * rule.copies)
 
 
@@ -107,8 +105,7 @@ def test_removing_a_device_moves_little_more_than_its_share() -> None:
 def test_positions_of_an_erasure_code_stay_when_a_device_goes_out() -> None:
     before = racks(4, 3, 2)
     rule = erasure(6, "host")
-    old: Table = table(before, rule, INPUTS)
-    new: Table = table(before.changed(5, reweight=0), rule, INPUTS)
+    old, new = rows(before, rule), rows(before.changed(5, reweight=0), rule)
     kept = total = 0
     for was, now in zip(old, new, strict=True):
         assert 5 not in now

@@ -1,4 +1,4 @@
-"""The tree is valid by construction, changes make new epochs, and dicts round-trip."""
+"""The tree is valid by construction, and changes make new epochs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,8 @@ from typing import Any
 
 import pytest
 
-from placement.cluster_map import EMPTY, ONE, Bucket, Device, Map, MapError, from_dict
+from placement.cluster_map import EMPTY, ONE, Bucket, Device, Map, MapError
 from tests.support.clusters import racks
-
-
-def test_round_trip_through_a_dict() -> None:
-    cluster = racks(2, 2, 2).changed(3, reweight=0)
-    assert cluster == from_dict(cluster.to_dict())
 
 
 def test_adding_a_device_makes_its_buckets_and_the_next_epoch() -> None:
@@ -123,21 +118,3 @@ def test_a_malformed_tree_is_refused(buckets: list[Bucket], complaint: str) -> N
 def test_nonsense_is_refused(make: Any) -> None:
     with pytest.raises(MapError):
         make()
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        {},
-        {"epoch": "1", "devices": [], "buckets": []},
-        {"epoch": True, "devices": [], "buckets": []},
-        {"epoch": 1, "devices": {}, "buckets": []},
-        {"epoch": 1, "devices": [3], "buckets": []},
-        {"epoch": 1, "devices": [{"id": 0, "weight": 1.5}], "buckets": []},
-        {"epoch": 1, "devices": [{"id": 0, "weight": 1, "class": 5, "reweight": 0}], "buckets": []},
-        {"epoch": 1, "devices": [], "buckets": [{"id": -1, "type": "root", "name": "a"}]},
-    ],
-)
-def test_a_dict_that_is_no_map_is_refused(data: dict[str, Any]) -> None:
-    with pytest.raises(MapError):
-        from_dict(data)

@@ -15,9 +15,7 @@ import pytest
 
 from placement.choose import Chooser, Rule, erasure, replicated
 from placement.cluster_map import ONE, Device, Map
-from placement.diff import moved_shards
-from placement.groups import Table
-from tests.support.clusters import flat, racks, site, sites
+from tests.support.clusters import Devices, flat, moved_shards, racks, site, sites
 from tests.support.crushtool import mappings
 
 pytestmark = pytest.mark.skipif(
@@ -46,13 +44,13 @@ CASES = {
 FAST, SLOW = 40_000, 1_000_000
 
 
-def ours(cluster: Map, rule: Rule, count: int) -> Table:
+def ours(cluster: Map, rule: Rule, count: int) -> list[Devices]:
     chooser = Chooser(cluster, rule)
-    return tuple(chooser.choose(x) for x in range(count))
+    return [chooser.choose(x) for x in range(count)]
 
 
-def theirs(cluster: Map, rule: Rule, count: int, directory: Path) -> Table:
-    return tuple(mappings(cluster, rule, count, directory))
+def theirs(cluster: Map, rule: Rule, count: int, directory: Path) -> list[Devices]:
+    return mappings(cluster, rule, count, directory)
 
 
 def differing(case: Case, total: int, directory: Path) -> tuple[int, int]:
@@ -99,7 +97,7 @@ def _place(cluster: Map) -> dict[str, str]:
     return {bucket.type: bucket.name for bucket in cluster.path(0)}
 
 
-def overload(cluster: Map, table: Table) -> float:
+def overload(cluster: Map, table: list[Devices]) -> float:
     """Return how much more than its share the fullest device has, as a factor."""
     counts = Counter(device for row in table for device in row if device is not None)
     weights = {device.id: device.weight * device.reweight for device in cluster.devices}

@@ -6,9 +6,10 @@ import itertools
 
 import pytest
 
-from placement.choose import Rule, erasure, replicated
+from placement.choose import Chooser, Rule, erasure, replicated
 from placement.cluster_map import ONE, Map
-from placement.groups import pg_of, table
+from placement.groups import pg_of
+from placement.hashing import hash2
 from placement.placer import Placer
 from tests.support.clusters import flat, racks
 
@@ -19,8 +20,14 @@ RULES = [replicated(3, "rack"), replicated(3, "host"), erasure(6, "host"), erasu
 
 @pytest.mark.parametrize("rule", RULES)
 def test_devices_are_those_of_the_group(rule: Rule) -> None:
-    placer, groups = Placer(MAP, rule, 256, pool_id=3), table(MAP, rule, 256, pool_id=3)
-    assert all(placer.devices(blob) == groups[pg_of(blob, 256)] for blob in BLOBS)
+    placer, chooser = Placer(MAP, rule, 256, pool_id=3), Chooser(MAP, rule)
+    for blob in BLOBS:
+        assert placer.devices(blob) == chooser.choose(hash2(pg_of(blob, 256), 3))
+
+
+def test_pools_are_placed_apart() -> None:
+    one, other = (Placer(MAP, RULES[0], 256, pool_id=number) for number in (1, 2))
+    assert any(one.devices(blob) != other.devices(blob) for blob in BLOBS)
 
 
 @pytest.mark.parametrize("rule", RULES)
