@@ -287,11 +287,6 @@ class InvalidChunkSizeError(S3Error):
     message = "Only the last chunk is allowed to have a size less than 8192 bytes."
 
 
-class InvalidObjectState(S3Error):
-    status = 403
-    message = "The operation is not valid for the object's storage class."
-
-
 class AccountProblem(S3Error):
     status = 403
     message = "There is a problem with the project that prevents the operation."
@@ -382,11 +377,6 @@ class BucketNotEmpty(S3Error):
     message = "The bucket you tried to delete is not empty."
 
 
-class ConditionalRequestConflict(S3Error):
-    status = 409
-    message = "A conflicting operation occurred during the request. Try again."
-
-
 class EntityAlreadyExists(S3Error):
     status = 409
     message = "The entity exists already."
@@ -428,11 +418,6 @@ class InternalError(S3Error):
 class SlowDown(S3Error):
     status = 503
     message = "Please reduce your request rate."
-
-
-class ServiceUnavailable(S3Error):
-    status = 503
-    message = "Service is unable to handle request."
 
 
 class InsufficientStorage(S3Error):

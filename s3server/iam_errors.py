@@ -20,12 +20,6 @@ class MalformedPolicyDocument(S3Error):
     message = "The policy document was malformed."
 
 
-class UnmodifiableEntity(S3Error):
-    """Something that nobody may change."""
-
-    message = "The entity cannot be changed."
-
-
 class DeleteConflict(S3Error):
     """Something else still refers to it."""
 

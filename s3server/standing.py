@@ -62,11 +62,6 @@ def _blobs(count: int) -> str:
     return "1 blob" if count == 1 else f"{count} blobs"
 
 
-def is_settled(standing: dict[str, Any]) -> bool:
-    """Return whether all bytes were compared with the map in force, and none waits for repair."""
-    return not awaited(standing)
-
-
 def awaited(standing: dict[str, Any]) -> str:
     """Return what is still to be done, and which OSDs may keep it from being done; "": nothing."""
     repairs = standing["repairs"]

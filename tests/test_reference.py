@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+from s3server import configuration_errors, errors, iam_errors, sts_errors
+from tests.support.server_process import ROOT
 from tools import reference
 
 
@@ -18,3 +22,11 @@ def test_reference_is_not_stale() -> None:
     assert 1 == pages["errors.md"].count(
         "| AccessDenied |"
     )  # though classes of it tell cases apart
+
+
+def test_every_error_that_is_defined_is_raised_somewhere() -> None:
+    sources = [file.read_text() for file in (ROOT / "s3server").rglob("*.py")]
+    words = set(re.findall(r"\w+", re.sub(r"class \w+\(", "", "\n".join(sources))))
+    for module in (errors, configuration_errors, iam_errors, sts_errors):
+        defined = {name for name, one in vars(module).items() if isinstance(one, type)}
+        assert defined <= words

@@ -25,7 +25,6 @@ ALGORITHMS = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519",
 )  # fmt: skip
 MAX_TOKEN_CHARACTERS = 20_000  # as AWS
-MAX_SUBJECT_CHARACTERS = 255
 LEEWAY_S = 60  # of an issuer's clock that is ahead; what has expired has expired
 _MIN_RSA_BITS = 2_048
 _MAX_VALUES, _MAX_VALUE_CHARACTERS = 256, 1_024

@@ -16,7 +16,7 @@ from s3server.iam_errors import DeleteConflict, LimitExceeded
 from s3server.model import Bindings, Pairs
 
 MAX_TRUST_CHARACTERS = 2_048  # as in IAM, where a quota is not raised
-MAX_SESSION_S, MIN_SESSION_S = 43_200, 3_600
+DEFAULT_SESSION_S = 3_600
 
 
 class Roles:
@@ -45,7 +45,7 @@ class Roles:
         path: str = "/",
         description: str = "",
         tags: Pairs = (),
-        max_session_s: int = MIN_SESSION_S,
+        max_session_s: int = DEFAULT_SESSION_S,
         boundary: str = "",
         trusted: Pairs = (),
     ) -> RoleRecord:

@@ -17,7 +17,6 @@ USAGE = b"u"
 SAMPLED = store_key("usage/sampled")
 FOLDED = store_key("usage/file/")
 HOUR_MS = 3_600_000
-DAY_BYTES = 8
 
 Kind = Literal["P", "U", "B"]
 

@@ -10,7 +10,7 @@ from s3server.auth.policy_parse import PolicyError, parse_policy
 from s3server.core.directory import ROLES
 from s3server.core.identity_records import RoleRecord
 from s3server.core.identity_tags import merge_tags, without_tags
-from s3server.core.roles import MIN_SESSION_S
+from s3server.core.roles import DEFAULT_SESSION_S
 from s3server.iam_errors import MalformedPolicyDocument
 from s3server.model import Pairs
 from s3server.operation import Ctx, handles
@@ -36,7 +36,7 @@ async def create_role(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         path=request.get("Path", "/"),
         description=request.get("Description", ""),
         tags=tags_of(request),
-        max_session_s=request.get("MaxSessionDuration", MIN_SESSION_S),
+        max_session_s=request.get("MaxSessionDuration", DEFAULT_SESSION_S),
         boundary=request.get("PermissionsBoundary", ""),
     )
     return {"Role": shown_role(await shown_trust(ctx, role))}

@@ -95,11 +95,6 @@ class Body:
         return size
 
     @property
-    def is_consumed(self) -> bool:
-        """Whether all that the client sends with this request was received and taken."""
-        return self._has_ended and not self._message
-
-    @property
     def etag(self) -> str:
         """MD5 of the bytes in hexadecimal."""
         return self._digests.md5_hex

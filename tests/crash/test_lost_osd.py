@@ -18,7 +18,7 @@ from s3server.cluster.maps import ClusterMaps
 from s3server.core.clock import SystemClock
 from s3server.metadata import open_metadata
 from s3server.settings import load
-from s3server.standing import is_settled
+from s3server.standing import awaited
 from tests.support.server_process import RunningServer, run_server
 
 HEALED_WITHIN_S = 80
@@ -86,7 +86,7 @@ def test_osd_lost_under_load_is_made_good_and_every_byte_is_there(tmp_path: Path
         stop.clear()
         deadline = time.monotonic() + HEALED_WITHIN_S
         config = load(server.directory / "s3server.toml")
-        while not is_settled(status := asyncio.run(status_of(config))):
+        while awaited(status := asyncio.run(status_of(config))):
             assert time.monotonic() < deadline, status
             stop.wait(0.2)
         assert {osd["osd"]: osd["state"] for osd in status["osds"]}[1] == "missing"
