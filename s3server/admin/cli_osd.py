@@ -86,9 +86,10 @@ def status(
 ) -> None:
     """Show how full the OSDs are, what they hold, and which are not here or nearly full."""
     from s3server.admin.output import settings_file  # noqa: PLC0415
+    from s3server.admin.status import fill_limits  # noqa: PLC0415
     from s3server.settings import load  # noqa: PLC0415
 
-    storage = load(settings_file(config, directory)).storage
+    full, nearfull = fill_limits(load(settings_file(config, directory)).storage)
 
     async def work(store: Operated) -> list[OsdStatus]:
         return await store.keeper.status(store.cluster, count_data=True)
@@ -96,12 +97,12 @@ def status(
     rows = []
     for osd in on_store(work, config, directory):
         health = "up" if osd.is_here else "down"
-        if osd.is_here and osd.used_ratio >= storage.nearfull_ratio:
-            health = "full" if osd.used_ratio >= storage.full_ratio else "nearfull"
+        if osd.is_here and osd.used_ratio >= nearfull:
+            health = "full" if osd.used_ratio >= full else "nearfull"
         rows.append({**_row(osd), "health": health, "used": f"{osd.used_ratio:.1%}"})
     sizes = ({name: show_bytes(row[name]) for name in ("free", "data")} for row in rows)
     text = table([{**row, **shown} for row, shown in zip(rows, sizes, strict=True)], STATUS_COLUMNS)
-    text += f"\nnearly full from {storage.nearfull_ratio:.0%}, full from {storage.full_ratio:.0%}"
+    text += f"\nnearly full from {nearfull:.0%}, full from {full:.0%}"
     emit(rows, as_json=as_json, text=text)
 
 

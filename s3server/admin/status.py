@@ -28,13 +28,9 @@ async def status_of(config: Config) -> dict[str, Any]:
 def _tell_of_space(found: dict[str, Any], storage: StorageConfig) -> None:
     """Say which OSDs are full, or nearly: also in the health, if all else is well.
 
-    Nothing new is stored on a full one. The server that runs may have other settings than we.
+    Nothing new is stored on a full one.
     """
-    told = state.read(storage.meta_dir) if found["server"] else {}
-    limits = (
-        ("full", told.get("full_ratio", storage.full_ratio)),
-        ("nearly full", told.get("nearfull_ratio", storage.nearfull_ratio)),
-    )
+    limits = tuple(zip(("full", "nearly full"), fill_limits(storage), strict=True))
     filled: dict[str, list[str]] = {what: [] for what, _ in limits}
     for osd in found["osds"]:
         used = (osd["used_percent"] or 0) / 100
@@ -45,6 +41,16 @@ def _tell_of_space(found: dict[str, Any], storage: StorageConfig) -> None:
     worst = next((f"{what}: {', '.join(osds)}" for what, osds in filled.items() if osds), None)
     if found["health"] == "OK" and worst is not None:
         found["health"] = f"WARNING: OSDs are {worst}"
+
+
+def fill_limits(storage: StorageConfig) -> tuple[float, float]:
+    """Return from which ratio an OSD is full, and nearly full, to the server that runs.
+
+    It may have other settings than we.
+    """
+    told = state.read(storage.meta_dir) if state.is_served(storage.meta_dir) else {}
+    full, nearfull = storage.full_ratio, storage.nearfull_ratio
+    return told.get("full_ratio", full), told.get("nearfull_ratio", nearfull)
 
 
 def server_of(meta_dir: Path) -> dict[str, Any] | None:

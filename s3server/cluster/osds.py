@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import uuid4
 
 from placement.cluster_map import ONE, MapError
 from s3server.cluster.blob_table import Held, held
 from s3server.cluster.changes import Change, change
 from s3server.cluster.live import Cluster
-from s3server.cluster.map_record import MapRecord, OsdEntry, osd_key
+from s3server.cluster.map_record import MapRecord, OsdEntry, OsdRecord, osd_key
 from s3server.cluster.maps import OSD_LIMIT, ClusterMaps
 from s3server.cluster.osd_watch import down_rows
-from s3server.cluster.seed import cluster_id, make_osd
+from s3server.cluster.seed import cluster_id, made
 from s3server.core.blobs import ADOPT_WITHIN_MS
 from s3server.core.clock import Clock
 from s3server.core.records import encode
-from s3server.meta.base import ConflictError, MetadataStore, Put, Unchanged
+from s3server.data.base import DataError
+from s3server.meta.base import ConflictError, Delete, MetadataStore, Put, Unchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +72,21 @@ class OsdKeeper:
                 raise MapError(f"there were {OSD_LIMIT} OSDs; no number is left")
             addition = Change("add", number, weight, device_class, location)
             change(record, [*staged, addition], now_ms=0)  # or MapError, before a byte is written
+            osd = known.get(number) or OsdRecord(
+                id=number, path=path, uuid=str(uuid4()), added_ms=self._clock.now_ms()
+            )
+            key, row = osd_key(number), encode(osd)
             if not mine:
-                osd = make_osd(path, await cluster_id(self._meta), number, self._clock)
-                key = osd_key(number)
-                try:
-                    await self._meta.commit([Put(key, encode(osd))], [Unchanged(key, None)])
+                try:  # the number is ours before the directory says that it is
+                    await self._meta.commit([Put(key, row)], [Unchanged(key, None)])
                 except ConflictError:
                     continue
+            try:
+                made(path, await cluster_id(self._meta), number, osd.uuid)
+            except (DataError, OSError):
+                if not mine:
+                    await self._meta.commit([Delete(key)], [Unchanged(key, row)])
+                raise
             await self._maps.stage(addition)
             return addition
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 from msgspec.structs import replace
@@ -70,12 +71,24 @@ async def seed(config: Config, meta: MetadataStore, clock: Clock) -> None:
 
 def make_osd(path: str, cluster: str, osd_id: int, clock: Clock) -> OsdRecord:
     """Return the row of an OSD, whose directory is given its identity unless it has it already."""
+    return OsdRecord(
+        id=osd_id, path=path, uuid=made(path, cluster, osd_id).uuid, added_ms=clock.now_ms()
+    )
+
+
+def made(path: str, cluster: str, osd_id: int, identity: str = "") -> DirectoryOsd:
+    """Return the OSD in a directory, which is made one, with this uuid, unless it is already.
+
+    Raises DataError where the directory holds something else.
+    """
+    with suppress(DataError):
+        return DirectoryOsd.open(path, cluster=cluster, osd=osd_id, uuid=identity)
     try:
-        osd = DirectoryOsd.open(path, cluster=cluster, osd=osd_id)
+        return DirectoryOsd.initialise(path, cluster=cluster, osd=osd_id, identity=identity)
     except DataError:
-        DirectoryOsd.initialise(path, cluster=cluster, osd=osd_id)
-        osd = DirectoryOsd.open(path, cluster=cluster, osd=osd_id)
-    return OsdRecord(id=osd_id, path=path, uuid=osd.uuid, added_ms=clock.now_ms())
+        with suppress(DataError):  # another process has made it just now
+            return DirectoryOsd.open(path, cluster=cluster, osd=osd_id, uuid=identity)
+        raise
 
 
 def _grown(

@@ -101,24 +101,26 @@ class DirectoryOsd:
 
     @classmethod
     def initialise(
-        cls, path: str, *, cluster: str, osd: int, vfs: Vfs | None = None
+        cls, path: str, *, cluster: str, osd: int, identity: str = "", vfs: Vfs | None = None
     ) -> DirectoryOsd:
         """Make an empty or absent directory an OSD, durably; IdentityError if it is not empty.
 
-        What an initialisation that died has left is taken up where it is: empty directories.
+        `identity` is its uuid. What an initialisation that died has left is taken up where it is:
+        empty directories. Of two at the same time the second finds it made.
         """
         vfs = vfs or Vfs()
         _make_directory(vfs, path)
-        _check_unused(vfs, path)
-        cls(path, osd, vfs)._make_directories()
-        identity = Identity(FORMAT_VERSION, cluster, osd, str(uuid.uuid4()))
-        with contextlib.suppress(FileNotFoundError):
-            vfs.unlink(f"{path}/incoming/{_IDENTITY}")
-        handle = Handle(vfs, vfs.create(f"{path}/incoming/{_IDENTITY}"))
-        vfs.pwrite(handle.fd, msgspec.json.encode(identity) + b"\n", 0)
-        vfs.fsync(handle.fd)
-        vfs.rename(f"{path}/incoming/{_IDENTITY}", f"{path}/{_IDENTITY}")
-        sync_directory(vfs, path)
+        with cls(path, osd, vfs)._locked(path):
+            _check_unused(vfs, path)
+            cls(path, osd, vfs)._make_directories()
+            known = Identity(FORMAT_VERSION, cluster, osd, identity or str(uuid.uuid4()))
+            with contextlib.suppress(FileNotFoundError):
+                vfs.unlink(f"{path}/incoming/{_IDENTITY}")
+            handle = Handle(vfs, vfs.create(f"{path}/incoming/{_IDENTITY}"))
+            vfs.pwrite(handle.fd, msgspec.json.encode(known) + b"\n", 0)
+            vfs.fsync(handle.fd)
+            vfs.rename(f"{path}/incoming/{_IDENTITY}", f"{path}/{_IDENTITY}")
+            sync_directory(vfs, path)
         return cls.open(path, cluster=cluster, osd=osd, vfs=vfs)
 
     @classmethod

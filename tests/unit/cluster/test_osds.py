@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,6 +64,31 @@ async def test_attempt_that_was_reverted_is_taken_up(store: MappedStore, tmp_pat
     assert first == await keeper_of(store).add(path, ONE, "hdd", HERE)
     with pytest.raises(MapError, match=f"{path} is osd.3 already"):
         await keeper_of(store).add(path, ONE, "hdd", HERE)
+
+
+@pytest.mark.parametrize("names", [("new", "other"), ("new", "new")])
+async def test_osds_may_be_added_by_two_commands_at_the_same_time(
+    store: MappedStore, tmp_path: Path, names: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have read that number 3 is free."""
+    commit, others = store.meta.commit, [str(tmp_path / names[1])]
+
+    async def commit_second(*arguments: Any) -> int:
+        if others:
+            await keeper_of(store).add(others.pop(), ONE, "hdd", HERE)
+        return await commit(*arguments)
+
+    monkeypatch.setattr(store.meta, "commit", commit_second)
+    adding = keeper_of(store).add(str(tmp_path / names[0]), ONE, "hdd", HERE)
+    if names[0] == names[1]:
+        with pytest.raises(MapError, match=r"is osd\.3 already"):
+            await adding
+    else:
+        assert 4 == (await adding).osd
+    await store.maps.apply(2)
+    watch = await store.watch()
+    await watch.close()
+    assert {} == watch.cluster.missing
 
 
 async def test_place_that_cannot_be_leaves_the_directory_alone(
