@@ -64,6 +64,7 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._reloading: asyncio.Task[None] | None = None
+        self._is_reload_due = False
 
     async def run(self) -> int:
         """Serve; return the exit status: 1 where a worker could not start at all, else 0."""
@@ -167,8 +168,15 @@ class Supervisor:
                 systemd.notify("WATCHDOG=1")
 
     def _on_reload(self) -> None:
+        self._is_reload_due = True
         if self._reloading is None or self._reloading.done():
-            self._reloading = self._task(self._reload())
+            self._reloading = self._task(self._reload_while_due())
+
+    async def _reload_while_due(self) -> None:
+        """Reload; once more where a SIGHUP came meanwhile, as it is about what changed since."""
+        while self._is_reload_due and not self._stop.is_set():
+            self._is_reload_due = False
+            await self._reload()
 
     async def _reload(self) -> None:
         systemd.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")

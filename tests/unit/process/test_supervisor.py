@@ -364,6 +364,17 @@ def test_settings_with_which_no_worker_starts_are_not_used_later(start, tmp_path
     assert running.get().split()[2] == "here"
 
 
+def test_settings_that_are_changed_while_others_are_taken_up_are_used(
+    start, tmp_path: Path
+) -> None:
+    running = start(1)
+    for region in ("first", "second"):
+        (tmp_path / "region").write_text(region)
+        running.process.send_signal(signal.SIGHUP)
+        until(lambda: len(running.workers) == 2)  # the present one, and its replacement
+    until(lambda: running.get().split()[2] == "second")
+
+
 @pytest.mark.parametrize("region", ["unprepared", "moved"])
 def test_settings_that_the_store_does_not_fit_are_not_used(
     start, tmp_path: Path, region: str
