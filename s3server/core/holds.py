@@ -79,7 +79,7 @@ class Holds:
             long = Counter(
                 blob
                 for blob, since_ms in self._downloads.values()
-                if now_ms - since_ms >= self._patience_ms
+                if abs(now_ms - since_ms) >= self._patience_ms  # the clock may be set back
             )
             is_fresh = abs(now_ms - self._written_ms) < RENEW_MS
             if long == self._written and (is_fresh or not long):

@@ -156,7 +156,8 @@ class Repair:
             at = _level(level + 1) if level < 255 else end
             self._begin_anew(range(next_level, level))
             next_level = level + 1
-            if self._rest_ms.get(level, now) < now:  # its time has come
+            retry_ms = RETRY_LOST_MS if level == LOST else RETRY_MS
+            if not 0 <= self._rest_ms.get(level, now) - now <= retry_ms:  # or the clock is set back
                 self._after.pop(level, None)
                 self._rest_ms.pop(level, None)
             start = self._after.get(level, first[0][0])
@@ -164,7 +165,7 @@ class Repair:
             if rows := await self._bounded(rows):
                 self._after[level] = rows[-1][0] + b"\0"
                 return rows
-            self._rest_ms.setdefault(level, now + (RETRY_LOST_MS if level == LOST else RETRY_MS))
+            self._rest_ms.setdefault(level, now + retry_ms)
         self._begin_anew(range(next_level, 256))
         return []
 

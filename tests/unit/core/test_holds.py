@@ -35,13 +35,16 @@ async def held(store: TestStore) -> int:
 
 
 @pytest.mark.parametrize("is_deleted", [True, False])
-async def test_download_goes_on_when_its_object_is_gone(store: TestStore, is_deleted: bool) -> None:
+@pytest.mark.parametrize("passed_ms", [GRACE_MS // 4, -3_600_000])
+async def test_download_goes_on_when_its_object_is_gone(
+    store: TestStore, is_deleted: bool, passed_ms: int
+) -> None:
     bucket = await store.bucket()
     await put_in_parts(store, bucket)
     record = await store.objects.get(bucket, "key")
     stream = store.objects.stream(await store.objects.blob_of(record), 0, record.size)
     pieces = [await anext(stream)]
-    store.clock.now += GRACE_MS // 4
+    store.clock.now += passed_ms
     await store.blobs.holds.renew()
     if is_deleted:
         await store.objects.delete(bucket, "key")
