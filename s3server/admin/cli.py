@@ -1,8 +1,4 @@
-"""The command line: what exists, how errors become exit statuses. Commands load what they need.
-
-Exit statuses: 0 done, 1 failed, 2 wrong usage, 3 wrong settings, 4 not found, 6 exists already,
-7 not available now.
-"""
+"""The command line: what exists, how errors become exit statuses. Commands load what they need."""
 
 from __future__ import annotations
 
@@ -52,6 +48,8 @@ cli = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="An S3-compatible object store.",
+    epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 3 wrong settings, 4 not found, "
+    "6 exists already, 7 not available now.",
 )
 cli.add_typer(cli_config.config, name="config", help="Look at the settings.")
 cli.add_typer(cli_projects.projects, name="project", help="Manage projects.")

@@ -120,7 +120,11 @@ def test_inventories_that_are_not_there_are_told_of(capsys, store: str) -> None:
 
 def test_commands_are_listed_by_name(capsys) -> None:
     cli.run(["--help"])
-    lines = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
-    names = [line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "]
+    commands = capsys.readouterr().out.partition("Commands:\n")[2].partition("\n\n")[0]
+    names = [
+        line.split()[0]
+        for line in commands.splitlines()
+        if line.startswith("  ") and line[2] != " "
+    ]
     assert len(names) > 20
     assert names == sorted(names)
