@@ -54,19 +54,19 @@ from s3server.parts import (
     follow_map,
     grace_ms,
     key_ring,
+    make_buckets,
+    make_certificates,
     make_users,
+    open_box,
+    open_tokens,
     open_watch,
     repeat,
     root_id,
 )
 from s3server.plain_reads import PlainReads
 from s3server.publishing import (
-    make_buckets,
-    make_certificates,
     make_notifications,
     make_topics,
-    open_box,
-    open_tokens,
 )
 from s3server.reports import make_spool
 from s3server.server import Edge, Server

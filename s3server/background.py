@@ -33,10 +33,11 @@ from s3server.parts import (
     cancel,
     follow_map,
     grace_ms,
+    open_box,
     open_watch,
     repeat,
 )
-from s3server.publishing import make_outbox, open_box
+from s3server.publishing import make_outbox
 from s3server.reports import make_report_jobs, make_spool
 
 TIDY_INTERVAL_S = 60

@@ -26,7 +26,8 @@ from s3server.jobs.runner import Job
 from s3server.jobs.stale_uploads import StaleUploads
 from s3server.meta.lmdb import LmdbStore
 from s3server.metadata import open_metadata
-from s3server.publishing import make_buckets, make_notifications, make_topics, open_box
+from s3server.parts import make_buckets, open_box
+from s3server.publishing import make_notifications, make_topics
 
 
 def make_calendar(config: Config) -> Calendar:

@@ -39,11 +39,12 @@ from s3server.metadata import (
     was_made,
 )
 from s3server.parts import (
+    make_buckets,
     make_users,
+    open_box,
     open_watch,
     root_id,
 )
-from s3server.publishing import make_buckets, open_box
 from s3server.verify import BytesCheck, Findings, MetadataCheck, check_journal
 
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass
 
 import structlog
 
+from s3server.auth.ca_directory import AuthorityDirectory
+from s3server.auth.certificates import Certificates, Rule
+from s3server.auth.challenges import Challenges
 from s3server.auth.secrets import (
     SecretBox,
+    load_or_create_key_file,
     new_access_key_id,
     new_secret,
 )
+from s3server.auth.session_tokens import TokenBox
 from s3server.cluster.live import Cluster, ClusterWatch, watch_cluster
 from s3server.config import Config
+from s3server.core.buckets import Buckets
 from s3server.core.clock import Ids, SystemClock
 from s3server.core.keys import KeyRing
 from s3server.core.users import Users
@@ -41,6 +47,46 @@ class KeyMaker:
 
     def seal(self, access_key_id: str, secret: str) -> bytes:
         return self.box.seal(secret, access_key_id)
+
+
+def open_box(config: Config) -> SecretBox:
+    """Return what seals the secrets of this store."""
+    return SecretBox(*load_or_create_key_file(config.storage.master_key_file))
+
+
+def open_tokens(config: Config) -> TokenBox:
+    """Return what seals the session tokens of this store."""
+    return TokenBox(*load_or_create_key_file(config.storage.master_key_file))
+
+
+def make_certificates(config: Config) -> Certificates:
+    """Return what certificates are held against."""
+    given = config.certificates
+    directory = None
+    if given.authorities is not None:
+        directory = AuthorityDirectory(
+            given.authorities,
+            needs_crls=given.revocation == "required",
+            needs_policies=given.signing_policies == "required",
+            allows_limited=given.allow_limited,
+        )
+    rules = [Rule(one.dn, one.role, one.issuer) for one in config.certificate_roles]
+    challenges = Challenges(*load_or_create_key_file(config.storage.master_key_file))
+    names = (*config.server.base_domains, config.server.address[0])
+    return Certificates(directory, rules, challenges, config.server.external_urls, names)
+
+
+def make_buckets(
+    config: Config, meta: LmdbStore, clock: SystemClock, ids: Ids, pools: Container[str] = ()
+) -> Buckets:
+    return Buckets(
+        meta,
+        clock=clock,
+        ids=ids,
+        region=config.server.region,
+        pool=config.pools[0].name,
+        pools=pools,
+    )
 
 
 def key_ring(config: Config) -> KeyRing:

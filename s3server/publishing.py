@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Container
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from s3server.auth.ca_directory import AuthorityDirectory
-from s3server.auth.certificates import Certificates, Rule
-from s3server.auth.challenges import Challenges
-from s3server.auth.secrets import SecretBox, load_or_create_key_file
-from s3server.auth.session_tokens import TokenBox
+from s3server.auth.secrets import SecretBox
 from s3server.cluster.seed import cluster_id
 from s3server.config import Config
 from s3server.core.buckets import Buckets
@@ -31,46 +27,7 @@ from s3server.events.sinks import make_sink
 from s3server.jobs.outbox import LOOK_S, Outbox
 from s3server.meta.lmdb import LmdbStore
 from s3server.metadata import open_metadata
-
-
-def open_box(config: Config) -> SecretBox:
-    """Return what seals the secrets of this store."""
-    return SecretBox(*load_or_create_key_file(config.storage.master_key_file))
-
-
-def open_tokens(config: Config) -> TokenBox:
-    """Return what seals the session tokens of this store."""
-    return TokenBox(*load_or_create_key_file(config.storage.master_key_file))
-
-
-def make_certificates(config: Config) -> Certificates:
-    """Return what certificates are held against."""
-    given = config.certificates
-    directory = None
-    if given.authorities is not None:
-        directory = AuthorityDirectory(
-            given.authorities,
-            needs_crls=given.revocation == "required",
-            needs_policies=given.signing_policies == "required",
-            allows_limited=given.allow_limited,
-        )
-    rules = [Rule(one.dn, one.role, one.issuer) for one in config.certificate_roles]
-    challenges = Challenges(*load_or_create_key_file(config.storage.master_key_file))
-    names = (*config.server.base_domains, config.server.address[0])
-    return Certificates(directory, rules, challenges, config.server.external_urls, names)
-
-
-def make_buckets(
-    config: Config, meta: LmdbStore, clock: SystemClock, ids: Ids, pools: Container[str] = ()
-) -> Buckets:
-    return Buckets(
-        meta,
-        clock=clock,
-        ids=ids,
-        region=config.server.region,
-        pool=config.pools[0].name,
-        pools=pools,
-    )
+from s3server.parts import make_buckets, open_box
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from s3server.jobs.inventory import InventoryJob
 from s3server.jobs.runner import Job
 from s3server.meta.lmdb import LmdbStore
 from s3server.metadata import open_metadata
-from s3server.parts import key_ring, open_watch
-from s3server.publishing import make_buckets, make_notifications
+from s3server.parts import key_ring, make_buckets, open_watch
+from s3server.publishing import make_notifications
 
 
 def make_spool(config: Config, clock: SystemClock) -> Spool:

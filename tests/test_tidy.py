@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -142,3 +143,11 @@ def test_changelog_keeps_its_format() -> None:
     assert [line for line in releases[1:] if not pattern.fullmatch(line)] == []
     kinds = {line.removeprefix("### ") for line in lines if line.startswith("### ")}
     assert kinds <= SECTIONS
+
+
+def test_architecture_names_every_layer() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    (contract,) = (one for one in project["tool"]["importlinter"]["contracts"] if "layers" in one)
+    told = (ROOT / "ARCHITECTURE.md").read_text().partition("## Layers")[2].partition("##")[0]
+    layers = {name for layer in contract["layers"] for name in re.findall(r"\w+", layer)}
+    assert layers - set(re.findall(r"\w+", told)) == set()

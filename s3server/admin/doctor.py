@@ -68,11 +68,11 @@ def _versions() -> Finding:
 
 def _clock() -> Finding:
     """Requests are refused when client and server are 15 minutes apart."""
-    state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(512))
-    if state == _CLOCK_UNSYNCHRONISED:
+    found = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(512))
+    if found == _CLOCK_UNSYNCHRONISED:
         text = "not synchronised: run chrony or systemd-timesyncd"
         return Finding("clock", Level.WARNING, text)
-    if state < 0:
+    if found < 0:
         return Finding("clock", Level.WARNING, os.strerror(ctypes.get_errno()))
     return Finding("clock", Level.OK, "synchronised")
 
