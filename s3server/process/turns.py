@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from s3server.process.protocol import S3Protocol
 
 MOST = 32  # requests that begin in a turn
+YIELD_EVERY = 8  # of those that were put off, to the threads of other requests
 
 
 class Turns:
@@ -41,8 +42,9 @@ class Turns:
         self._waiting.append((connection, data))
 
     def _go_on(self) -> None:
-        let_others_go()  # there is more to do than there is time: who writes is not left behind
-        for _ in range(min(MOST, len(self._waiting))):
+        for number in range(min(MOST, len(self._waiting))):
+            if number % YIELD_EVERY == 0:
+                let_others_go()  # or those who write would be left behind
             connection, data = self._waiting.popleft()
             connection.take(data)
         if self._waiting:
