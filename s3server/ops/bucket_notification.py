@@ -7,6 +7,7 @@ Beside prefix and suffix a filter may have `regex`, and in elements of their own
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from msgspec.structs import replace
@@ -41,7 +42,9 @@ async def put_bucket_notification_configuration(
     given = configuration.get("TopicConfigurations") or []
     if len(given) > MAX_RULES:
         raise InvalidArgument(f"A bucket has at most {MAX_RULES} notification configurations.")
-    rules = tuple([await _rule(ctx, one, number) for number, one in enumerate(given, start=1)])
+    named = {one.get("Id") for one in given}
+    free = (name for number in count(1) if (name := f"rule-{number}") not in named)
+    rules = tuple([await _rule(ctx, one, one.get("Id") or next(free)) for one in given])
     if len({rule.id for rule in rules}) != len(rules):
         raise InvalidArgument("Same ID used for multiple configurations.")
     bucket = ctx.require_bucket()
@@ -64,7 +67,7 @@ async def get_bucket_notification_configuration(
     return {"TopicConfigurations": [_described(rule) for rule in rules]} if rules else {}
 
 
-async def _rule(ctx: Ctx, given: Mapping[str, Any], number: int) -> NotificationRule:
+async def _rule(ctx: Ctx, given: Mapping[str, Any], name: str) -> NotificationRule:
     events = tuple(event.removeprefix("s3:") for event in given["Events"])
     for event in events:
         if event not in EVENTS and event not in WILDCARDS:
@@ -80,7 +83,7 @@ async def _rule(ctx: Ctx, given: Mapping[str, Any], number: int) -> Notification
     except (NotFound, errors.InvalidParameter, errors.AuthorizationError) as error:
         raise _invalid_destination(arn, error) from None
     rule = NotificationRule(
-        given.get("Id") or f"rule-{number}",
+        name,
         arn,
         topic.id,
         events or ("ObjectCreated:*", "ObjectRemoved:*"),

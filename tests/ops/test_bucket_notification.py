@@ -78,6 +78,13 @@ async def test_configuration_is_told_as_it_was_given(data: Store, topic: str) ->
     assert (await data.alice("GET", "/data?notification")).texts(".//Topic") == []
 
 
+async def test_rules_without_ids_get_ids_that_no_other_rule_has(data: Store, topic: str) -> None:
+    unnamed = rule(topic, ALL[1])
+    await configure(data.alice, rule(topic, ALL[0], name="rule-2"), unnamed, unnamed)
+    answer = await data.alice("GET", "/data?notification")
+    assert answer.texts("TopicConfiguration/Id") == ["rule-2", "rule-1", "rule-3"]
+
+
 async def test_new_configuration_sends_each_topic_one_test_event(data: Store, topic: str) -> None:
     await configure(data.alice, rule(topic, ALL[0]), rule(topic, ALL[1]))
     rows = [row for row in await data.rows() if row[0].startswith(b"E")]
