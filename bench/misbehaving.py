@@ -1,7 +1,8 @@
 """Clients that hold on to what they get, each in one bad way; who is cut off comes back.
 
 They run in a process of their own, on the event loop, each with one connection. A reader that does
-not read keeps little in its own kernel, so that the server has to keep the rest.
+not read keeps little in its own kernel, so that the server has to keep the rest; nor does that take
+many requests of one who asks again and again, or making them up would take a processor.
 """
 
 from __future__ import annotations
@@ -108,7 +109,8 @@ async def _keep(number: int, crowd: Crowd, told: Any) -> None:
             socket.AF_INET6 if ":" in crowd.endpoint.host else socket.AF_INET
         )
         connection.setblocking(False)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
+        for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            connection.setsockopt(socket.SOL_SOCKET, buffer, SMALL_BUFFER)
         try:
             await loop.sock_connect(connection, (crowd.endpoint.host, crowd.endpoint.port))
             told[number] = 1
