@@ -294,7 +294,7 @@ class AccountProblem(S3Error):
 
 class QuotaExceeded(S3Error):
     status = 403
-    message = "The quota of the project, user or bucket is used up."
+    message = "The quota of the project, user or bucket would be exceeded."
 
 
 class RequestTimeTooSkewed(S3Error):

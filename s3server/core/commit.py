@@ -90,4 +90,4 @@ class Commits:
 
 def quota_exceeded(limit: AtMost) -> QuotaExceeded:
     """Return the error of a limit that does not hold."""
-    return QuotaExceeded(f"The quota of the {limit.whose} is used up.")
+    return QuotaExceeded(f"The quota of the {limit.whose} would be exceeded.")
