@@ -13,8 +13,8 @@ import os
 
 def give_way() -> None:
     """Never take a processor from a thread that runs, from now on, in this thread (sched(7))."""
-    if os.sched_getscheduler(0) == os.SCHED_OTHER:  # no policy that somebody chose
-        with contextlib.suppress(PermissionError):  # where a sandbox forbids it: slower, no more
+    with contextlib.suppress(OSError):  # a sandbox has no such policy: slower, no more
+        if os.sched_getscheduler(0) == os.SCHED_OTHER:  # no policy that somebody chose
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import threading
 
@@ -46,6 +47,21 @@ def test_policy_that_somebody_chose_stays() -> None:
     threads = Threads(1, name="osd")
     try:
         assert os.SCHED_IDLE == threads.submit(chosen).result(10)
+    finally:
+        threads.shutdown()
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EINVAL, errno.ENOSYS])
+def test_thread_goes_on_where_a_sandbox_has_no_such_policy(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    threads = Threads(1, name="osd")
+    try:
+        assert os.SCHED_OTHER == threads.submit(policy).result(10)
     finally:
         threads.shutdown()
 
