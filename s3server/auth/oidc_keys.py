@@ -91,7 +91,7 @@ class ProviderKeys:
             return key
         async with known.lock:
             key = self._kept(known, claim, FRESH_MS)
-            if key is None and self._now_ms() - known.tried_ms >= RETRY_MS:
+            if key is None and self._is_past(known.tried_ms, RETRY_MS):
                 await self._refresh(provider, known)
         key = self._kept(known, claim, STALE_MS)
         if key is not None:
@@ -101,9 +101,12 @@ class ProviderKeys:
         raise InvalidIdentityToken("The issuer has no such key.")
 
     def _kept(self, known: _Known, claim: Claim, longest_ms: int) -> Key | None:
-        if known.keys is None or self._now_ms() - known.fetched_ms >= longest_ms:
+        if known.keys is None or self._is_past(known.fetched_ms, longest_ms):
             return None
         return find_key(known.keys, claim)
+
+    def _is_past(self, since_ms: int, least_ms: int) -> bool:
+        return abs(self._now_ms() - since_ms) >= least_ms  # the clock may be set back
 
     async def _refresh(self, provider: Provider, known: _Known) -> None:
         known.tried_ms = self._now_ms()

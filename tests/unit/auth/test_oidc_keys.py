@@ -66,6 +66,13 @@ async def test_issuer_on_https_is_known_by_the_authority_of_the_settings(tmp_pat
                     await site.find()
 
 
+async def test_clock_that_is_set_back_keeps_no_new_key_waiting(site):
+    await site.find()
+    site.clock.ms -= 3_600_000
+    site.issuer.keys = KEYS
+    assert (await site.find(KEYS[1])).kid == "two"
+
+
 async def test_unknown_key_asks_again_but_not_often(site):
     await site.find()
     for _ in range(3):
