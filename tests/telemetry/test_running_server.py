@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -222,15 +222,16 @@ def test_trace_shows_requests_of_all_workers_and_only_those_asked_for(
             daemon=True,
         ).start()
         sent: set[str] = set()
-        while tracing.poll() is None:  # a connection each time, so that both workers have some
-            with pytest.raises(ClientError):
-                s3.get_object(Bucket="seen", Key="missing")
-            connection = http.client.HTTPConnection(*address(server), timeout=30)
-            connection.request("GET", signed(s3, "traced"))
-            answer = connection.getresponse()
-            assert len(answer.read()) == 100
-            sent.add(answer.headers["x-amz-request-id"])
-            connection.close()
+        with ExitStack() as held:  # connections stay: workers share out those that are open
+            while tracing.poll() is None:
+                with pytest.raises(ClientError):
+                    s3.get_object(Bucket="seen", Key="missing")
+                connection = http.client.HTTPConnection(*address(server), timeout=30)
+                held.callback(connection.close)
+                connection.request("GET", signed(s3, "traced"))
+                answer = connection.getresponse()
+                assert len(answer.read()) == 100
+                sent.add(answer.headers["x-amz-request-id"])
         assert tracing.wait() == 0
     assert {each["request_id"] for each in found} <= sent
     assert {(each["key"], each["sent"], each["status"]) for each in found} == {("traced", 100, 200)}
