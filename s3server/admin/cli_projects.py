@@ -97,11 +97,14 @@ def renew(
     directory: Directory = None,
     as_json: Json = False,
 ) -> None:
-    """Change the dates of a project, and let it work again; holds from the next request on."""
-    if no_end == (end is not None):
+    """Change a project; with a new end it also works again. Holds from the next request on."""
+    if no_end and end is not None:
         raise typer.BadParameter("give either --end or --no-end")
-    given: dict[str, Any] = {"end_ms": 0, "is_disabled": False, "is_deleting": False}
-    given |= _given(owner, start, end, notice_days, grace_days)
+    given = _given(owner, start, end, notice_days, grace_days)
+    if no_end or end is not None:
+        given = {"end_ms": 0, "is_disabled": False, "is_deleting": False, **given}
+    if not given:
+        raise typer.BadParameter("give --end or --no-end, or what else is to change")
     _change(name, given, config, directory, as_json=as_json)
 
 
@@ -231,6 +234,11 @@ def _given(
     return {name: value for name, value in fields.items() if value is not None}
 
 
+def _day(moment_ms: int) -> str:
+    """Return a day as options name it; "" for 0, which is none."""
+    return show_time(moment_ms)[:10]
+
+
 def _row(tenants: Tenants, project: ProjectRecord) -> dict[str, Any]:
     return {
         "name": project.name,
@@ -238,8 +246,8 @@ def _row(tenants: Tenants, project: ProjectRecord) -> dict[str, Any]:
         "state": tenants.projects.state(project),
         "owner": project.owner,
         "created": show_time(project.created_ms),
-        "start": show_time(project.start_ms),
-        "end": show_time(project.end_ms),
+        "start": _day(project.start_ms),
+        "end": _day(project.end_ms and project.end_ms - 1),
         "disabled_at": show_time(project.end_ms and project.end_ms + project.grace_ms),
         "notice_days": project.notice_ms / DAY_MS,
         "grace_days": project.grace_ms / DAY_MS,

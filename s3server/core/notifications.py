@@ -247,13 +247,38 @@ def compile_regex(pattern: str) -> Any:
 
 def matches(rule: NotificationRule, event: str, key: str, record: ObjectRecord) -> bool:
     """Tell whether an event of a key is one that the rule asks for."""
-    if event not in rule.events and event.partition(":")[0] + ":*" not in rule.events:
+    if event not in rule.events and _wildcard(event) not in rule.events:
         return False
     if not (key.startswith(rule.prefix) and key.endswith(rule.suffix)):
         return False
     if rule.regex and not _compiled(rule.regex).fullmatch(key):
         return False
     return _has(record.metadata, rule.metadata) and _has(record.tags, rule.tags)
+
+
+def overlap(one: NotificationRule, other: NotificationRule) -> bool:
+    """Tell whether two rules would tell one topic the same event.
+
+    Prefixes, suffixes and events decide that, as on AWS. Rules for two topics never overlap: a
+    topic has one endpoint here, and Ceph's gateway too sends an event to all that ask for it. Nor
+    do rules by regex, metadata or tags, which AWS lacks: what objects will have is not known.
+    """
+    if one.topic != other.topic or any(r.regex or r.metadata or r.tags for r in (one, other)):
+        return False
+    return (
+        not _named(one).isdisjoint(_named(other))
+        and (one.prefix.startswith(other.prefix) or other.prefix.startswith(one.prefix))
+        and (one.suffix.endswith(other.suffix) or other.suffix.endswith(one.suffix))
+    )
+
+
+def _named(rule: NotificationRule) -> set[str]:
+    """Return the events that a rule asks for, wildcards as those that they stand for."""
+    return {event for event in EVENTS if event in rule.events or _wildcard(event) in rule.events}
+
+
+def _wildcard(event: str) -> str:
+    return event.partition(":")[0] + ":*"
 
 
 def _has(found: Sequence[tuple[str, str]], wanted: Sequence[tuple[str, str]]) -> bool:

@@ -7,13 +7,13 @@ Beside prefix and suffix a filter may have `regex`, and in elements of their own
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import count
+from itertools import combinations, count
 from typing import Any
 
 from msgspec.structs import replace
 
 from s3server import errors
-from s3server.core.notifications import EVENTS, WILDCARDS, compile_regex
+from s3server.core.notifications import EVENTS, WILDCARDS, compile_regex, overlap
 from s3server.core.record_parts import NotificationRule
 from s3server.core.records import BucketRecord
 from s3server.errors import InvalidArgument, NotFound, S3Error
@@ -47,6 +47,12 @@ async def put_bucket_notification_configuration(
     rules = tuple([await _rule(ctx, one, one.get("Id") or next(free)) for one in given])
     if len({rule.id for rule in rules}) != len(rules):
         raise InvalidArgument("Same ID used for multiple configurations.")
+    for one, other in combinations(rules, 2):
+        if overlap(one, other):
+            raise InvalidArgument(
+                "Configurations overlap. Configurations on the same bucket cannot share a common "
+                f"event type: {one.id}, {other.id}"
+            )
     bucket = ctx.require_bucket()
     tests = await ctx.services.notifications.test(bucket, rules, ctx.cause("TestEvent"))
 

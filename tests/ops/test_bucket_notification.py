@@ -79,8 +79,8 @@ async def test_configuration_is_told_as_it_was_given(data: Store, topic: str) ->
 
 
 async def test_rules_without_ids_get_ids_that_no_other_rule_has(data: Store, topic: str) -> None:
-    unnamed = rule(topic, ALL[1])
-    await configure(data.alice, rule(topic, ALL[0], name="rule-2"), unnamed, unnamed)
+    unnamed = [rule(topic, event) for event in (ALL[1], "s3:ObjectAcl:Put")]
+    await configure(data.alice, rule(topic, ALL[0], name="rule-2"), *unnamed)
     answer = await data.alice("GET", "/data?notification")
     assert answer.texts("TopicConfiguration/Id") == ["rule-2", "rule-1", "rule-3"]
 
@@ -89,6 +89,47 @@ async def test_new_configuration_sends_each_topic_one_test_event(data: Store, to
     await configure(data.alice, rule(topic, ALL[0]), rule(topic, ALL[1]))
     rows = [row for row in await data.rows() if row[0].startswith(b"E")]
     assert len(rows) == 1
+
+
+CREATED, PUT, REMOVED = "s3:ObjectCreated:*", "s3:ObjectCreated:Put", "s3:ObjectRemoved:*"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ((CREATED, {}), (PUT, {})),
+        ((PUT, {"prefix": "a/"}), (PUT, {"suffix": ".tif"})),
+        ((PUT, {"prefix": "a/", "suffix": ".tif"}), (PUT, {"prefix": "a/b", "suffix": "f"})),
+    ],
+)
+async def test_topic_is_not_told_one_event_by_two_rules(
+    data: Store, topic: str, one: tuple[str, dict[str, str]], other: tuple[str, dict[str, str]]
+) -> None:
+    rules = [rule(topic, event, extra=key_filter(**keys)) for event, keys in (one, other)]
+    assert (await configure(data.alice, *rules)).outcome == (400, "InvalidArgument")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ((CREATED, {}), (REMOVED, {})),
+        ((PUT, {"prefix": "a/"}), (PUT, {"prefix": "b/"})),
+        ((PUT, {"prefix": "a/", "suffix": ".tif"}), (PUT, {"prefix": "a/", "suffix": ".nc"})),
+        ((PUT, {"regex": "a.*"}), (PUT, {"regex": "b.*"})),
+    ],
+)
+async def test_rules_that_no_key_or_event_meets_both_of_stand_together(
+    data: Store, topic: str, one: tuple[str, dict[str, str]], other: tuple[str, dict[str, str]]
+) -> None:
+    rules = [rule(topic, event, extra=key_filter(**keys)) for event, keys in (one, other)]
+    assert (await configure(data.alice, *rules)).status == 200
+
+
+async def test_one_event_goes_to_as_many_topics_as_ask_for_it(data: Store, topic: str) -> None:
+    second = await make_topic(data.alice, "second")
+    assert (await configure(data.alice, rule(topic, PUT), rule(second, CREATED))).status == 200
+    await data.alice("PUT", "/data/k", body=b"x")
+    assert {event.topic for event in await waiting(data.meta)} == {topic, second}
 
 
 @pytest.mark.parametrize(

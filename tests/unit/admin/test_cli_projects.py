@@ -40,7 +40,7 @@ def run(directory: Path, capsys: pytest.CaptureFixture[str]) -> Cli:
 def test_last_day_belongs_to_the_project_and_grace_follows(run: Cli) -> None:
     made = run("project", "create", "geo", "--owner", "alice", "--end", "2999-06-30",
                "--grace-days", "7")  # fmt: skip
-    assert made["end"] == "2999-07-01T00:00:00+00:00"
+    assert made["end"] == "2999-06-30"
     assert made["disabled_at"] == "2999-07-08T00:00:00+00:00"
     assert (made["owner"], made["state"], made["notice_days"]) == ("alice", "active", 30)
     assert run("project", "show", "geo") == made
@@ -53,6 +53,23 @@ def test_renewed_project_is_active_again(run: Cli) -> None:
     assert run("project", "disable", "renewed")["state"] == "disabled"
     assert run("project", "renew", "renewed", "--no-end")["state"] == "active"
     assert run("project", "renew", "renewed") == 2
+    assert run("project", "renew", "renewed", "--no-end", "--end", "2999-01-01") == 2
+
+
+def test_dates_are_shown_as_they_are_given(run: Cli) -> None:
+    days = ["--start", "2998-02-28", "--end", "2998-02-28"]
+    made = run("project", "create", "one-day", *days)
+    assert (made["start"], made["end"]) == ("2998-02-28", "2998-02-28")
+    endless = run("project", "renew", "one-day", "--no-end")
+    assert (endless["end"], endless["disabled_at"]) == ("", "")
+
+
+def test_owner_and_days_of_grace_change_alone(run: Cli) -> None:
+    run("project", "create", "handed-over", "--end", "2999-06-30")
+    run("project", "disable", "handed-over")
+    shown = run("project", "renew", "handed-over", "--owner", "bob", "--grace-days", "90")
+    assert (shown["owner"], shown["grace_days"], shown["end"]) == ("bob", 90, "2999-06-30")
+    assert shown["state"] == "disabled"
 
 
 def test_project_cannot_be_made_to_have_ended(run: Cli) -> None:
