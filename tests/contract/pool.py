@@ -213,6 +213,6 @@ class PoolContract:
 
     async def test_pool_is_closed_twice(self, pool: Pool) -> None:
         await stored(pool, pattern(4_096))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await pool.close()
             await pool.close()

@@ -135,7 +135,7 @@ class KafkaReceiver(Receiver):
 
     def __init__(self) -> None:
         self._cluster: Producer | None = Producer({"test.mock.num.brokers": 1, "log_level": 0})
-        (broker,) = self._cluster.list_topics(timeout=10).brokers.values()
+        (broker,) = self._cluster.list_topics(timeout=WAIT_S).brokers.values()
         self._address = f"{broker.host}:{broker.port}"
         self.messages: list[KafkaMessage] = []
 

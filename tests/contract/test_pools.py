@@ -68,7 +68,7 @@ class PlacedPoolContract(PoolContract):
         await pool.close()
         for size in (5_000, LARGEST):
             with pytest.raises(RuntimeError, match="shut down"):
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     await pool.write(BytesSource(pattern(size)))
 
 

@@ -32,7 +32,7 @@ def connect(endpoint: str) -> socket.socket:
     parts = urlsplit(endpoint)
     assert parts.hostname
     assert parts.port
-    plain = socket.create_connection((parts.hostname, parts.port), timeout=20)
+    plain = socket.create_connection((parts.hostname, parts.port), timeout=60)
     if parts.scheme == "http":
         return plain
     return ssl._create_unverified_context().wrap_socket(plain)

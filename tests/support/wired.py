@@ -11,7 +11,7 @@ from uvicorn.server import ServerState
 from s3server.process.protocol import AtOnce, S3Protocol
 from tests.support.served import Store
 
-WAIT_S = 10
+WAIT_S = 60
 
 
 class Transport:

@@ -97,7 +97,7 @@ async def test_writers_that_cross_do_not_wait_for_each_other() -> None:
     writers = [crossing([b"a", b"b"]) for _ in range(20)]
     writers += [crossing([b"b", b"a"]) for _ in range(20)]
     single = [Incrementer(meta, key) for key in (b"a", b"b") for _ in range(10)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await asyncio.gather(*(commits(writer.plan) for writer in writers + single))
     assert [b"50", b"50"] == await meta.get_many([b"a", b"b"])
 
@@ -110,7 +110,7 @@ async def test_cancelled_writer_leaves_the_line() -> None:
         await asyncio.sleep(0)
     for task in tasks[::2]:
         task.cancel()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     done = [each for each in outcomes if isinstance(each, int)]
     assert len(done) >= 15

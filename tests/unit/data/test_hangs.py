@@ -71,7 +71,7 @@ class Site:
     async def end_of(self, work: Awaitable[T]) -> T:
         """Return what this ends with, while the watch looks for what is stuck."""
         task = asyncio.ensure_future(work)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not task.done():
                 if stuck := self.osds.stuck():
                     self.pool.give_up(stuck)

@@ -43,7 +43,7 @@ def test_slow_osds_work_side_by_side(fanout: Fanout, clock: list[float]) -> None
         clock[0] += 100 * HANDOVER_WORTH_S
 
     assert threads_of(fanout, [1, 2, 3], slow) == {threading.get_ident()}
-    together = threading.Barrier(3, timeout=30)
+    together = threading.Barrier(3, timeout=60)
     assert len(threads_of(fanout, [1, 2, 3], lambda: void(together.wait()))) == 3
 
 

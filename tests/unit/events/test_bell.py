@@ -31,7 +31,7 @@ def bell(tmp_path: Path) -> Bell:
 
 
 async def heard(event: asyncio.Event) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await event.wait()
     event.clear()
 

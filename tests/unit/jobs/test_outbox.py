@@ -18,7 +18,7 @@ from tests.support.events import AMQP, configure, make_topic, rule, sns, waiting
 from tests.support.memory_sink import MemorySink
 from tests.support.served import Store
 
-WAIT_S = 10
+WAIT_S = 60
 
 
 class Publishing:

@@ -134,7 +134,7 @@ async def test_jobs_are_stepped_while_they_have_more(meta: MemoryStore, clock: M
     runner = Runner(
         [busy, Stopper(stop, 20)], lease_of(meta, clock, b"1"), Board(meta, clock), interval_s=3600
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await runner.run(stop)
     assert 5 == busy.done
     assert await meta.get(store_key("lease/jobs")) is None
@@ -147,7 +147,7 @@ async def test_job_with_nothing_to_do_rests_for_its_pause(
     runner = Runner(
         [idle, Stopper(stop, 5)], lease_of(meta, clock, b"1"), Board(meta, clock), interval_s=3600
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await runner.run(stop)
     assert 1 == idle.done
 
@@ -158,7 +158,7 @@ async def test_job_that_fails_does_not_stop_the_others(
     stop = asyncio.Event()
     broken = Job("broken", 4, failing=frozenset({1, 2, 3}), pause_s=0.0)
     jobs = [broken, Job("other", 4), Stopper(stop, 50)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await Runner(jobs, lease_of(meta, clock, b"1"), Board(meta, clock), interval_s=3600).run(
             stop
         )
@@ -176,7 +176,7 @@ async def test_nothing_runs_while_another_holds_the_lease(
     for _ in range(20):
         await asyncio.sleep(0)
     stop.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await running
     assert 0 == job.done
     assert not await lease_of(meta, clock, b"third").hold()
@@ -196,6 +196,6 @@ async def test_lease_that_cannot_be_read_is_tried_again(clock: ManualClock) -> N
     jobs = [Job("first", 1), Stopper(stop, 1)]
     meta = Flaky()
     runner = Runner(jobs, lease_of(meta, clock, b"1"), Board(meta, clock), interval_s=3600)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await runner.run(stop)
     assert stop.is_set()

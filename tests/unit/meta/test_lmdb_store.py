@@ -41,7 +41,7 @@ def other(store: LmdbStore, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A second process that serves the same store."""
     with process(tmp_path / "meta", "serve") as child:
         yield child
-        child.communicate("", timeout=20)
+        child.communicate("", timeout=60)
 
 
 async def ask(child: subprocess.Popen[str], line: str) -> str:
@@ -223,6 +223,6 @@ async def test_process_killed_inside_transaction_blocks_nobody(
         assert "held\n" == await asyncio.to_thread(child.stdout.readline)
         commit = asyncio.create_task(store.commit([Put(b"k", b"2")]))
         child.kill()
-        assert 2 == await asyncio.wait_for(commit, 20)
+        assert 2 == await asyncio.wait_for(commit, 60)
     assert b"2" == await store.get(b"k")
     await store.tidy()

@@ -12,6 +12,7 @@ import pytest
 from bench.tls_front import certificate
 from s3server.process import protocol
 from tests.support.protocol_server import (
+    WAIT_S,
     Client,
     Running,
     code,
@@ -53,7 +54,7 @@ def reluctant(server: Running) -> Client:
     client = Client.__new__(Client)
     client.socket, client.rest = socket.socket(), b""
     client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    client.socket.settimeout(10)
+    client.socket.settimeout(WAIT_S)
     client.socket.connect(server.address)
     return client
 

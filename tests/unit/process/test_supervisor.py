@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+WAIT_S = 60
 FAKE_APP = '''
 """Takes the place of the composition roots in the processes of these tests."""
 import asyncio, os, sys, time, types
@@ -49,7 +50,8 @@ class Application:
             time.sleep(1000)
         if path == "/slow":
             open(os.environ["FAKE_DIR"] + "/slow", "w").close()
-            await asyncio.sleep(1)
+            while not os.path.exists(os.environ["FAKE_DIR"] + "/go"):
+                await asyncio.sleep(0.01)
         settings = f"{self.config.server.region} {self.config.storage.meta_dir}"
         body = f"{os.getpid()} {self.slot} {settings}".encode()
         headers = [(b"content-length", b"%d" % len(body))]
@@ -74,7 +76,7 @@ from s3server import logs
 from s3server.settings import quickstart_config
 from s3server.process import listen, state, supervisor
 
-supervisor.SILENT_S = 2
+supervisor.SILENT_S = 4
 logs.configure()
 directory = Path(sys.argv[1])
 def load():
@@ -82,7 +84,7 @@ def load():
     region = name.read_text() if name.exists() else "here"
     return quickstart_config(directory / ("" if region != "moved" else "elsewhere"),
         access_key="AKIATEST", secret_key="s" * 20,
-        server={"workers": int(sys.argv[2]), "drain_s": 3, "region": region})
+        server={"workers": int(sys.argv[2]), "drain_s": 300, "region": region})
 async def prepare(config):
     if config.server.region == "unprepared":
         raise OSError("a device is not there")
@@ -128,7 +130,7 @@ class Running:
 
     def connect(self) -> http.client.HTTPConnection:
         host, port = self.state["url"].removeprefix("http://").split(":")
-        return http.client.HTTPConnection(host, int(port), timeout=20)
+        return http.client.HTTPConnection(host, int(port), timeout=WAIT_S)
 
     def get(self, path: str = "/") -> str:
         with contextlib.closing(self.connect()) as connection:
@@ -137,14 +139,14 @@ class Running:
 
     def stop(self) -> int:
         self.process.terminate()
-        status = self.process.wait(20)
+        status = self.process.wait(WAIT_S)
         self.close()
         return status
 
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(WAIT_S)
         self.process.stdout.close()
         self.log.close()
 
@@ -162,7 +164,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
         running.close()
 
 
-def until(condition: Callable[[], bool], seconds: float = 15) -> None:
+def until(condition: Callable[[], bool], seconds: float = WAIT_S) -> None:
     """Return as soon as the condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -196,11 +198,13 @@ def test_sigterm_serves_what_has_begun_and_exits_0(start, tmp_path: Path) -> Non
         connection.request("GET", "/slow")
         until((tmp_path / "slow").exists)
         running.process.terminate()
+        until(lambda: is_refused(running, connection))
+        (tmp_path / "go").touch()
         answer = connection.getresponse()
         body = answer.read()
 
     assert (answer.status, int(body.split()[0]) in workers) == (200, True)
-    assert running.process.wait(10) == 0
+    assert running.process.wait(WAIT_S) == 0
     assert [(tmp_path / f"closed.{pid}").exists() for pid in workers] == [True, True]
     assert not any(is_alive(pid) for pid in workers)
     assert not (tmp_path / "meta.server.json").exists()
@@ -259,7 +263,7 @@ def test_processes_that_were_paused_together_go_on_and_one_that_hangs_is_noticed
     pids = [running.process.pid, jobs, *before]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
-    threading.Event().wait(3.5)  # longer than a process may be silent
+    threading.Event().wait(5.5)  # longer than a process may be silent
     for pid in pids:
         os.kill(pid, signal.SIGCONT)
     with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
@@ -310,6 +314,7 @@ def test_slots_of_live_workers_differ_while_they_are_replaced(start, tmp_path: P
         until(lambda: running.workers.isdisjoint(before) and bool(running.workers))
         slots = list(running.state["workers"])
         assert is_alive(*before)
+        (tmp_path / "go").touch()
         old = connection.getresponse().read().decode().split()[1]
 
     assert (old, slots) == ("0", ["1"])
@@ -330,7 +335,7 @@ def test_a_store_is_served_by_one_server_only(start, tmp_path: Path) -> None:
     first = start(1)
     second = start(1)
 
-    assert (second.is_ready, second.process.wait(10)) == (False, 1)
+    assert (second.is_ready, second.process.wait(WAIT_S)) == (False, 1)
     assert f"process id {first.process.pid}" in (tmp_path / "log").read_text()
 
 
@@ -338,7 +343,7 @@ def test_server_whose_workers_cannot_start_exits_1(start, tmp_path: Path) -> Non
     (tmp_path / "no-start").touch()
     running = start()
 
-    assert (running.is_ready, running.process.wait(10)) == (False, 1)
+    assert (running.is_ready, running.process.wait(WAIT_S)) == (False, 1)
 
 
 def test_replacement_that_cannot_start_leaves_the_old_worker(start, tmp_path: Path) -> None:
@@ -401,12 +406,12 @@ def test_second_interrupt_does_not_wait_for_requests(start, tmp_path: Path) -> N
         with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
             connection.getresponse()
 
-    assert running.process.wait(10) == 0
+    assert running.process.wait(WAIT_S) == 0
 
 
 def is_refused(running: Running, connection: http.client.HTTPConnection) -> bool:
     try:
-        socket.create_connection((connection.host, connection.port), timeout=5).close()
+        socket.create_connection((connection.host, connection.port), timeout=WAIT_S).close()
     except ConnectionRefusedError:
         return True
     return False
