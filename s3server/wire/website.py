@@ -127,13 +127,24 @@ def find_redirect(
         code = condition.get("HttpErrorCodeReturnedEquals")
         if not key.startswith(prefix) or code != (None if error is None else str(error)):
             continue
-        if "ReplaceKeyWith" in redirect:
-            key = redirect["ReplaceKeyWith"]
-        elif "ReplaceKeyPrefixWith" in redirect:
-            key = redirect["ReplaceKeyPrefixWith"] + key[len(prefix) :]
         origin = f"{redirect.get('Protocol') or scheme}://{redirect.get('HostName') or host}"
-        return Redirect(origin + path_of(key), int(redirect.get("HttpRedirectCode", 301)))
+        path = _redirected_path(redirect, key, prefix)
+        return Redirect(origin + path, int(redirect.get("HttpRedirectCode", 301)))
     return None
+
+
+def _redirected_path(redirect: Document, key: str, prefix: str) -> str:
+    """Return the path of a redirection, with the query and the fragment that its rule has.
+
+    What is left of the key stays one value where it lands in a query ("resize?key=").
+    """
+    if "ReplaceKeyWith" in redirect:
+        return "/" + quote(redirect["ReplaceKeyWith"], safe=_SAFE + "?#")
+    if "ReplaceKeyPrefixWith" in redirect:
+        begin, rest = redirect["ReplaceKeyPrefixWith"], key[len(prefix) :]
+        safe = "/" if "?" in begin else _SAFE
+        return "/" + quote(begin, safe=_SAFE + "?#") + quote(rest, safe=safe)
+    return path_of(key)
 
 
 def path_of(key: str) -> str:

@@ -123,7 +123,24 @@ async def test_rules_redirect(site: Store) -> None:
     old = await visit(site, "/old/a%20b?x")
     assert (old.status, old.header("location")) == (301, "http://data.web.test/new/a%20b")
     app = await visit(site, "/app/nothing")
-    assert (app.status, app.header("location")) == (302, "https://app.example/start%3Fa%20b")
+    assert (app.status, app.header("location")) == (302, "https://app.example/start?a%20b")
+
+
+@pytest.mark.parametrize(
+    ("replacement", "key", "location"),
+    [
+        ("resize?key=", "a/b+c&amp;d.jpg", "/resize?key=a/b%2Bc%26amp%3Bd.jpg"),
+        ("#!/", "a%20b?x", "/#!/a%20b"),
+        ("new%", "+=", "/new%25+="),
+    ],
+)
+async def test_question_mark_and_hash_of_a_rule_are_its_own(
+    site: Store, replacement: str, key: str, location: str
+) -> None:
+    await configure(site.alice, SITE.replace(">new/<", f">{replacement}<"))
+    assert (await visit(site, f"/old/{key}")).header(
+        "location"
+    ) == f"http://data.web.test{location}"
 
 
 async def test_everything_may_be_redirected(site: Store) -> None:
