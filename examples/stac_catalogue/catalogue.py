@@ -38,20 +38,26 @@ class Catalogue:
     def __init__(self, s3: Any, bucket: str) -> None:
         self._s3, self._bucket = s3, bucket
 
-    def update(self, source: str, key: str, sequencer: str, *, exists: bool) -> None:
-        """Make the catalogue say of a key what an event says, unless it knows better."""
+    def update(self, source: str, key: str, sequencer: str) -> bool:
+        """Make the catalogue say of a key what the bucket does, unless it knows better.
+
+        An event says that a key has changed, and the bucket what it is now: where there are
+        versions, the removal of one may leave, or bring back, another one. Returns whether there
+        is an image.
+        """
         name = hashlib.sha256(f"{source}/{key}".encode()).hexdigest()[:32]
         document = f"items/{name}.json"
         known = self._read(document)
         if known is not None and known["properties"]["s3:sequencer"] >= sequencer:
-            return
-        item = self._describe(name, source, key) if exists else None
+            return True
+        item = self._describe(name, source, key)
         if item is None:
             self._s3.delete_object(Bucket=self._bucket, Key=document)
         else:
             item.properties["s3:sequencer"] = sequencer
             self._write(document, item.to_dict(include_self_link=False))
         self._link(document, key if item is not None else None)
+        return item is not None
 
     def _describe(self, name: str, source: str, key: str) -> pystac.Item | None:
         """Return the item of a GeoTIFF; None where it is gone, or is none."""
@@ -107,14 +113,13 @@ class Catalogue:
         )
 
 
-def changes(body: bytes) -> Iterator[tuple[str, str, str, bool]]:
-    """Yield (bucket, key, sequencer, whether it was stored) of an event message."""
+def changes(body: bytes) -> Iterator[tuple[str, str, str]]:
+    """Yield (bucket, key, sequencer) of an event message."""
     for record in json.loads(body).get("Records", ()):  # a test event has none
         s3 = record["s3"]
         key = unquote_plus(s3["object"]["key"])
         if key.lower().endswith(SUFFIXES):
-            is_stored = record["eventName"].startswith("ObjectCreated:")
-            yield s3["bucket"]["name"], key, s3["object"]["sequencer"], is_stored
+            yield s3["bucket"]["name"], key, s3["object"]["sequencer"]
 
 
 def main() -> None:
@@ -134,9 +139,9 @@ def main() -> None:
     print(f"{datetime.now(UTC):%H:%M:%S} waiting for events", flush=True)
 
     def on_message(ch: Any, method: Any, _properties: Any, body: bytes) -> None:
-        for source, key, sequencer, is_stored in changes(body):
-            catalogue.update(source, key, sequencer, exists=is_stored)
-            print(f"{'stored' if is_stored else 'gone'}: s3://{source}/{key}", flush=True)
+        for source, key, sequencer in changes(body):
+            is_there = catalogue.update(source, key, sequencer)
+            print(f"{'there' if is_there else 'gone'}: s3://{source}/{key}", flush=True)
         ch.basic_ack(method.delivery_tag)
 
     channel.basic_consume(arguments.queue, on_message)

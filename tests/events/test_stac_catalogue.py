@@ -116,7 +116,7 @@ def test_catalogue_follows_the_bucket(
     )
     for bucket in ("scenes", "scenes-stac"):
         s3.create_bucket(Bucket=bucket)
-    events = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]
+    events = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"]
     rule = {"TopicArn": topic["TopicArn"], "Events": events}
     s3.put_bucket_notification_configuration(
         Bucket="scenes", NotificationConfiguration={"TopicConfigurations": [rule]}
@@ -139,3 +139,13 @@ def test_catalogue_follows_the_bucket(
         "catalog.json",
         f"items/{Catalogue(s3).items()['b.tiff'].id}.json",
     }
+
+    # An older version that goes is no loss of its object; a delete marker that goes brings it back.
+    s3.put_bucket_versioning(Bucket="scenes", VersioningConfiguration={"Status": "Enabled"})
+    older = s3.put_object(Bucket="scenes", Key="c.tif", Body=body)["VersionId"]
+    s3.put_object(Bucket="scenes", Key="c.tif", Body=body)
+    s3.delete_object(Bucket="scenes", Key="c.tif", VersionId=older)
+    marker = s3.delete_object(Bucket="scenes", Key="b.tiff")["VersionId"]
+    Catalogue(s3).wait_for({"c.tif"})
+    s3.delete_object(Bucket="scenes", Key="b.tiff", VersionId=marker)
+    Catalogue(s3).wait_for({"b.tiff", "c.tif"})
