@@ -119,6 +119,6 @@ async def held_blobs(meta: MetadataStore, now_ms: int) -> frozenset[bytes]:
         if 0 <= record.until_ms - now_ms <= 2 * HELD_FOR_MS:  # more: by a clock far ahead
             held.update(record.blobs)
         else:
-            with suppress(FullError):
-                await meta.commit([Delete(key)])
+            with suppress(ConflictError, FullError):  # its process may renew it just now
+                await meta.commit([Delete(key)], [Unchanged(key, row)])
     return frozenset(held)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from errno import ENOSPC
 from pathlib import Path
 
 import structlog
@@ -44,7 +46,7 @@ class Spool:
                 self._open(window)
             if self._file is not None:
                 start = f"{bucket.id.hex()} {bucket.name} "
-                os.write(self._file, "".join(start + line for line in lines).encode())
+                _append(self._file, "".join(start + line for line in lines).encode())
         except OSError as error:
             self.close()
             self._log.warning("lines are dropped", reason=str(error))
@@ -59,7 +61,7 @@ class Spool:
         self.close()
         self._window = window
         self._directory.mkdir(mode=0o700, exist_ok=True)
-        if sum(path.stat().st_size for path in self._directory.iterdir()) > MAX_BYTES:
+        if sum(map(_size, self._directory.iterdir())) > MAX_BYTES:
             self._log.warning("lines are dropped", reason=f"{self._directory} is full")
             return
         path = self._directory / f"{window:016x}-{self._writer}{_SUFFIX}"
@@ -80,6 +82,18 @@ class Spool:
 
     def _window_of(self, path: Path) -> int:
         return int(path.name.partition("-")[0], 16)
+
+
+def _append(file: int, lines: bytes) -> None:
+    """Append lines. Raises OSError where one is cut off: what came next would become its end."""
+    if os.write(file, lines) < len(lines):
+        raise OSError(ENOSPC, "a line was cut off")
+
+
+def _size(path: Path) -> int:
+    with suppress(FileNotFoundError):  # delivered, and removed, since the directory was read
+        return path.stat().st_size
+    return 0
 
 
 def chunks(path: Path) -> Iterator[dict[tuple[bytes, str], list[bytes]]]:

@@ -50,6 +50,7 @@ from s3server.meta.base import (
 )
 
 SCOPES_PER_STEP = 256
+_AHEAD_HOURS = 24  # what was counted further ahead was so by a clock that has been set back
 _HELD = (*COUNTED_BYTES, "objects", "old")
 Named = tuple[Kind, str]
 Counts = tuple[int, int, int]
@@ -145,11 +146,11 @@ class Usage:
         """Count the next scopes for the hours that are over, up to the end of a day."""
         hour = self._clock.now_ms() // HOUR_MS
         row = await self._meta.get(SAMPLED)
-        if row is None:
+        state = None if row is None else decode(SampledRecord, row)
+        if state is None or state.hour - hour > _AHEAD_HOURS:
             begun = SampledRecord(hour=hour)
-            await self._meta.commit([Put(SAMPLED, encode(begun))], [Unchanged(SAMPLED, None)])
+            await self._meta.commit([Put(SAMPLED, encode(begun))], [Unchanged(SAMPLED, row)])
             return 0, False
-        state = decode(SampledRecord, row)
         if hour <= state.hour:
             return 0, False
         until = state.until or min(hour, (state.hour // 24 + 1) * 24)

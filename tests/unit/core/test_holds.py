@@ -6,12 +6,13 @@ import pytest
 
 from s3server.core import records
 from s3server.core.blobs import begun
-from s3server.core.holds import HELD_FOR_MS
+from s3server.core.holds import HELD_FOR_MS, held_blobs
 from s3server.core.multipart import ChosenPart, format_upload_id
 from s3server.core.objects import UNCONDITIONAL
-from s3server.core.records import BucketRecord
-from s3server.core.upkeep_records import hold_key
-from s3server.meta.base import after_prefix
+from s3server.core.records import BucketRecord, encode
+from s3server.core.upkeep_records import HoldRecord, hold_key
+from s3server.meta.base import Put, Row, after_prefix
+from s3server.meta.memory import MemoryStore
 from tests.support.blobs import pattern
 from tests.support.core_store import ATTRIBUTES, GRACE_MS, Bytes, TestStore, no_digest
 
@@ -88,3 +89,26 @@ async def test_what_a_process_held_that_died_is_collected_a_little_later(store: 
     await store.collect_all()
     assert 0 == len(await store.rows(records.BLOB)) == await held(store)
     await stream.aclose()
+
+
+class RenewedMeanwhile(MemoryStore):
+    """Commits a write once something was read: another process is faster."""
+
+    meanwhile: Put | None = None
+
+    async def scan(self, start: bytes, stop: bytes, *, limit: int) -> list[Row]:
+        rows = await super().scan(start, stop, limit=limit)
+        if self.meanwhile is not None:
+            await self.commit([self.meanwhile])
+            self.meanwhile = None
+        return rows
+
+
+async def test_row_that_is_renewed_as_it_runs_out_stays() -> None:
+    store, key = RenewedMeanwhile(), hold_key(b"process")
+    now_ms = 10 * HELD_FOR_MS
+    await store.commit([Put(key, encode(HoldRecord(blobs=(b"x",), until_ms=now_ms - 1)))])
+    renewed = encode(HoldRecord(blobs=(b"x",), until_ms=now_ms + HELD_FOR_MS))
+    store.meanwhile = Put(key, renewed)
+    await held_blobs(store, now_ms)
+    assert await store.get(key) == renewed

@@ -139,6 +139,16 @@ async def test_hours_that_nobody_counted_are_made_up_for_day_by_day(site: Site) 
     assert [2_400, 2_400, 200] == [each.used.byte_hours for each in found]
 
 
+async def test_clock_that_was_far_ahead_holds_up_no_accounts(site: Site) -> None:
+    bucket = await site.bucket()
+    await site.store.objects.put(bucket, "key", Bytes(bytes(100)), _as(site))
+    for hours in (0, 20 * 24, -19 * 24, 2):
+        site.clock.now += hours * HOUR_MS
+        await site.work()
+    found = await site.accounts.report(site.project, "day", first="20241005", last="20241005")
+    assert [(24 + 2) * 100] == [each.used.byte_hours for each in found]
+
+
 async def test_year_begins_and_ends_at_its_own_midnight(site: Site) -> None:
     bucket = await site.bucket()
     await site.store.objects.put(bucket, "key", Bytes(bytes(100)), _as(site))
