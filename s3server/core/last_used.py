@@ -31,14 +31,15 @@ class LastUsed:
         if not access_key_id:
             return
         now = self._clock.now_ms()
-        if now - self._written.get(access_key_id, 0) >= GRAIN_MS and len(self._noted) < _MAX_NOTED:
+        is_new = abs(now - self._written.get(access_key_id, 0)) >= GRAIN_MS  # set back, perhaps
+        if is_new and len(self._noted) < _MAX_NOTED:
             self._noted[access_key_id] = (now, service)
 
     async def flush(self) -> None:
         """Write what was noted, of keys that are still there."""
         noted, self._noted = self._noted, {}
         now = self._clock.now_ms()
-        self._written = {key: at for key, at in self._written.items() if now - at < GRAIN_MS}
+        self._written = {key: at for key, at in self._written.items() if abs(now - at) < GRAIN_MS}
         for key_id, (at_ms, service) in noted.items():
             row = await self._meta.get(records.access_key_key(key_id))
             if row is None:  # root's, or a session's

@@ -210,5 +210,9 @@ def _with_their_keys(prefix: bytes, rows: Sequence[Row]) -> list[Write]:
     """Return what removes rows, and the access keys that those of table L are about."""
     gone: list[Write] = [Delete(key) for key, _ in rows]
     if prefix[:1] == records.KEY_OF:
-        gone += [Delete(records.access_key_key(key[len(prefix) :].decode())) for key, _ in rows]
+        for key_id in [key[len(prefix) :].decode() for key, _ in rows]:
+            gone += [
+                Delete(records.access_key_key(key_id)),
+                Delete(identity_records.last_used_key(key_id)),
+            ]
     return gone

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +23,10 @@ from s3server.core.project_records import (
     PASSED,
     TALLY,
     bucket_scope,
+    project_key,
     project_scope,
 )
+from s3server.core.projects import DEFAULT_ACCOUNT
 from s3server.core.records import BucketRecord, decode, encode
 from s3server.core.usage_records import (
     FOLDED,
@@ -43,6 +46,7 @@ from s3server.meta.base import (
     Delete,
     MetadataStore,
     Put,
+    Row,
     Unchanged,
     Write,
     after_prefix,
@@ -207,7 +211,28 @@ class Usage:
             )
             writes.append(Put(key, encode(changed)))
             checks.append(Unchanged(key, row))
+        for (kind, name), scope in scopes.items():
+            spent = await self._spent(kind, name, scope)
+            writes += [Delete(counter) for counter, _ in spent]
+            checks += [Unchanged(*counter) for counter in spent]
         return writes, checks
+
+    async def _spent(self, kind: Kind, name: str, scope: bytes) -> Sequence[Row]:
+        """Return the counters of who has nothing any more: who is gone would be counted for ever.
+
+        Those who come back begin at 0 again. What has passed is told of projects that are there.
+        """
+        if kind == "B":  # its counters go with it
+            return ()
+        if kind == "P" and (
+            name == DEFAULT_ACCOUNT or await self._meta.get(project_key(name)) is not None
+        ):
+            return ()
+        rows = await self._meta.scan(scope, after_prefix(scope), limit=SCOPES_PER_STEP)
+        passed = {scope + figure.encode() for figure in PASSED}
+        return (
+            rows if not any(decode_counter(row) for key, row in rows if key not in passed) else ()
+        )
 
 
 def _named(entry: metering.Entry) -> list[Named]:

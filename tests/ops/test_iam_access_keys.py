@@ -98,6 +98,16 @@ async def test_last_use_is_written_every_five_minutes_at_most(store: Store, iam:
     assert written == [1, 0, 0, 1, 0, 0]
 
 
+async def test_last_use_is_told_after_a_clock_was_set_back(store: Store, iam: Iam) -> None:
+    client, last_used = await make_user(store, "ann", LISTS), store.services.iam.last_used
+    for passed_ms in (86_400_000, -86_400_000 + 600_000):
+        store.clock.ms += passed_ms
+        await client("GET", "/")
+        await last_used.flush()
+    used = (await iam("GetAccessKeyLastUsed", AccessKeyId=key_id(client)))["AccessKeyLastUsed"]
+    assert used["LastUsedDate"] == datetime.fromtimestamp(store.clock.ms // 1000, UTC)
+
+
 async def test_last_use_of_a_deleted_key_leaves_nothing(store: Store, iam: Iam) -> None:
     client = await make_user(store, "ann", LISTS)
     await client("GET", "/")

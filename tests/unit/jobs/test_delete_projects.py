@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from s3server.core import records
 from s3server.core.directory import Directory
 from s3server.core.groups import Groups
+from s3server.core.identity_records import last_used_key
 from s3server.core.locks import Retention
 from s3server.core.objects import Attributes
 from s3server.core.project_records import QUOTAS_CHANGED, QuotaRecord, project_scope, user_scope
@@ -22,7 +23,7 @@ from s3server.data.memory import MemoryPool
 from s3server.errors import AccountProblem, InvalidArgument, NoSuchEntity
 from s3server.jobs import delete_projects
 from s3server.jobs.delete_projects import DeleteProjects
-from s3server.meta.base import Check, ConflictError, Write
+from s3server.meta.base import Check, ConflictError, Put, Write
 from s3server.meta.memory import MemoryStore
 from s3server.model import Principal
 from tests.support.blobs import numbered_ids
@@ -90,6 +91,8 @@ async def test_all_of_a_project_goes_and_nothing_else(monkeypatch: pytest.Monkey
     before = await site.rows()
     alice = await site.member("geo")
     await site.bucket("of-geo", alice)
+    for key in await site.users.list_keys("alice", account=alice.account):
+        await site.store.meta.commit([Put(last_used_key(key.id), b"then")])
     for scope in (project_scope(alice.account), user_scope(alice.id)):
         await Quotas(site.store.meta).put(scope, QuotaRecord(bytes=10**9))
     await site.end()

@@ -9,13 +9,14 @@ import pytest
 
 from s3server.core.accounts import Accounts
 from s3server.core.objects import Attributes
+from s3server.core.project_records import project_key, project_scope, user_scope
 from s3server.core.projects import Projects
-from s3server.core.records import BucketRecord
-from s3server.core.usage_records import HOUR_MS
+from s3server.core.records import BucketRecord, decode
+from s3server.core.usage_records import HOUR_MS, UsageRecord, usage_key
 from s3server.data.memory import MemoryPool
 from s3server.jobs import usage as usage_job
 from s3server.jobs.usage import Usage
-from s3server.meta.base import Check, UnavailableError, Write
+from s3server.meta.base import Check, Delete, UnavailableError, Write, after_prefix
 from s3server.meta.memory import MemoryStore
 from s3server.metering import Meter, files_of
 from s3server.model import Principal
@@ -147,6 +148,30 @@ async def test_clock_that_was_far_ahead_holds_up_no_accounts(site: Site) -> None
         await site.work()
     found = await site.accounts.report(site.project, "day", first="20241005", last="20241005")
     assert [(24 + 2) * 100] == [each.used.byte_hours for each in found]
+
+
+async def test_who_has_nothing_any_more_is_no_longer_counted(site: Site) -> None:
+    bucket = await site.bucket()
+    await site.store.objects.put(bucket, "key", Bytes(bytes(100)), _as(site))
+    await site.work()
+    site.clock.now += HOUR_MS
+    await site.work()
+    await site.store.objects.delete(bucket, "key")
+    await site.store.buckets.delete(bucket)
+    await site.store.collect_all()
+    await site.meta.commit([Delete(project_key(site.project.id))])
+    site.clock.now += 72 * HOUR_MS
+    await site.work()
+    for scope in (user_scope(site.user.id), project_scope(site.project.id)):
+        assert [] == await site.meta.scan(scope, after_prefix(scope), limit=10)
+    for kind, name in (("U", site.user.id), ("P", site.project.id)):
+        first, last = usage_key(kind, name, "20241004"), usage_key(kind, name, "20241231")
+        told = [row.bytes for row in await usage_rows(site, first, last)]
+        assert told == [0]  # of the day on which it went
+
+
+async def usage_rows(site: Site, first: bytes, last: bytes) -> list[UsageRecord]:
+    return [decode(UsageRecord, row) for _, row in await site.meta.scan(first, last, limit=10)]
 
 
 async def test_year_begins_and_ends_at_its_own_midnight(site: Site) -> None:
