@@ -35,7 +35,7 @@ class Listeners:
             return
         try:
             self._names = [name for name in os.listdir(self._directory) if name.endswith(SUFFIX)]
-        except FileNotFoundError:
+        except OSError:  # it is not there yet, or somebody else's: counters tell of that
             self._names = []
         if self._names and self._socket is None:
             self._folder = os.open(self._directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

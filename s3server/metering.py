@@ -65,6 +65,7 @@ class Meter:
         self._directory, self._day = directory, ""
         self._places: dict[Whose, int] = {}
         self._file: int | None = None
+        self._is_told = False  # that there is no file
         self._map = mmap.mmap(-1, FILE_BYTES)
         self._cells = memoryview(self._map).cast("Q")
 
@@ -113,9 +114,14 @@ class Meter:
         try:
             self._file, mapped = self._new_file()
         except OSError as error:
-            _log.warning("traffic is not counted durably", error=str(error))
+            if not self._is_told:  # it is tried every second
+                _log.warning("traffic is not counted durably", error=str(error))
+            self._is_told = True
         else:
             self._use(mapped)
+            if self._is_told:
+                _log.info("traffic is counted durably again")
+            self._is_told = False
 
     def _new_file(self) -> tuple[int, mmap.mmap]:
         self._directory.mkdir(mode=0o700, exist_ok=True)

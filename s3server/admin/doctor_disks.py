@@ -12,6 +12,7 @@ from pathlib import Path
 
 import lmdb
 
+from s3server.admin.doctor_owners import denied
 from s3server.admin.finding import Finding, Level
 from s3server.cluster.map_record import MAP_KEY, MapRecord, OsdRecord, osd_key
 from s3server.config import Config
@@ -32,12 +33,19 @@ _UNSYNCED = frozenset({"nobarrier", "barrier=0", "eatmydata"})
 
 def examine_directories(config: Config) -> Iterator[Finding]:
     """Yield what was found of the metadata's directory and the OSDs'."""
-    yield from _directory("metadata", _existing(config.storage.meta_dir), config)
+    meta_dir = config.storage.meta_dir
+    yield from _directory("metadata", _existing(meta_dir), config)
+    beside = sorted(meta_dir.parent.glob(f"{meta_dir.name}.*"))  # what is counted, locks
+    if foreign := denied(meta_dir, *beside):
+        yield Finding("metadata", Level.BAD, foreign)
     osds = {osd.id: osd.path for osd in config.osds}
     try:
         osds = _mapped(config) or osds
     except (MetadataError, lmdb.Error) as error:
         yield Finding("metadata", Level.BAD, str(error))
+    except OSError as error:
+        if not foreign:
+            yield Finding("metadata", Level.BAD, str(error))
     for number, path in osds.items():
         yield from _osd(f"OSD {number}", path, config)
     yield from _shared_disks([*osds.values()])
@@ -78,15 +86,15 @@ def _osd(name: str, path: Path, config: Config) -> Iterator[Finding]:
         text = f"{path} is not there" + (": it will be made" if is_new else ": is it mounted?")
         yield Finding(name, Level.OK if is_new else Level.BAD, text)
         return
+    if foreign := denied(path):
+        yield Finding(name, Level.BAD, foreign)
+        return
     try:
         found = identity_of(str(path))
     except IdentityError as error:
         if any(path.iterdir()):
             yield Finding(name, Level.BAD, str(error))
             return
-    except PermissionError:
-        yield _denied(name, path)
-        return
     except OSError as error:
         yield Finding(name, Level.BAD, f"{path}: {error.strerror}")
         return
@@ -95,12 +103,6 @@ def _osd(name: str, path: Path, config: Config) -> Iterator[Finding]:
             yield Finding(name, Level.BAD, f"{path} is OSD {found.osd}")
             return
     yield from _directory(name, path, config)
-
-
-def _denied(name: str, path: Path) -> Finding:
-    owner = path.stat().st_uid
-    text = f"{path} belongs to user {owner} and cannot be written by user {os.geteuid()}"
-    return Finding(name, Level.BAD, f"{text}: chown it")
 
 
 def _directory(name: str, path: Path, config: Config) -> Iterator[Finding]:
@@ -116,7 +118,8 @@ def _directory(name: str, path: Path, config: Config) -> Iterator[Finding]:
         yield Finding(name, Level.BAD, f"{path} is mounted read-only: see dmesg for why")
         return
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        yield _denied(name, path)
+        text = f"{path} cannot be read and written by user {os.geteuid()}: chmod u+rwx it"
+        yield Finding(name, Level.BAD, text)
         return
     room = os.statvfs(path)
     blocks = room.f_blocks - room.f_bfree

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,8 +66,23 @@ def reason_of(error: Exception) -> str:
     names = (error.filename, error.filename2, error.strerror)
     text = ": ".join(str(name) for name in names if name is not None)
     if isinstance(error, PermissionError):
-        text += "; commands for a store are for root, and for the user whom it belongs to"
+        text += f"{_owner(error.filename)}; commands for a store are for root, and for the user "
+        text += "whom it belongs to"
     return text
+
+
+def _owner(path: object) -> str:
+    """Return whose the first is, from the root on, of what leads to a path that cannot be used."""
+    if isinstance(path, str | PathLike):
+        at = Path(path).absolute()
+        for each in (*reversed(at.parents), at):
+            needed = os.R_OK | os.W_OK if each == at else os.X_OK
+            if each.exists() and not os.access(each, needed):
+                owner, me = each.stat().st_uid, os.geteuid()
+                return (
+                    "" if owner == me else f", as {each} is user {owner}'s, and this is user {me}"
+                )
+    return ""
 
 
 def emit(value: Any, *, as_json: bool, text: str) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
 from msgspec.structs import replace
 
 from s3server import metering
@@ -57,6 +58,8 @@ SCOPES_PER_STEP = 256
 _AHEAD_HOURS = 24  # what was counted further ahead was so by a clock that has been set back
 _HELD = (*COUNTED_BYTES, "objects", "old")
 Named = tuple[Kind, str]
+_log = structlog.get_logger("jobs")
+
 Counts = tuple[int, int, int]
 
 
@@ -77,13 +80,19 @@ class Usage:
 
     def __init__(self, meta: MetadataStore, directory: Path, *, clock: Clock) -> None:
         self._meta, self._directory, self._clock = meta, directory, clock
+        self._unread: set[Path] = set()  # files that were told of
 
     async def step(self) -> Used:
         """Fold every file of traffic, and count what is held if an hour is over."""
         files = await asyncio.to_thread(metering.files_of, self._directory)
         folded = 0
         for file in files:
-            folded += await self._fold(file)
+            try:
+                folded += await self._fold(file)
+            except OSError as error:  # somebody else's: those of others are not held up
+                if file not in self._unread:
+                    _log.warning("traffic is not accounted", file=str(file), error=str(error))
+                self._unread.add(file)
         await self._forget(files)
         sampled, has_more = await self._sample()
         return Used(folded, sampled, has_more)

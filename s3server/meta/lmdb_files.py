@@ -11,6 +11,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
+from errno import EACCES
 from pathlib import Path
 
 import lmdb
@@ -44,6 +45,9 @@ def open_environment(path: Path, *, map_size: int, max_readers: int) -> lmdb.Env
                 f"{path / 'data.mdb'} is no file of LMDB 1.0; those of 0.9 cannot be used"
             ) from error
         except lmdb.Error as error:
+            for file in (path / "data.mdb", path / "lock.mdb"):  # LMDB does not say which one
+                if "Permission denied" in str(error) and not os.access(file, os.R_OK | os.W_OK):
+                    raise PermissionError(EACCES, os.strerror(EACCES), str(file)) from error
             raise UnavailableError(f"cannot open {path}: {error}") from error
     if env.lib_version()[0] != 1 or env.max_key_size() < _KEY_BYTES:
         found = f"LMDB {env.lib_version()} with keys of {env.max_key_size()} bytes"

@@ -43,3 +43,10 @@ def test_a_listener_that_was_killed_is_forgotten(tmp_path: Path) -> None:
         assert not listeners
         assert not list(tmp_path.glob(f"*{SUFFIX}"))
     listeners.close()
+
+
+def test_directory_that_cannot_be_looked_into_has_no_listeners(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    listeners = Listeners(tmp_path / "run")
+    listeners.look()
+    assert not listeners

@@ -6,6 +6,8 @@ import os
 import signal
 from pathlib import Path
 
+from structlog.testing import capture_logs
+
 from s3server import metering
 from s3server.metering import Meter, files_of, is_written_to, read_file
 
@@ -72,3 +74,18 @@ def test_without_a_place_for_its_file_it_counts_in_memory_and_tries_again(tmp_pa
     meter.turn(NOW_MS)
     meter.count(("p", "u", "b"), 0, 0)
     assert [(1, 0, 0)] == [entry.counts for file in files_of(place) for entry in read_file(file)]
+
+
+def test_directory_that_cannot_be_used_is_told_of_once(tmp_path: Path) -> None:
+    (tmp_path / "usage").touch()
+    meter = Meter(tmp_path / "usage")
+    with capture_logs() as told:
+        for _ in range(3):
+            meter.turn(NOW_MS)
+            meter.count(("p", "u", "b"), 0, 0)
+        (tmp_path / "usage").unlink()
+        meter.turn(NOW_MS)
+    meter.close()
+    assert ["traffic is not counted durably", "traffic is counted durably again"] == [
+        each["event"] for each in told
+    ]

@@ -227,16 +227,20 @@ async def test_low_limit_of_open_files_is_found(tmp_path: Path) -> None:
     assert status in (0, 1)  # as the disk of whoever runs the tests is
 
 
+def give_away(directory: Path) -> None:
+    """Make a store that of user 12345, who can reach it."""
+    for path in (directory, *directory.rglob("*")):
+        os.chown(path, 12345, 12345)
+    for above in directory.parents[:-1]:
+        above.chmod(above.stat().st_mode | 0o011)  # pytest's directories are for root alone
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 async def test_osd_of_another_user_is_found(tmp_path: Path) -> None:
     directory = tmp_path / "store"
     config = prepare(directory, osds=None, codec=None, server={})()
     await initialise(config)
-    for path in (directory, *directory.rglob("*")):
-        os.chown(path, 12345, 12345)
-    for above in tmp_path.parents[:-1]:
-        above.chmod(above.stat().st_mode | 0o011)  # pytest's directories are for root alone
-    tmp_path.chmod(0o711)
+    give_away(directory)
     os.chown(config.osds[1].path, 12346, 12346)
     config.osds[1].path.chmod(0o700)
 
@@ -247,6 +251,36 @@ async def test_osd_of_another_user_is_found(tmp_path: Path) -> None:
         status,
         [each["finding"] for each in found if "belongs to user" in each["finding"]],
     )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+async def test_files_of_another_user_are_found_wherever_they_are(tmp_path: Path) -> None:
+    """As a restore or a copy by root leaves them, or a command run in a container."""
+    directory = tmp_path / "store"
+    await initialise(prepare(directory, osds=None, codec=None, server={})())
+    (directory / "meta.usage").mkdir(exist_ok=True)
+    give_away(directory)
+    for name in ("meta/lock.mdb", "meta.usage", "osd.0/osd.json", "osd.1/incoming"):
+        os.chown(directory / name, 0, 0)
+        (directory / name).chmod(0o700)
+
+    status, found = asked(directory)
+
+    told = {each["what"]: each["finding"] for each in found if "belongs to user" in each["finding"]}
+    text = "belongs to user 0 and cannot be written by user 12345"
+    assert (status, told) == (
+        1,
+        {
+            "metadata": f"{directory}/meta/lock.mdb {text}, nor can 1 more: chown it",
+            "OSD 0": f"{directory}/osd.0/osd.json {text}: chown it",
+            "OSD 1": f"{directory}/osd.1/incoming {text}: chown it",
+        },
+    )
+    ran = subprocess.run(
+        [sys.executable, "-m", "s3server", "user", "list", "--dir", str(directory)],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert "/meta/lock.mdb is user 0's, and this is user 12345; commands for" in ran.stderr
 
 
 async def test_server_that_runs_is_told_of(tmp_path: Path) -> None:

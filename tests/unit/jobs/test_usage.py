@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from s3server import metering
 from s3server.core.accounts import Accounts
 from s3server.core.objects import Attributes
 from s3server.core.project_records import project_key, project_scope, user_scope
@@ -111,6 +112,14 @@ async def test_file_that_nobody_writes_to_is_folded_and_goes(site: Site) -> None
     await site.work()
     assert ([], [(1, 10, 3)]) == (files_of(site.directory), await site.traffic())
     assert [] == [key for key, _ in await site.store.rows(usage_job.FOLDED)]
+
+
+async def test_file_that_cannot_be_read_holds_up_no_other(site: Site) -> None:
+    bucket = await site.bucket()
+    (site.directory / f"10000101-0{metering.SUFFIX}").mkdir()  # before the others
+    site.meter.count((bucket.account, site.user.id, bucket.name), 10, 3)
+    await site.work()
+    assert [(1, 10, 3)] == await site.traffic()
 
 
 async def test_what_is_held_at_a_full_hour_counts_for_the_hour_before(site: Site) -> None:
