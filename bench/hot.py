@@ -86,8 +86,10 @@ class Client:
     def run(self, requests: list[bytes], count: int) -> None:
         """Send requests in turn; each is answered before take() returns."""
         feed, written, many = self.protocol.take, self.sink.written, len(requests)
+        flush = self.protocol.flush
         for number in range(count):
             feed(requests[number % many])
+            flush()
             if not written:
                 raise ValueError("a request was not answered at once")
             written.clear()

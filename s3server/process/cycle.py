@@ -100,7 +100,7 @@ class S3Cycle(RequestResponseCycle):
         if self.waiting_for_100_continue and self.received == 0:
             self.waiting_for_100_continue = False
             if not self.transport.is_closing():
-                self.transport.write(CONTINUE)
+                self.protocol.write((CONTINUE,))
         while not (self.disconnected or self.response_complete):
             if self.pieces:
                 return self._next_event()
@@ -215,7 +215,7 @@ class S3Cycle(RequestResponseCycle):
         elif body:
             out.append(body)
         if out:
-            self.transport.writelines(out)
+            self.protocol.write(out)
         if not more:
             self.response_complete = True
             self.message_event.set()

@@ -13,7 +13,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -127,6 +127,15 @@ class S3Protocol(HttpToolsProtocol):
         else:
             self._feed(data)
 
+    def write(self, pieces: Sequence[bytes]) -> None:
+        """Write, behind what waits for the end of the turn."""
+        self.flush()
+        self.transport.writelines(pieces)
+
+    def flush(self) -> None:
+        """Write now what waits for the end of the turn."""
+        self._turns.flush()
+
     def take(self, data: bytes) -> None:
         """Take what was put off."""
         if self._has_ended() or self.parser is None:
@@ -161,7 +170,7 @@ class S3Protocol(HttpToolsProtocol):
         if answer is None:
             return False
         fields, body = answer
-        self.transport.write(b"".join((self._opening(), fields, b"\r\n", body)))
+        self._turns.answer(self.transport, b"".join((self._opening(), fields, b"\r\n", body)))
         self.server_state.total_requests += 1
         self._deadline = self.loop.time() + KEEP_ALIVE_S
         self._has_answered = True
@@ -178,6 +187,7 @@ class S3Protocol(HttpToolsProtocol):
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Let a request that was sent whole, or cut, be answered before closing."""
         if self._lingers or not self._is_busy():
+            self.flush()
             return None
         self.cycle.keep_alive = False
         self.cycle.is_cut = self.cycle.more_body
@@ -258,6 +268,7 @@ class S3Protocol(HttpToolsProtocol):
 
     def _close(self, wait_s: float) -> None:
         """Send what is written and close; `wait_s` for a client of TLS that says nothing."""
+        self.flush()
         self.transport.close()
         self._unsent = self.transport.get_write_buffer_size()
         self._deadline = self.loop.time() + (STALL_S if self._unsent else wait_s)
@@ -288,7 +299,7 @@ class S3Protocol(HttpToolsProtocol):
                 self._close(STALL_S)
                 return
         answer = refusal(error, self._refused, client=self._peer)
-        self.transport.write(_error_response(error.status, *answer))
+        self.write((_error_response(error.status, *answer),))
         self._linger()
 
     def _linger(self) -> None:

@@ -4,6 +4,10 @@ The loop reads all connections that have something to be read before it goes on 
 and most requests are answered as they are read. With hundreds of connections a turn is long, and an
 upload, which takes several turns, waits for all of them in each. So a turn begins a few requests
 and puts off the others.
+
+What is answered at once is written at the end of the turn: each answer that is written wakes its
+client, which takes the processor from the next request, and comes for each answer alone. Measured
+with 16 connections: a fifth more GETs of 4 KiB.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ class Turns:
     def __init__(self) -> None:
         self._now, self._left = -1.0, MOST
         self._waiting: deque[tuple[S3Protocol, bytes]] = deque()
+        self._answers: list[tuple[asyncio.Transport, bytes]] = []
 
     def is_over(self, now: float) -> bool:
         """Whether no more requests begin in this turn. `now` is the loop's time: its turn's."""
@@ -49,3 +54,16 @@ class Turns:
             connection.take(data)
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._go_on)
+
+    def answer(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Write an answer at the end of this turn."""
+        if not self._answers:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._answers.append((transport, data))
+
+    def flush(self) -> None:
+        """Write the answers there are, in their order. Whoever closes a connection comes here."""
+        answers, self._answers = self._answers, []
+        for transport, data in answers:
+            if not transport.is_closing():  # it was lost since
+                transport.write(data)

@@ -68,4 +68,5 @@ class Wire:
         async with asyncio.timeout(WAIT_S):
             while self.protocol.tasks:
                 await asyncio.sleep(0)
+        self.protocol.flush()
         return self.transport.sent
