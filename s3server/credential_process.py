@@ -250,3 +250,6 @@ def _write_cache(path: Path, found: dict[str, object]) -> None:
         with open(descriptor, "w", encoding="ascii") as file:
             json.dump(found, file)
         Path(temporary).replace(path)
+        for other in path.parent.glob("*.json"):  # of proxies and tokens before
+            if _read_cache(other) is None:
+                other.unlink()

@@ -8,7 +8,7 @@ message is safe with the broker; where a crash comes between, it is sent again w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -19,9 +19,11 @@ from s3server.core.clock import Clock
 from s3server.core.records import EventRecord, TopicRecord, decode, encode
 from s3server.core.upkeep_records import TopicStatusRecord
 from s3server.events.base import EventSink, Message, PublishError
+from s3server.jobs.set_aside import is_sound, write_aside
 from s3server.meta.base import (
     Add,
     ConflictError,
+    CorruptRecordError,
     Delete,
     MetadataStore,
     Put,
@@ -64,6 +66,10 @@ class _Delivery:
     status: TopicStatusRecord = field(default_factory=TopicStatusRecord)
     task: asyncio.Task[None] | None = None
 
+    @property
+    def is_busy(self) -> bool:
+        return self.task is not None and not self.task.done()
+
 
 class Outbox:
     """The publisher of one store."""
@@ -94,6 +100,7 @@ class Outbox:
     async def step(self) -> Stepped:
         """Let deliveries go on for a while; start them where they do not run."""
         self._until = asyncio.get_running_loop().time() + LEASE_S
+        await self._leave_deleted()
         if self._pump is None or self._pump.done():
             self._pump = asyncio.create_task(self._run())
         return Stepped(topics=len(self._deliveries))
@@ -120,7 +127,7 @@ class Outbox:
             rest_s = self.look_s
             for topic_id in await self._topics_with_events():
                 delivery = self._deliveries.setdefault(topic_id, _Delivery())
-                if delivery.task is not None and not delivery.task.done():
+                if delivery.is_busy:
                     continue  # its end wakes us
                 put_off_s = delivery.not_before - loop.time()
                 if put_off_s > 0:
@@ -131,6 +138,19 @@ class Outbox:
             with suppress(TimeoutError):
                 async with asyncio.timeout(rest_s):
                     await self._woken.wait()
+
+    async def _leave_deleted(self) -> None:
+        """Forget topics that have been deleted, and close what published to them."""
+        now = asyncio.get_running_loop().time()
+        for topic_id, delivery in list(self._deliveries.items()):
+            if delivery.is_busy or delivery.not_before > now:
+                continue
+            topic = delivery.topic
+            is_there = topic is not None and await self._topic(topic_id, topic.account, topic.name)
+            if not is_there and not delivery.is_busy:
+                del self._deliveries[topic_id]
+                if delivery.sink is not None:
+                    await delivery.sink.close()
 
     async def _topics_with_events(self) -> list[bytes]:
         """Seek from topic to topic: one read for each that has events."""
@@ -160,7 +180,12 @@ class Outbox:
         rows = await self._meta.scan(prefix, after_prefix(prefix), limit=BATCH)
         if not rows:
             return False
-        topic = await self._topic(topic_id, rows[0])
+        try:
+            events = [(key[len(prefix) :], decode(EventRecord, row)) for key, row in rows]
+        except CorruptRecordError:
+            await self._set_aside(topic_id, rows)
+            return True
+        topic = await self._topic(topic_id, *events[0][1].topic.split(":")[4:])
         if topic is None:
             await self._settle(topic_id, rows, counter="")
             return True
@@ -169,11 +194,11 @@ class Outbox:
                 await delivery.sink.close()
             delivery.sink, delivery.topic = None, topic
         attributes = dict(topic.attributes)
-        stale = await self._stale(topic_id, rows, attributes, delivery)
+        times = [event.at_ms for _, event in events]
+        stale = await self._stale(topic_id, times, attributes, delivery)
         if stale:
             await self._settle(topic_id, rows[:stale], counter="dropped")
             return True
-        events = [(key[len(prefix) :], decode(EventRecord, row)) for key, row in rows]
         messages = [self._render(event, sequence, topic) for sequence, event in events]
         try:
             delivery.sink = delivery.sink or self._open_sink(topic)
@@ -186,43 +211,58 @@ class Outbox:
         await self._went_well(topic, delivery)
         return True
 
-    async def _topic(self, topic_id: bytes, row: Row) -> TopicRecord | None:
-        account, name = decode(EventRecord, row[1]).topic.split(":")[4:]
+    async def _topic(self, topic_id: bytes, account: str, name: str) -> TopicRecord | None:
         found = await self._meta.get(records.topic_key(account, name))
         topic = None if found is None else decode(TopicRecord, found)
         return topic if topic is not None and topic.id == topic_id else None
 
     async def _stale(
-        self, topic_id: bytes, rows: list[Row], attributes: dict[str, str], delivery: _Delivery
+        self, topic_id: bytes, times: list[int], attributes: dict[str, str], delivery: _Delivery
     ) -> int:
-        """Return how many of the rows are to be given up: too old, too many, tried too often."""
+        """Return how many events of these times are to be given up.
+
+        They are too old, too many, or were tried too often.
+        """
         count = 0
         if (ttl := attributes.get("time_to_live", "None")) != "None":
             oldest = self._clock.now_ms() - int(ttl) * 1000
-            while count < len(rows) and decode(EventRecord, rows[count][1]).at_ms < oldest:
+            while count < len(times) and times[count] < oldest:
                 count += 1
         if self._drops:
             backlog = await self._meta.get(records.counter_key(topic_id, "backlog"))
-            count = max(count, min(decode_counter(backlog) - self._limit, len(rows)))
+            count = max(count, min(decode_counter(backlog) - self._limit, len(times)))
         retries = attributes.get("max_retries", "None")
         if retries != "None" and delivery.attempts > int(retries):
             delivery.attempts = 0
             count = max(count, 1)
         return count
 
-    async def _settle(self, topic_id: bytes, rows: list[Row], *, counter: str) -> None:
-        """Remove rows from the outbox and count them."""
+    async def _settle(
+        self, topic_id: bytes, rows: list[Row], *, counter: str, also: Sequence[Write] = ()
+    ) -> None:
+        """Remove rows from the outbox and count them, and write `also`."""
         if not rows:
             return
-        writes: list[Write] = [Delete(key) for key, _ in rows]
+        writes: list[Write] = [*also, *(Delete(key) for key, _ in rows)]
         if counter:
             writes.append(Add(records.counter_key(topic_id, "backlog"), -len(rows)))
             writes.append(Add(records.counter_key(topic_id, counter), len(rows)))
         else:  # the topic is gone, and with it its counts
             counters = records.TOPIC_COUNTERS
             writes += [Delete(records.counter_key(topic_id, name)) for name in counters]
+            writes.append(Delete(records.topic_status_key(topic_id)))
         with suppress(ConflictError):  # a second publisher was faster: it has counted them
             await self._meta.commit(writes, [Unchanged(*rows[0]), Unchanged(*rows[-1])])
+
+    async def _set_aside(self, topic_id: bytes, rows: list[Row]) -> None:
+        """Keep rows that cannot be read where they hold nobody up."""
+        for row in rows:
+            if is_sound(EventRecord, row[1]):
+                continue
+            self._log.error(
+                "event row is damaged and set aside", key=row[0].hex(), row=row[1].hex()
+            )
+            await self._settle(topic_id, [row], counter="dropped", also=[write_aside(*row)])
 
     async def _put_off(
         self,

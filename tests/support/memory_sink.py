@@ -14,6 +14,7 @@ class MemorySink:
         self.messages: list[Message] = []
         self.left: int | None = None
         self.error = "out of order"
+        self.is_closed = False
 
     async def publish(self, messages: Sequence[Message]) -> None:
         for done, message in enumerate(messages):
@@ -23,4 +24,5 @@ class MemorySink:
                 self.left -= 1
             self.messages.append(message)
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        self.is_closed = True

@@ -8,12 +8,15 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
+from structlog.testing import capture_logs
 
 from s3server.core.event_payload import make_message
-from s3server.core.records import TopicRecord
+from s3server.core.records import EVENT, TopicRecord
 from s3server.events.base import EventSink
 from s3server.jobs import outbox as module
 from s3server.jobs.outbox import Outbox
+from s3server.jobs.set_aside import set_aside
+from s3server.meta.base import Put
 from tests.support.events import AMQP, configure, make_topic, rule, sns, waiting
 from tests.support.memory_sink import MemorySink
 from tests.support.served import Store
@@ -196,6 +199,37 @@ async def test_events_of_a_deleted_topic_go_with_it(publishing: Publishing) -> N
     assert "t" not in publishing.sinks
     left = [key for key, _ in await publishing.store.rows() if b"backlog" in key]
     assert left == []
+
+
+async def test_connection_of_a_deleted_topic_is_closed(publishing: Publishing) -> None:
+    store = publishing.store
+    arn = await topic_of(store, "t")
+    await put(store, 1)
+    await publishing.until_empty()
+    assert not publishing.sinks["t"].is_closed
+    await sns(store.alice, "DeleteTopic", {"TopicArn": arn})
+
+    async def is_closed() -> bool:
+        return publishing.sinks["t"].is_closed
+
+    await publishing.until(is_closed)
+    assert (await publishing.outbox.step()).topics == 0
+
+
+async def test_event_that_cannot_be_read_holds_up_no_other(publishing: Publishing) -> None:
+    store = publishing.store
+    arn = await topic_of(store, "t")
+    await publishing.until_empty()
+    await put(store, 3)
+    (damaged, row) = [each for each in await store.rows() if each[0].startswith(EVENT)][1]
+    await store.meta.commit([Put(damaged, row[:-1] + bytes([row[-1] ^ 1]))])
+    with capture_logs() as logs:
+        await publishing.until_empty()
+    assert publishing.keys("t") == ["0", "2"]
+    assert [each.key for each in await set_aside(store.meta)] == [damaged]
+    counters = await publishing.counters(arn)
+    assert (counters["backlog"], counters["dropped"]) == (0, 1)
+    assert "event row is damaged and set aside" in [line["event"] for line in logs]
 
 
 async def test_nothing_is_published_once_steps_have_stopped(
