@@ -54,7 +54,7 @@ def _health(repairs: dict[str, int], osds: list[dict[str, Any]], aside: int) -> 
         if found := [str(osd["osd"]) for osd in osds if osd["state"] == state]:
             return f"WARNING: OSDs are {state}: {', '.join(found)}"
     if aside:
-        return f"WARNING: {aside} rows that cannot be worked off are set aside: see `s3server meta set-aside`"
+        return f"WARNING: {aside} damaged rows are set aside: see `s3server meta set-aside`"
     return "OK"
 
 

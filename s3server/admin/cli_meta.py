@@ -60,7 +60,7 @@ def set_aside(
     directory: Directory = None,
     as_json: Json = False,
 ) -> None:
-    """Show the garbage that cannot be collected, as rows are damaged; tried again every hour."""
+    """Show what cannot be worked off, as rows are damaged; garbage is tried again every hour."""
     from s3server.jobs import set_aside as aside  # noqa: PLC0415
 
     async def work(store: Operated) -> list[dict[str, Any]]:

@@ -15,11 +15,13 @@ from msgspec.structs import replace
 from s3server.configuration_errors import NoSuchWebsiteConfiguration
 from s3server.core.buckets import Buckets
 from s3server.errors import (
+    KeyTooLongError,
     MethodNotAllowed,
     NoSuchBucket,
     S3Error,
 )
 from s3server.model import HttpRequest, Target
+from s3server.wire.request import MAX_KEY_BYTES
 from s3server.wire.response import Headers, Response, header_value
 from s3server.wire.website import Redirect, find_redirect, path_of, redirect_all
 
@@ -87,18 +89,15 @@ class Websites:
         index = document["IndexDocument"]["Suffix"]
         is_directory = not key or key.endswith("/")
         try:
-            return visit.found(
-                await visit.read(
-                    visit.http, Target(visit.bucket, key + index if is_directory else key)
-                )
-            )
+            page = _page_in(key, index) if is_directory else key
+            return visit.found(await visit.read(visit.http, Target(visit.bucket, page)))
         except S3Error as error:
             if is_directory or error.status not in {403, 404}:
                 raise
             # A directory that was asked for without its slash, if it has an index.
             head = replace(visit.http, method="HEAD", headers={"host": visit.http.headers["host"]})
             try:
-                await visit.read(head, Target(visit.bucket, f"{key}/{index}"))
+                await visit.read(head, Target(visit.bucket, _page_in(f"{key}/", index)))
             except S3Error:
                 raise error from None
             return visit.redirected(Redirect(path_of(f"{key}/"), 302))
@@ -115,6 +114,14 @@ class Websites:
         except S3Error:
             return visit.failed(error)
         return replace(response, status=error.status)
+
+
+def _page_in(directory: str, index: str) -> str:
+    """Return the key of a directory's page. Raises KeyTooLongError, as for a key that is sent."""
+    key = directory + index
+    if len(key.encode()) > MAX_KEY_BYTES:
+        raise KeyTooLongError
+    return key
 
 
 class _Visit:

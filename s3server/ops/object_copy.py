@@ -31,6 +31,7 @@ from s3server.ops.refusals import check_owner
 from s3server.wire.checksums import ALGORITHMS
 from s3server.wire.conditions import check_copy_source_conditions
 from s3server.wire.digests import CopyDigests
+from s3server.wire.request import MAX_KEY_BYTES
 
 MAX_COPY_BYTES = 5 * 1024**3
 _BELONGINGS = {"Tagging": "tags", "Annotation": "annotations"}  # by the names in their actions
@@ -171,7 +172,7 @@ def parse_copy_source(header: str) -> tuple[str, str, str | None]:
     name, _, version_id = query.partition("=")
     if query and name != "versionId":
         raise InvalidArgument(ArgumentName="x-amz-copy-source", ArgumentValue=header)
-    if len(key.encode()) > 1_024:
+    if len(key.encode()) > MAX_KEY_BYTES:
         raise KeyTooLongError
     return bucket, key, version_id if query else None
 

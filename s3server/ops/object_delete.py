@@ -13,9 +13,9 @@ from s3server.operation import Ctx, handles
 from s3server.ops.attributes import delete_condition
 from s3server.ops.lock_headers import may_bypass
 from s3server.ops.refusals import check_owner, refuse
+from s3server.wire.request import MAX_KEY_BYTES
 
 MAX_KEYS = 1_000
-MAX_KEY_BYTES = 1_024
 CONCURRENT_DELETES = 100  # commits of one request that may wait for the same flush
 
 

@@ -14,9 +14,9 @@ from typing import Any
 from urllib.parse import quote
 
 from s3server.errors import InvalidArgument, InvalidRedirectLocation, InvalidRequest
+from s3server.wire.request import MAX_KEY_BYTES
 
 MAX_RULES = 50
-MAX_KEY_BYTES = 1_024
 MAX_REDIRECT_BYTES = 2_048  # AWS, "Setting an object redirect using the Amazon S3 console"
 
 _HOST = re.compile(r"[0-9A-Za-z._-]{1,253}(:[0-9]{1,5})?").fullmatch

@@ -94,6 +94,13 @@ async def test_key_marker_alone_skips_all_versions_of_its_key(filled: Store) -> 
     assert sorted(set(keys)) == ["b", "b/c/1", "c&<"]
 
 
+async def test_marker_that_no_key_can_be_is_an_error_of_the_client(data: Store) -> None:
+    marker = f"key-marker={'k' * 2_000}"
+    assert entries(await data.alice("GET", f"/data?versions&{marker}")) == []
+    within = await data.alice("GET", f"/data?versions&{marker}&version-id-marker=null")
+    assert within.outcome == (400, "InvalidArgument")
+
+
 async def test_null_version_can_be_a_marker(filled: Store) -> None:
     found = await whole(filled, "&key-marker=a&version-id-marker=null")
     assert "a" not in {entry[0] for entry in found}

@@ -215,6 +215,15 @@ async def test_no_key_gets_into_the_headers_of_a_redirection(site: Store, key: s
     assert location.endswith(f"/new/{key}".replace(":", ":"))
 
 
+@pytest.mark.parametrize("slash", ["", "/"])
+async def test_index_that_makes_a_key_too_long_is_an_error_of_the_client(
+    site: Store, slash: str
+) -> None:
+    await configure(site.alice, SITE.replace("index.html", "i" * 1_000))
+    answer = await visit(site, f"/{'a' * 1_000}{slash}")
+    assert (answer.status, answer.body) == (400 if slash else 404, b"<p>error.html")
+
+
 async def test_website_domain_itself_is_no_website(site: Store) -> None:
     answer = await site.nobody.changed(host="web.test")("GET", "/data/page.html")
     assert (answer.status, answer.body) == (200, b"<p>page.html")  # path style, as elsewhere

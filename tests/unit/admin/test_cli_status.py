@@ -245,7 +245,7 @@ def test_garbage_that_is_set_aside_is_shown_and_can_be_forgotten(
     store: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     put_row(store, PREFIX + b"garbage", b"damaged")
-    expected = "WARNING: 1 rows of garbage are set aside: see `s3server meta set-aside`"
+    expected = "WARNING: 1 damaged rows are set aside: see `s3server meta set-aside`"
     assert expected == status(store, capfd)[0]
     for options in ([], ["--drop"]):
         assert 0 == cli.run(["meta", "set-aside", "--dir", str(store), *options])
