@@ -27,7 +27,7 @@ from s3server.model import Pairs
 AWS = "aws"  # account of those that nobody can change
 MAX_VERSIONS = 5
 MAX_CHARACTERS = 6_144
-_ARN = re.compile(r"arn:aws:iam::([^:/]+):policy(/(?:[^/]+/)*)([^/]+)").fullmatch
+_ARN = re.compile(r"arn:aws:iam::([^:/]{1,64}):policy(/(?:[^/]+/)*)([^/]{1,128})").fullmatch
 _KINDS: dict[str, Kind[Any]] = {kind.noun: kind for kind in (USERS, ROLES, GROUPS)}
 
 

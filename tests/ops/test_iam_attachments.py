@@ -58,6 +58,7 @@ async def test_attached_policies_are_listed_on_both_sides(
         ("arn:aws:iam::000000000000:policy/wrong/p", NOT_FOUND),
         ("arn:aws:iam::aws:policy/NoSuchPolicy", NOT_FOUND),
         ("arn:aws:s3:::a-bucket-and-no-policy", (400, "InvalidInput")),
+        (f"arn:aws:iam::000000000000:policy/{'p' * 1_900}", (400, "InvalidInput")),
     ],
 )
 async def test_policy_has_to_be_there(
