@@ -30,6 +30,7 @@ from s3server.errors import (
     UnexpectedContent,
     UnresolvableGrantByEmailAddress,
 )
+from s3server.model import PublicAccessBlock
 from s3server.operation import Ctx
 
 TO_BUCKET_OWNER = "bucket-owner-full-control"
@@ -83,10 +84,16 @@ def _full_control(owner: str) -> Acl:
     return Acl(CUSTOM, ((owner, FULL_CONTROL),))
 
 
+def check_public(acl: Acl, block: PublicAccessBlock) -> None:
+    """Raise AccessDenied for a public ACL where such are blocked."""
+    if acl.is_public and block.block_public_acls:
+        raise AccessDenied("Access Denied because public ACLs are prevented by BlockPublicAcls.")
+
+
 async def refuse_public(ctx: Ctx, bucket: BucketRecord, acl: Acl) -> None:
     """Raise AccessDenied for an ACL that the bucket or its account blocks as public."""
-    if acl.is_public and (await ctx.services.access.block(bucket)).block_public_acls:
-        raise AccessDenied
+    if acl.is_public:
+        check_public(acl, await ctx.services.access.block(bucket))
 
 
 async def acl_of_headers(ctx: Ctx, request: Mapping[str, Any], canned: Set[str]) -> Acl | None:

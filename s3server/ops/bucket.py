@@ -10,13 +10,12 @@ from s3server.auth.authorise import OWNER_ENFORCED
 from s3server.core.multipart import format_upload_id
 from s3server.core.tags import MAX_BUCKET_TAGS, check_tags
 from s3server.errors import (
-    AccessDenied,
     IllegalLocationConstraintException,
     InvalidBucketAclWithObjectOwnership,
     NoSuchUpload,
 )
 from s3server.operation import Ctx, handles
-from s3server.ops.acls import Acl, acl_of_headers
+from s3server.ops.acls import Acl, acl_of_headers, check_public
 from s3server.ops.refusals import check_owner, refuse
 
 UPLOADS_ABORTED_AT_ONCE = 100
@@ -44,8 +43,8 @@ async def create_bucket(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
         raise InvalidBucketAclWithObjectOwnership
     if acl.is_public:
         block = await ctx.services.access.account_block(ctx.principal.account)
-        if block is not None and block.block_public_acls:
-            raise AccessDenied
+        if block is not None:
+            check_public(acl, block)
     await ctx.services.buckets.create(
         name,
         ctx.principal,

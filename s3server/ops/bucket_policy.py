@@ -30,7 +30,9 @@ async def put_bucket_policy(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]
     if is_public(policy):
         block = await ctx.services.access.block(bucket)
         if block.block_public_policy:
-            raise AccessDenied
+            raise AccessDenied(
+                "Access Denied because public policies are prevented by BlockPublicPolicy."
+            )
     await ctx.services.access.put_policy(bucket, text, principals)
     return {}
 

@@ -66,6 +66,7 @@ async def test_public_acls_are_blocked(shared: Store, acl: str) -> None:
         with shared.untouched():
             answer = await shared.alice.sent(target, b"", headers={"x-amz-acl": acl})
         assert answer.outcome == ACCESS_DENIED
+        assert "BlockPublicAcls" in (answer.text("Message") or "")
         with shared.untouched():
             headers = {"x-amz-grant-read": 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'}
             answer = await shared.alice.sent(target, b"", headers=headers)
@@ -94,6 +95,7 @@ async def test_public_policies_are_blocked(shared: Store) -> None:
     with shared.untouched():
         answer = await shared.alice.sent("/data?policy", policy(allow("s3:GetObject")))
     assert answer.outcome == ACCESS_DENIED
+    assert "BlockPublicPolicy" in (answer.text("Message") or "")
     named = policy(allow("s3:GetObject", who=BOBS_ARN))
     assert (await shared.alice.sent("/data?policy", named)).status == 204
     assert (await shared.bob("GET", "/data/key")).status == 200
