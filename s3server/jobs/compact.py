@@ -118,8 +118,12 @@ class Compact:
         for osd in tuple(self._osds.values()):
             files = await asyncio.to_thread(_list_volumes, osd)
             found.update(_Volume(osd.id, file) for file in files if not file.is_open)
-        self._not_before = {each: at for each, at in self._not_before.items() if each in found}
-        self._dead &= found
+        self._not_before = {
+            each: at
+            for each, at in self._not_before.items()
+            if each in found and at - now <= self._rest_ms  # or the clock was set back
+        }
+        self._dead &= self._not_before.keys()  # else it is not known for how long they have been so
         sealed = [
             volume
             for volume in sorted(found, key=lambda volume: (volume.osd, volume.file.id))

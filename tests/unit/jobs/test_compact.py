@@ -144,6 +144,17 @@ async def test_dead_volumes_go_after_lease_and_grace(site: Site) -> None:
     assert [] == site.volumes()
 
 
+async def test_clock_that_is_set_back_holds_up_no_volume_and_hurries_none(site: Site) -> None:
+    await site.fill(10, live=0)
+    for passed_ms in (10 * REST_MS, -10 * REST_MS):
+        site.clock.now += passed_ms
+        assert Compacted() == await site.run()  # found dead
+    site.clock.now += COMPACT_GRACE_MS - 1
+    assert Compacted() == await site.run()
+    site.clock.now += 1
+    assert 3 == (await site.run()).volumes
+
+
 async def test_open_volume_is_left_alone(site: Site) -> None:
     bucket = await site.store.bucket()
     await site.store.put(bucket, "k", b"data")
