@@ -73,13 +73,20 @@ class Runner:
         try:
             result = await job.step()
         except Exception as error:
-            self._board.note(job, job.name, None, f"{type(error).__name__}: {error}")
+            self._board.note(job, job.name, None, _told(error))
             raise
         else:
             self._board.note(job, job.name, result)
             return result.has_more
         finally:
             await self._board.write()
+
+
+def _told(error: BaseException) -> str:
+    """Return what an operator is told of an error; the first of those that came together."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

@@ -52,10 +52,14 @@ async def delete_objects(ctx: Ctx, request: dict[str, Any]) -> dict[str, Any]:
     if not 1 <= len(entries) <= MAX_KEYS or not all(entry["Key"] for entry in entries):
         raise MalformedXML
     limit = asyncio.Semaphore(CONCURRENT_DELETES)
-    async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(_delete_one(ctx, request, bucket, entry, limit)) for entry in entries
-        ]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(_delete_one(ctx, request, bucket, entry, limit))
+                for entry in entries
+            ]
+    except ExceptionGroup as several:  # the store's own trouble is that of the whole request
+        raise several.exceptions[0] from None
     outcomes = [task.result() for task in tasks]
     ctx.caller.deleted += [
         (outcome["Key"], outcome.get("VersionId", ""), outcome.get("Code", ""))

@@ -19,6 +19,7 @@ from s3server import logs
 from s3server.core.objects import Objects
 from s3server.data import base as data_errors
 from s3server.meta import base as meta_errors
+from tests.ops.test_object_delete import delete, document
 from tests.support.asgi_client import How
 from tests.support.served import Store
 
@@ -53,6 +54,26 @@ async def test_fault_becomes_an_answer(
     assert any(log["log_level"] == "error" for log in events) == (outcome[0] != 507)
     monkeypatch.undo()
     assert (await data.alice("GET", "/data/key")).outcome == (404, "NoSuchKey")
+
+
+@pytest.mark.parametrize("what", sorted(FAULTS))
+async def test_fault_is_told_of_many_deletions_as_of_one(
+    data: Store, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    fault, outcome = FAULTS[what]
+    for key in ("a", "b"):
+        await data.alice.made(f"/data/{key}", body=b"content")
+
+    async def fail(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(data.meta, "commit", fail)
+    with capture_logs():
+        for answer in (
+            await data.alice("DELETE", "/data/a"),
+            await delete(data.alice, document(["a", "b"])),
+        ):
+            assert answer.outcome == outcome
 
 
 async def test_read_that_fails_before_the_first_byte_is_an_error(

@@ -9,7 +9,7 @@ import pytest
 
 from s3server.core.records import encode, store_key
 from s3server.core.upkeep_records import LeaseRecord
-from s3server.jobs.board import Board
+from s3server.jobs.board import WRITE_EVERY_MS, Board, job_records
 from s3server.jobs.lease import Lease
 from s3server.jobs.runner import Runner
 from s3server.meta.base import Check, FullError, Put, UnavailableError, Write
@@ -163,6 +163,26 @@ async def test_job_that_fails_does_not_stop_the_others(
             stop
         )
     assert broken.done > 3
+
+
+async def test_operator_is_told_why_one_of_several_tasks_of_a_job_failed(
+    meta: MemoryStore, clock: ManualClock
+) -> None:
+    class Several(Job):
+        async def step(self) -> Result:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(super().step())
+            return Result(False)
+
+    stop = asyncio.Event()
+    jobs = [Several("several", 1, failing=frozenset({1})), Stopper(stop, 5)]
+    board = Board(meta, clock)
+    async with asyncio.timeout(60):
+        await Runner(jobs, lease_of(meta, clock, b"1"), board, interval_s=3600).run(stop)
+    clock.now += WRITE_EVERY_MS
+    await board.write()
+    told = {record.name: record.error for record in await job_records(meta)}
+    assert told == {"several": "RuntimeError: step 1", "stopper": ""}
 
 
 async def test_nothing_runs_while_another_holds_the_lease(
