@@ -79,6 +79,7 @@ class S3Protocol(HttpToolsProtocol):
     _has_answered = False
     _lingers = False  # answered for the last time; what still comes is dropped
     _draining = False
+    _is_put_off = False  # what came last waits for another turn of the loop
     _served: S3Cycle | None = None
     _eager_left = 0
     _waits_for_end = False  # a request without a body is served once it is whole
@@ -122,6 +123,7 @@ class S3Protocol(HttpToolsProtocol):
                 self._deadline = min(self._linger_end, self.loop.time() + LINGER_S)
             return
         if not self._in_message and self._turns.is_over(self.loop.time()):
+            self._is_put_off = True
             self.flow.pause_reading()
             self._turns.put_off(self, data)
         else:
@@ -138,6 +140,7 @@ class S3Protocol(HttpToolsProtocol):
 
     def take(self, data: bytes) -> None:
         """Take what was put off."""
+        self._is_put_off = False
         if self._has_ended() or self.parser is None:
             return
         self.resume_reading()
@@ -432,7 +435,9 @@ class S3Protocol(HttpToolsProtocol):
             return
         if self.pipeline:
             self._serve(self.pipeline.pop()[0])
-        elif self._is_between():
+            return
+        self.resume_reading()  # what was held back of a body that nobody wants is dropped
+        if self._is_between():
             self._deadline = self._idle_deadline()
 
     def _serve(self, cycle: S3Cycle) -> None:
@@ -453,7 +458,7 @@ class S3Protocol(HttpToolsProtocol):
 
     def resume_reading(self) -> None:
         """Read on, unless requests wait behind the one being served: their number is bounded."""
-        if not self.pipeline:
+        if not self.pipeline and not self._is_put_off:
             self.flow.resume_reading()
 
     # --- checks ---------------------------------------------------------------------------------

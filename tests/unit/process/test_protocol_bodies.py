@@ -139,6 +139,23 @@ def test_upload_that_is_not_read_stops_being_received(server: Running) -> None:
         assert sent < 32 << 20
 
 
+@pytest.mark.parametrize("rest", [0, 700_000], ids=["come", "still to come"])
+def test_body_that_was_held_back_is_dropped_once_its_request_is_answered(
+    server: Running, rest: int
+) -> None:
+    body = b"x" * (protocol.WRITE_BUFFER * 5 // 4)
+    with server.connect() as client:
+        client.send(put(b"/wait", body + b"x" * rest)[: -rest or None])
+        until_connected(server, is_paused)
+        server.loop.call_soon_threadsafe(server.app.release.set)
+        _, headers, answer = client.answer()
+        client.send(b"x" * rest + get(b"/next"))
+        assert client.answer()[2] == b"/next"
+
+    assert answer == b"/wait"
+    assert b"connection" not in headers
+
+
 # --- deadlines ----------------------------------------------------------------------------------
 
 
