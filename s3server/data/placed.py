@@ -1,14 +1,16 @@
 """A pool whose blobs lie on OSDs where a placement rule says, as copies or in an erasure code.
 
 Small blobs are appended to volumes, on as many OSDs as the codec survives losses, plus one.
-Large ones are shard files, striped, with at most two buffers of the sender's bytes in memory:
-while one is hashed and written the other fills.
+Large ones are shard files, striped, with two buffers of the sender's bytes in memory: while one is
+hashed and written the other fills. Where uploads are few each has three, and larger ones: of these
+one waits at the disks' side, which never wait for the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -355,21 +357,23 @@ class PlacedPool:
         """Pass the source's bytes to the upload and commit it once the source has vouched."""
         left = source.size
         size = self._buffer_size(left, stripe)
-        buffers = [self._buffers.take(size) for _ in range(2 if left > size else 1)]
-        step: asyncio.Future[None] | None = None
+        most = 3 if size >= LARGE_BUFFER else 2
+        buffers = [self._buffers.take(size) for _ in range(min(most, -(-left // size)))]
+        steps: deque[asyncio.Future[None]] = deque()  # one waits for another at most
         turn = 0
         while left:
             data = memoryview(buffers[turn % len(buffers)])
             count = min(left, size)
             _expect(await source.readinto(data[:count]), count)
-            if step is None:  # space is taken once bytes have come, not for a promise
-                step = self._workers.start(upload.open)
-            await step
-            step = self._workers.start(upload.append, data, count)
+            if turn == 0:  # space is taken once bytes have come, not for a promise
+                await self._workers.run(upload.open)
+            while steps and len(steps) >= len(buffers) - 1:
+                await steps.popleft()
+            steps.append(self._workers.start(upload.append, data, count))
             left -= count
             turn += 1
         _expect(await source.readinto(memoryview(bytearray(1))), 0)
-        if step is not None:
+        for step in steps:
             await step
         await self._workers.run(upload.commit)
         # Only here is it certain that nobody uses them any more; after an error they are dropped.

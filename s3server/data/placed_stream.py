@@ -14,7 +14,7 @@ class BlobStream:
 
     def __init__(self, blob: BlobReader, workers: Workers) -> None:
         self._blob, self._workers = blob, workers
-        self._ahead: asyncio.Task[bytes] | None = None
+        self._ahead: asyncio.Future[bytes] | None = None
         self._span = (0, 0)
 
     async def open(self) -> None:

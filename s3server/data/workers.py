@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 from aiofiles.os import wrap
@@ -25,15 +26,16 @@ class Workers:
     def __init__(self, count: int = 16) -> None:
         self._executor = Threads(count, name="data")
 
-    def start(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Task[T]:
-        """Start a job. Cancelling the task drops a job that waits; a running one goes on."""
-        task = asyncio.ensure_future(wrap(job)(*args, executor=self._executor, **kwargs))
-        task.add_done_callback(_look_at)
-        return task
+    def start(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        """Start a job. Cancelling the future drops a job that waits; a running one goes on."""
+        call = partial(job, *args, **kwargs)
+        future = asyncio.get_running_loop().run_in_executor(self._executor, call)
+        future.add_done_callback(_look_at)
+        return future
 
     async def run(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a job and return what it returns."""
-        return await self.start(job, *args, **kwargs)
+        return await wrap(job)(*args, executor=self._executor, **kwargs)
 
     def give_up(self, stuck: Collection[int]) -> None:
         """Let jobs that are stuck in these threads fail with HungError."""
@@ -44,10 +46,10 @@ class Workers:
         self._executor.shutdown()
 
 
-def _look_at(task: asyncio.Task[T]) -> None:
+def _look_at(future: asyncio.Future[T]) -> None:
     """Mark the error of an abandoned job as seen, so that asyncio does not report it."""
-    if not task.cancelled():
-        task.exception()
+    if not future.cancelled():
+        future.exception()
 
 
 class Fanout:
