@@ -25,10 +25,10 @@ from uvicorn.server import ServerState
 from s3server import eager, errors
 from s3server.model import HttpRequest
 from s3server.process.cycle import S3Cycle
-from s3server.process.refusal import Refused, refusal, unheard
+from s3server.process.refusal import Refused, last_response, refusal, unheard
 from s3server.process.turns import Turns
 from s3server.wire.plain import read_plain
-from s3server.wire.response import WHOLE, Headers
+from s3server.wire.response import WHOLE
 
 MAX_HEADERS = 8 << 10  # bytes of the request target and all fields but Range
 MAX_RANGE = 32 << 10  # bytes of the Range field: 1,024 ranges of ROOT's vector reads
@@ -51,7 +51,6 @@ _NOTED = frozenset({b"range", b"host", b"expect"})  # fields that the protocol i
 EAGER = 16  # requests of one read answered at once; others wait for their turn of the loop
 MAX_PIPELINED = 64  # requests that wait behind the one being served
 DRAIN_S = 1  # for requests already under way to an idle connection, at a stop
-
 
 # Returns the header fields of a 200, each with its end of line, and the body; None: not at once.
 AtOnce = Callable[[HttpRequest], tuple[bytes, bytes] | None]
@@ -224,6 +223,8 @@ class S3Protocol(HttpToolsProtocol):
         if self._is_busy():
             if not self.cycle.response_started:  # else its client was told that it may go on
                 self.cycle.keep_alive = False
+        elif self._is_unread():
+            self._linger()
         elif self._is_between() and not (self._has_ended() and self._unsent):
             self._deadline = min(self._deadline, self.loop.time() + DRAIN_S)
 
@@ -284,6 +285,11 @@ class S3Protocol(HttpToolsProtocol):
         """Whether no request has begun; at a stop none has whose header section is not whole."""
         return not self._in_message or (self._draining and self._in_headers)
 
+    def _is_unread(self) -> bool:
+        """Whether a request has been answered, and the rest of its body is still to come."""
+        is_body = self._in_message and not self._in_headers
+        return is_body and self.cycle.response_complete and not self._has_ended()
+
     def _is_busy(self) -> bool:
         return self._served is not None and not self.cycle.response_complete
 
@@ -302,7 +308,7 @@ class S3Protocol(HttpToolsProtocol):
                 self._close(STALL_S)
                 return
         answer = refusal(error, self._refused, client=self._peer)
-        self.write((_error_response(error.status, *answer),))
+        self.write((last_response(error.status, *answer),))
         self._linger()
 
     def _linger(self) -> None:
@@ -437,7 +443,9 @@ class S3Protocol(HttpToolsProtocol):
             self._serve(self.pipeline.pop()[0])
             return
         self.resume_reading()  # what was held back of a body that nobody wants is dropped
-        if self._is_between():
+        if self._draining and self._is_unread():
+            self._linger()
+        elif self._is_between():
             self._deadline = self._idle_deadline()
 
     def _serve(self, cycle: S3Cycle) -> None:
@@ -484,11 +492,6 @@ class S3Protocol(HttpToolsProtocol):
     def _fail(self, error: errors.S3Error) -> None:
         self._refusal = error
         raise ValueError(error.message)
-
-
-def _error_response(status: int, headers: Headers, body: bytes) -> bytes:
-    lines = [b"%b: %b\r\n" % field for field in headers]
-    return b"".join([STATUS_LINE[status], *lines, b"connection: close\r\n\r\n", body])
 
 
 def silence_uvicorn() -> None:

@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Callable
 from xml.sax.saxutils import escape
 
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
 from s3server.errors import S3Error
 from s3server.observer import Answered
 from s3server.wire.response import Headers
@@ -46,3 +48,9 @@ def refusal(
         *((name.encode(), value.encode()) for name, value in error.headers.items()),
     ]
     return headers, body
+
+
+def last_response(status: int, headers: Headers, body: bytes) -> bytes:
+    """Return the bytes of an answer after which the connection ends."""
+    lines = [b"%b: %b\r\n" % field for field in headers]
+    return b"".join([STATUS_LINE[status], *lines, b"connection: close\r\n\r\n", body])

@@ -34,6 +34,7 @@ ACCEPT_PAUSE_S = 0.5  # after descriptors ran out
 YIELD_S = 0.003  # for a worker with fewer connections to take the next one
 SWEEP_S = 0.5  # between looks for connections that are too slow
 NEVER_S = 86_400
+HANDSHAKE_AT_STOP_S = 1  # for clients of TLS that are just coming
 BEAT_S = 1.0  # between signs of life to the supervisor
 
 
@@ -102,7 +103,7 @@ class WorkerServer(uvicorn.Server):
         self._client_tls = tls.context_for_certificates(config) if for_certificates else None
         self._status = status
         self._listeners: list[socket.socket] = []
-        self._opening: dict[asyncio.Task[Any], S3Protocol] = {}
+        self._opening: dict[asyncio.Task[Any], tuple[S3Protocol, socket.socket]] = {}
         silence_uvicorn()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -129,7 +130,7 @@ class WorkerServer(uvicorn.Server):
 
     def _report(self) -> None:
         opened = self.server_state.connections
-        count = len(opened) + sum(one not in opened for one in self._opening.values())
+        count = len(opened) + sum(one not in opened for one, _ in self._opening.values())
         self._shares.put(self._slot, count if self._listeners else ABSENT)
 
     def _accept(self, listener: socket.socket) -> None:
@@ -159,7 +160,7 @@ class WorkerServer(uvicorn.Server):
                 ssl_shutdown_timeout=NEVER_S if context else None,  # `S3Protocol.expire` ends it
             )
         )
-        self._opening[task] = protocol
+        self._opening[task] = protocol, connection
         task.add_done_callback(self._opened)
 
     def _resume(self, listener: socket.socket) -> None:
@@ -218,7 +219,10 @@ class WorkerServer(uvicorn.Server):
         for listener in listeners:
             loop.remove_reader(listener.fileno())
         if self._opening:
-            await asyncio.wait(self._opening, timeout=1)
+            _, late = await asyncio.wait(self._opening, timeout=HANDSHAKE_AT_STOP_S)
+            for task in late:  # a connection that came later would not know of the stop
+                with contextlib.suppress(OSError):  # its client has gone meanwhile
+                    self._opening[task][1].shutdown(socket.SHUT_RDWR)
         await super().shutdown(listeners)
 
     @contextlib.contextmanager

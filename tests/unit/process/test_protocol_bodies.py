@@ -249,6 +249,17 @@ def test_stop_serves_what_has_begun_and_closes(server: Running) -> None:
     assert (body, headers[b"connection"]) == (b"/wait", b"close")
 
 
+def test_stop_does_not_wait_for_the_rest_of_a_body_that_was_answered(server: Running) -> None:
+    with server.connect() as client:
+        client.send(put(b"/denied", b"x" * 500_000)[:1000])
+        assert client.answer()[0] == 403
+        server.server.should_exit = True
+        until_connected(server, lambda connection: connection._draining)
+        expire(server, protocol.LINGER_S)
+        assert client.is_closed()
+        server.thread.join()
+
+
 @pytest.mark.parametrize("before", [b"", get(b"/1")])
 def test_stop_does_not_wait_for_the_rest_of_a_header_section(
     server: Running, before: bytes

@@ -153,6 +153,23 @@ def test_idle_client_of_tls_that_says_no_goodbye_does_not_hold_up_a_stop(secure:
         until(lambda: not secure.connections())
 
 
+def test_handshake_that_is_not_over_at_a_stop_is_given_up(secure: Running) -> None:
+    with connect_tls(secure) as client, secure.connect() as late:
+        client.send(get(b"/wait"))
+        until(lambda: bool(secure.app.scopes))
+        begun = ssl._create_unverified_context().wrap_socket(
+            late.socket, do_handshake_on_connect=False
+        )
+        until(lambda: len(secure.server._opening) == 1)
+        secure.server.should_exit = True
+        until_connected(secure, lambda connection: connection._draining)
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            begun.do_handshake()
+        begun.close()
+        secure.loop.call_soon_threadsafe(secure.app.release.set)
+        assert client.answer()[2] == b"/wait"
+
+
 def test_answer_to_the_last_request_of_tls_arrives_whole(secure: Running) -> None:
     with connect_tls(secure) as client:
         client.send(get(b"/half", LAST))
