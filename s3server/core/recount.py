@@ -60,7 +60,7 @@ class Recount:
             return
         old = key[:1] == records.VERSION
         counts[record.owner, "old" if old else "objects"] += 1
-        counts[record.owner, "old_bytes" if old else "bytes"] += record.size
+        counts[record.owner, "old_bytes" if old else "bytes"] += record.space
 
     @property
     def strays(self) -> int:

@@ -175,7 +175,7 @@ class TestStore:
                     continue
                 old = "old" if table == records.VERSION else ""
                 total[old or "objects"] += 1
-                total[f"{old}-bytes" if old else "bytes"] += record.size
+                total[f"{old}-bytes" if old else "bytes"] += record.space
         assert pointers == {}, "pointers to no null version"
         assert all(count < 2 for count in nulls.values()), "two null versions of a key"
         uploads = {decode(UploadRecord, row).id for _, row in await self.rows(records.UPLOAD)}

@@ -17,6 +17,7 @@ from s3server import maintenance, parts
 from s3server.cluster.live import watch_cluster
 from s3server.config import Config
 from s3server.core import records
+from s3server.core.annotations import Annotations, Owner
 from s3server.core.clock import SystemClock
 from s3server.core.copying import CopySource
 from s3server.core.keys import wrap_for_customer, write_envelope
@@ -100,6 +101,8 @@ async def fill(config: Config) -> None:
             CopySource(bucket, "dir/large"), (bucket, "copy"), lambda _: ATTRIBUTES, UNCONDITIONAL
         )
         await store.put(other, "small", pattern(5_000, 9))
+        annotations = Annotations(store.meta, store.blobs, store.objects, clock=store.clock)
+        await annotations.put(Owner(other, "small", lambda _: None), "note", Bytes(b"a text"))
         await store.put(bucket, "gone", pattern(70_000, 4))
         await store.objects.delete(bucket, "gone")
 
