@@ -125,6 +125,7 @@ class Outbox:
         while loop.time() < self._until:
             self._woken.clear()  # before the look: what comes during it is looked for again
             rest_s = self.look_s
+            free = MAX_TOPICS - sum(each.is_busy for each in self._deliveries.values())
             for topic_id in await self._topics_with_events():
                 delivery = self._deliveries.setdefault(topic_id, _Delivery())
                 if delivery.is_busy:
@@ -133,6 +134,9 @@ class Outbox:
                 if put_off_s > 0:
                     rest_s = min(rest_s, put_off_s)
                     continue
+                if not free:
+                    break  # until one of those ends
+                free -= 1
                 delivery.task = asyncio.create_task(self._deliver(topic_id, delivery))
                 delivery.task.add_done_callback(lambda _: self.wake())
             with suppress(TimeoutError):
@@ -156,10 +160,7 @@ class Outbox:
         """Seek from topic to topic: one read for each that has events."""
         found: list[bytes] = []
         position, stop = records.EVENT, after_prefix(records.EVENT)
-        while len(found) < MAX_TOPICS:
-            rows = await self._meta.scan(position, stop, limit=1)
-            if not rows:
-                break
+        while rows := await self._meta.scan(position, stop, limit=1):
             found.append(rows[0][0][_ID])
             position = after_prefix(records.event_prefix(found[-1]))
         return found

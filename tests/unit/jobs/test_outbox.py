@@ -136,7 +136,11 @@ async def test_what_fails_is_sent_again_with_the_same_id(
     assert (await publishing.counters(arn))["published"] == 11
 
 
-async def test_topic_that_fails_does_not_hold_up_another(publishing: Publishing) -> None:
+@pytest.mark.parametrize("at_once", [1, 64])
+async def test_topic_that_fails_does_not_hold_up_another(
+    publishing: Publishing, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(module, "MAX_TOPICS", at_once)
     store = publishing.store
     bad, good = await make_topic(store.alice, "bad"), await make_topic(store.alice, "good")
     events = "s3:ObjectCreated:*"
