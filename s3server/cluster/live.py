@@ -156,6 +156,7 @@ class ClusterWatch:
                 Ids(SystemClock()).blob_id,
                 small_limit=self._small_limit,
                 on_damage=self._damage.report,
+                catch_up=self._osds.catch_up,
             )
 
 

@@ -31,6 +31,7 @@ from s3server.meta.base import (
 )
 
 NEARFULL_RATIO = 0.85
+CATCH_UP_S = 1.0
 NEVER_MS = 1 << 62  # since when an OSD is down of which that is not known: never long enough
 
 _log = structlog.get_logger("osds")
@@ -73,15 +74,23 @@ class OsdWatch:
         self._meta, self._osds, self._reopen, self._clock = meta, osds, reopen, clock
         self._nearfull_ratio = nearfull_ratio
         self._told: set[int] = set()  # which of those that are down have a row
+        self._exchanging = asyncio.Lock()
         self._known: dict[str, frozenset[int]] = {}  # what was logged last
         self._examination: asyncio.Task[None] | None = None
         self._at: tuple[int, float] | None = None  # which OSD is being examined, and since when
 
     async def look(self) -> None:
         """Exchange news with the other processes, and see how the OSDs are."""
-        await self._exchange()
+        async with self._exchanging:
+            await self._exchange()
         self._examine()
         self._log_changes()
+
+    async def catch_up(self) -> None:
+        """Hear now what the others have found, unless an OSD keeps that from being quick."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CATCH_UP_S), self._exchanging:
+                await self._exchange()
 
     async def _exchange(self) -> None:
         osds = self._osds
@@ -91,8 +100,8 @@ class OsdWatch:
             self._told.add(record.osd)
         for osd in osds.down.keys() - rows.keys():
             if osd in self._told:
-                self._told.discard(osd)
                 await self._take_back(osd)
+                self._told.discard(osd)
             else:
                 await self._tell(osd)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import pairwise
@@ -52,7 +52,8 @@ class PlacedPool:
     `choose` returns the OSDs for the shards of a blob id, in their order, one per shard of the
     codec or None, and none of the OSDs that it is told to avoid. `on_damage` is told, from any
     thread, which shard of a blob was found missing or corrupt while the blob was read; what lies
-    on an OSD that is down as a whole is not reported.
+    on an OSD that is down as a whole is not reported. `catch_up` is awaited before
+    a blob is refused as there are too few OSDs.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class PlacedPool:
         stripe: int = STRIPE,
         volume_limit: int = VOLUME_LIMIT,
         on_damage: OnDamage = lambda ref, index, reason: None,
+        catch_up: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         if stripe % BLOCK:
             raise ValueError(f"a stripe is a multiple of {BLOCK} bytes, not {stripe}")
@@ -77,7 +79,7 @@ class PlacedPool:
         self._new_blob_id = new_blob_id
         self._small_limit = small_limit
         self._stripe = stripe
-        self._on_damage = on_damage
+        self._on_damage, self._catch_up = on_damage, catch_up
         self._least = min(codec.needed + 1, codec.total)
         self._copies = codec.total - codec.needed + 1
         self._workers = Workers()
@@ -259,7 +261,7 @@ class PlacedPool:
         """Append a record on as many OSDs as there are copies, at least on this many."""
         size, checksum = len(data), crc32c(data)
         record = Record(record_header(blob, size, checksum), data)
-        spread = self._spread(blob, self._copies, least)
+        spread = await self._found_spread(blob, self._copies, least)
         places: dict[int, ShardPlace] = {}
         due = spread.targets
         while due:
@@ -282,7 +284,7 @@ class PlacedPool:
 
     async def _write_large(self, source: Source) -> DataRef:
         blob, codec = self._new_blob_id(), self._codec
-        spread = self._spread(blob, codec.total, self._least)
+        spread = await self._found_spread(blob, codec.total, self._least)
         upload = BlobUpload(
             spread,
             self._osds,
@@ -300,6 +302,16 @@ class PlacedPool:
             raise
         shards = spread.shards(upload.places)
         return DataRef(self.name, codec.name, blob, source.size, self._stripe, shards)
+
+    async def _found_spread(self, blob: bytes, count: int, least: int) -> Spread:
+        """Return the OSDs for a blob; where there are too few, some may be back of late."""
+        try:
+            return self._spread(blob, count, least)
+        except UnavailableError:
+            if self._catch_up is None:
+                raise
+        await self._catch_up()
+        return self._spread(blob, count, least)
 
     def _spread(self, blob: bytes, count: int, least: int) -> Spread:
         return Spread(blob, self._osds, self._choose, count=count, least=least)

@@ -13,6 +13,7 @@ from s3server.cluster.live import ClusterWatch
 from s3server.core.upkeep_records import osd_down_key
 from s3server.jobs.probe import Probe
 from s3server.meta.base import Put
+from s3server.model import ABSENT
 from tests.support.blobs import BytesSource, pattern
 from tests.support.cluster_maps import MappedStore, numbered
 
@@ -67,6 +68,24 @@ async def test_osd_that_failed_in_one_process_is_down_in_all_until_it_is_probed(
     for watch in processes:
         assert {} == watch.cluster.osd_set.down
         assert {0, 1, 2, 3} == await holders(watch, 5000)
+
+
+@pytest.mark.parametrize("size", [5_000, LARGE])
+async def test_osd_that_is_back_is_used_at_once_where_it_is_needed(
+    tmp_path: Path, size: int
+) -> None:
+    """As disks are exchanged one after the other, and a worker has not looked in between."""
+    store = MappedStore(tmp_path)
+    await store.seed(*numbered(3))
+    one, jobs = [await store.watch() for _ in range(2)]
+    for broken in (0, 1):
+        one.cluster.osd_set.failed(broken, OSError(errno.EIO, "exchanged"))
+        await look(one, jobs)
+    assert 2 == (await prober(jobs).step()).back
+    one.cluster.osd_set.failed(2, OSError(errno.EIO, "exchanged"))
+    assert {0, 1, ABSENT} == await holders(one, size, 1)
+    for watch in (one, jobs):
+        await watch.close()
 
 
 @pytest.mark.parametrize("change", ["gone", "empty", "another"])
