@@ -381,7 +381,8 @@ class PlacedPool:
                 await self._workers.run(upload.open)
             while steps and len(steps) >= len(buffers) - 1:
                 await steps.popleft()
-            steps.append(self._workers.start(upload.append, data, count))
+            upload.offer(data, count)
+            steps.append(self._workers.start(upload.append))
             left -= count
             turn += 1
         _expect(await source.readinto(memoryview(bytearray(1))), 0)

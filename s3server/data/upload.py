@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Protocol
@@ -113,6 +114,7 @@ class BlobUpload:
         self._begin(spread.targets)
         self._fanout = fanout
         self._lock = threading.Lock()
+        self._offered: deque[tuple[memoryview, int]] = deque()
         self._is_over = False
         self._splitter: _Splitter = (
             _Copies(codec.total) if codec.needed == 1 else _Fragments(codec, size, stripe, buffers)
@@ -128,12 +130,20 @@ class BlobUpload:
         with self._lock:
             self._on_each(ShardFileWriter.open)
 
-    def append(self, data: memoryview, count: int) -> None:
-        """Write the next `count` bytes; those of `data` behind them are used for padding.
+    def offer(self, data: memoryview, count: int) -> None:
+        """Take note of the next `count` bytes; those of `data` behind them are used for padding.
 
-        All but the last call bring a whole number of stripes and of blocks.
+        All but the last call bring a whole number of stripes and of blocks. Does not block.
+        """
+        self._offered.append((data, count))
+
+    def append(self) -> None:
+        """Write the next of the bytes that were offered; to be called once for each offer.
+
+        They are written in the order of the offers, whichever thread of several comes first.
         """
         with self._lock:
+            data, count = self._offered.popleft()
             for pieces in self._splitter.split(data, count):
                 self._on_each(partial(_write_piece, pieces))
 

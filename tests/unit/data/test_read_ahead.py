@@ -8,8 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from s3server.data.buffers import MIB, BufferPool
+from s3server.data.codec import codec_from_name
+from s3server.data.layout import BLOCK
+from s3server.data.osd_set import OsdSet
 from s3server.data.placed import FEW_UPLOADS, LARGE_BUFFER
+from s3server.data.spread import Spread
+from s3server.data.upload import BlobUpload
 from s3server.data.vfs import Buffer, Vfs
+from s3server.data.workers import Fanout
+from s3server.model import DataRef
 from tests.support.blobs import BytesSource, collect, make_osds, make_pool, pattern
 
 SIZE = 6 * LARGE_BUFFER + 12_345
@@ -51,4 +59,38 @@ async def test_upload_reads_as_far_ahead_as_it_has_buffers(
     assert asked == ahead
     vfs.gate.set()
     assert data == await collect(pool, await writing)
+    await pool.close()
+
+
+async def test_pieces_are_written_in_their_order_whichever_thread_comes_first(
+    tmp_path: Path,
+) -> None:
+    """Two threads may wait for the disks at once, and neither knows who is to go first."""
+    vfs = Gated()
+    directories = make_osds(tmp_path, 3, vfs)
+    osds = OsdSet({osd.id: osd for osd in directories.values()})
+    blob, codec, data = bytes(16), codec_from_name("replica:3"), pattern(4 * BLOCK)
+    spread = Spread(blob, osds, lambda _blob, _avoid: [0, 1, 2], count=3, least=2)
+    fanout, buffers = Fanout(osds=osds, in_turn=False), BufferPool()
+    upload = BlobUpload(
+        spread, osds, codec=codec, blob=blob, size=len(data), stripe=MIB, fanout=fanout,
+        buffers=buffers,
+    )  # fmt: skip
+    upload.open()
+    vfs.gate.clear()
+    pieces = [buffers.take(BLOCK) for _ in range(4)]
+    for number, piece in enumerate(pieces):
+        piece[:] = data[number * BLOCK : (number + 1) * BLOCK]
+        upload.offer(memoryview(piece), BLOCK)
+    threads = [threading.Thread(target=upload.append) for _ in pieces]
+    for thread in reversed(threads):
+        thread.start()
+    vfs.gate.set()
+    for thread in threads:
+        thread.join()
+    upload.commit()
+    fanout.close()
+    ref = DataRef("main", codec.name, blob, len(data), MIB, spread.shards(upload.places))
+    pool = make_pool(directories, "replica:3")
+    assert data == await collect(pool, ref)
     await pool.close()
