@@ -63,7 +63,17 @@ class WebhookSink:
         return status < 300 if level == "non-error" else str(status) == level
 
     def _post(self, message: Message) -> int:
-        connection = self._connection = self._connection or self._open()
+        """Post a message, once more where the connection was closed since the last one."""
+        kept = self._connection
+        if kept is not None:
+            try:
+                return self._send(kept, message)
+            except ConnectionError:  # receivers end those that are idle
+                kept.close()
+        self._connection = self._open()
+        return self._send(self._connection, message)
+
+    def _send(self, connection: http.client.HTTPConnection, message: Message) -> int:
         headers = {
             "content-type": "application/json",
             "x-s3server-event-id": message.id,

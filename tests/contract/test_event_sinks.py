@@ -57,6 +57,7 @@ class WebhookReceiver(Receiver):
         self.bodies: list[bytes] = []
         self.headers: list[dict[str, str]] = []
         self.status = 200
+        self.hangs_up = False  # after each answer, without a word
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -72,6 +73,7 @@ class WebhookReceiver(Receiver):
                     self.send_header("location", "http://127.0.0.1:1/")
                 self.send_header("content-length", "0")
                 self.end_headers()
+                self.close_connection = receiver.hangs_up
 
             def log_request(self, *_: object) -> None: ...
 
@@ -112,6 +114,16 @@ class TestWebhookSink(EventSinkContract):
         await sink.close()
         assert receiver.headers[0][SIGNATURE] == sign(SECRET, sent.body)
         assert receiver.headers[0]["x-s3server-event-id"] == sent.id
+
+    async def test_connection_that_was_closed_while_nothing_was_to_tell_is_no_failure(
+        self, receiver: WebhookReceiver
+    ) -> None:
+        receiver.hangs_up = True
+        sink, sent = receiver.sink(), messages(3)
+        for message in sent:
+            await sink.publish([message])
+        await sink.close()
+        assert receiver.bodies == [message.body for message in sent]
 
     @pytest.mark.parametrize(
         ("level", "status", "counts"),
