@@ -6,13 +6,18 @@ import asyncio
 import resource
 import socket
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
+
+import structlog
 
 from s3server.config import Config
 from s3server.maintenance import initialise
 from s3server.meta.owner import act_as_owner
 from s3server.process import listen, state, systemd, tls
 from s3server.process.supervisor import Supervisor
+
+log = structlog.get_logger()
 
 
 def serve(load: Callable[[], Config], *, on_ready: Callable[[str], None]) -> int:
@@ -73,6 +78,8 @@ async def _serve(
 async def _prepare(config: Config, *, with_certificates: bool) -> None:
     """Refuse settings that no worker could start with; make what they ask for."""
     tls.context(config.tls)
+    if tls.is_over(config.tls, datetime.now(UTC)):  # refused, nothing would be served at a start
+        log.warning("certificate is over: renew it, then SIGHUP", file=str(config.tls.certificate))
     if with_certificates:
         tls.context_for_certificates(config)
     await initialise(config)

@@ -6,6 +6,9 @@ And what it asks of the clients of the listener for certificates.
 from __future__ import annotations
 
 import ssl
+from datetime import datetime
+
+from cryptography import x509
 
 from s3server.config import Config, ConfigError, TlsConfig
 from s3server.process import client_chain
@@ -28,8 +31,20 @@ def context(config: TlsConfig) -> ssl.SSLContext | None:
     try:
         made.load_cert_chain(config.certificate, config.key, password=_refuse)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        raise ConfigError(f"tls.certificate {config.certificate}: {error}") from error
+        files = f"tls.certificate {config.certificate}, tls.key {config.key or 'in the same file'}"
+        raise ConfigError(f"{files}: {error}") from error  # OpenSSL does not say which of them
     return made
+
+
+def is_over(config: TlsConfig, now: datetime) -> bool:
+    """Return whether the certificate, which context() could use, has ended, as far as is known."""
+    if config.certificate is None:
+        return False
+    try:
+        found = x509.load_pem_x509_certificate(config.certificate.read_bytes())
+    except ValueError:  # stricter than OpenSSL, which shows it
+        return False
+    return found.not_valid_after_utc < now
 
 
 def context_for_certificates(config: Config) -> ssl.SSLContext:

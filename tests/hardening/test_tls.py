@@ -10,6 +10,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,8 @@ import pytest
 from botocore.config import Config
 
 from bench.tls_front import certificate
+from s3server.config import TlsConfig
+from s3server.process import tls
 from tests.hardening.framing import REFUSED, TOO_LARGE
 from tests.support.raw_http import exchange
 from tests.support.server_process import RunningServer, run_server
@@ -159,6 +162,14 @@ class Visitor(threading.Thread):
         connection.close()
 
 
+def test_certificate_that_is_over_can_be_served_and_is_known(served: Served) -> None:
+    """Without one there would be no server at all, after a restart for instance."""
+    config = TlsConfig(certificate=served.trusted, key=served.trusted.parent / "key.pem")
+    now = datetime.now(UTC)
+    assert [False, True] == [tls.is_over(config, now + timedelta(days=days)) for days in (0, 2)]
+    assert tls.context(config) is not None
+
+
 def test_a_new_certificate_is_shown_after_sighup_and_no_request_fails(served: Served) -> None:
     before = served.shown()
     assert pem(before) == served.trusted.read_text()
@@ -192,5 +203,5 @@ def test_a_certificate_that_cannot_be_used_changes_nothing(served: Served) -> No
     finally:
         served.trusted.write_text(good)
     assert "settings not changed" in served.log()
-    assert "tls.certificate" in served.log()
+    assert f"tls.certificate {served.trusted}, tls.key {served.trusted.parent}/key" in served.log()
     assert pem(served.shown()) == good
