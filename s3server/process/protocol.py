@@ -10,7 +10,6 @@ when a body was not read. What cannot be parsed is answered with S3's error docu
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -256,8 +255,10 @@ class S3Protocol(HttpToolsProtocol):
             self._close(BYE_S)
         elif self._waits_for_us() or self._due >= STALL_S * MIN_RATE:
             self._deadline, self._due = now + STALL_S, 0
-        else:
+        elif self._in_headers or not self.cycle.response_complete:
             self._refuse(errors.RequestTimeout())
+        else:
+            self._close(BYE_S)
 
     def _waits_for_us(self) -> bool:
         """Whether it is we who do not read, or have not asked for the body yet."""
@@ -492,9 +493,3 @@ class S3Protocol(HttpToolsProtocol):
     def _fail(self, error: errors.S3Error) -> None:
         self._refusal = error
         raise ValueError(error.message)
-
-
-def silence_uvicorn() -> None:
-    """Keep uvicorn's own start, stop and access lines out of our log."""
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    logging.getLogger("uvicorn.access").disabled = True

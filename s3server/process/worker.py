@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import signal
 import socket
@@ -24,7 +25,7 @@ from s3server.observer import Answered
 from s3server.process import tls
 from s3server.process.admission import Admission
 from s3server.process.client_chain import CertificateProtocol
-from s3server.process.protocol import S3Protocol, silence_uvicorn
+from s3server.process.protocol import S3Protocol
 from s3server.process.shares import ABSENT, Shares
 from s3server.process.turns import Turns
 
@@ -104,7 +105,7 @@ class WorkerServer(uvicorn.Server):
         self._status = status
         self._listeners: list[socket.socket] = []
         self._opening: dict[asyncio.Task[Any], tuple[S3Protocol, socket.socket]] = {}
-        silence_uvicorn()
+        _silence_uvicorn()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept, and say so."""
@@ -255,3 +256,9 @@ async def serve(server: WorkerServer, sockets: list[socket.socket]) -> int:
         log.error("the application cannot go on; the worker ends")
         return 1
     return 0
+
+
+def _silence_uvicorn() -> None:
+    """Keep uvicorn's own start, stop and access lines out of our log."""
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.access").disabled = True

@@ -190,6 +190,14 @@ def test_stalled_body_is_answered_with_request_timeout(server: Running) -> None:
     assert (status, code(body)) == (400, b"RequestTimeout")
 
 
+def test_body_that_stalls_after_the_answer_has_no_second_one(server: Running) -> None:
+    with server.connect() as client:
+        client.send(put(b"/denied", b"abcdef")[:-3])
+        assert client.answer()[0] == 403
+        expire(server, protocol.STALL_S)
+        assert client.rest + client.socket.recv(1 << 16) == b""
+
+
 def test_idle_connection_is_kept_for_75_seconds(server: Running) -> None:
     with server.connect() as client:
         client.send(get(b"/1"))
