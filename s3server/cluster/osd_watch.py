@@ -88,9 +88,12 @@ class OsdWatch:
 
     async def catch_up(self) -> None:
         """Hear now what the others have found, unless an OSD keeps that from being quick."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CATCH_UP_S), self._exchanging:
-                await self._exchange()
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CATCH_UP_S), self._exchanging:
+                    await self._exchange()
+        except Exception:  # as with every look: what is known goes on being served
+            _log.exception("the state of the OSDs cannot be followed")
 
     async def _exchange(self) -> None:
         osds = self._osds

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from s3server.cluster.live import ClusterWatch
+from s3server.cluster.map_record import osd_key
 from s3server.core.upkeep_records import osd_down_key
+from s3server.data.base import UnavailableError
 from s3server.jobs.probe import Probe
 from s3server.meta.base import Put
 from s3server.model import ABSENT
@@ -84,6 +86,25 @@ async def test_osd_that_is_back_is_used_at_once_where_it_is_needed(
     assert 2 == (await prober(jobs).step()).back
     one.cluster.osd_set.failed(2, OSError(errno.EIO, "exchanged"))
     assert {0, 1, ABSENT} == await holders(one, size, 1)
+    for watch in (one, jobs):
+        await watch.close()
+
+
+async def test_upload_is_refused_for_what_it_lacks_where_the_news_cannot_be_read(
+    tmp_path: Path,
+) -> None:
+    store = MappedStore(tmp_path)
+    await store.seed(*numbered(3))
+    (tmp_path / "osd.0").rename(tmp_path / "away")
+    one, jobs = [await store.watch() for _ in range(2)]
+    await look(one, jobs)
+    (tmp_path / "away").rename(tmp_path / "osd.0")
+    assert 1 == (await prober(jobs).step()).back
+    await store.meta.commit([Put(osd_key(0), b"damaged")])
+    for broken in (1, 2):
+        one.cluster.osd_set.failed(broken, OSError(errno.EIO, "exchanged"))
+    with pytest.raises(UnavailableError):
+        await holders(one, LARGE, 1)
     for watch in (one, jobs):
         await watch.close()
 

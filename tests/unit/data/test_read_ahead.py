@@ -62,6 +62,23 @@ async def test_upload_reads_as_far_ahead_as_it_has_buffers(
     await pool.close()
 
 
+async def test_few_uploads_that_wait_for_the_disks_hold_up_no_reader(tmp_path: Path) -> None:
+    vfs = Gated()
+    pool = make_pool(make_osds(tmp_path, 3, vfs), "replica:3")
+    there = await pool.write(BytesSource(pattern(SIZE)))
+    vfs.gate.clear()
+    uploads = [
+        asyncio.create_task(pool.write(BytesSource(pattern(SIZE)))) for _ in range(FEW_UPLOADS)
+    ]
+    async with asyncio.timeout(10):
+        while len(pool._workers._executor._running) < 2 * FEW_UPLOADS:
+            await asyncio.sleep(0.001)
+        assert pattern(SIZE) == await collect(pool, there)
+    vfs.gate.set()
+    await asyncio.gather(*uploads)
+    await pool.close()
+
+
 async def test_pieces_are_written_in_their_order_whichever_thread_comes_first(
     tmp_path: Path,
 ) -> None:
