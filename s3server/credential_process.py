@@ -238,9 +238,9 @@ def _read_cache(path: Path) -> dict[str, object] | None:
         try:
             kept: dict[str, object] = json.load(file)
             ends = datetime.fromisoformat(str(kept["Expiration"]))
-        except (ValueError, KeyError):
+            return kept if datetime.now(UTC) + MARGIN < ends else None
+        except (ValueError, KeyError, TypeError):  # no object, or a time without a zone
             return None
-    return kept if datetime.now(UTC) + MARGIN < ends else None
 
 
 def _write_cache(path: Path, found: dict[str, object]) -> None:

@@ -30,14 +30,20 @@ _FORGETFUL = frozenset({"tmpfs", "ramfs"})
 # With these a disk may say that it is done before it is.
 _UNSYNCED = frozenset({"nobarrier", "barrier=0", "eatmydata"})
 
+# What a store keeps beside its metadata's directory, by what is added to the directory's name.
+BESIDE = (
+    ".access-logs", ".cluster", ".lock", ".run", ".server", ".server.json", ".server.new", ".usage",
+)  # fmt: skip
+
 
 def examine_directories(config: Config) -> Iterator[Finding]:
     """Yield what was found of the metadata's directory and the OSDs'."""
     meta_dir = config.storage.meta_dir
-    yield from _directory("metadata", _existing(meta_dir), config)
-    beside = sorted(meta_dir.parent.glob(f"{meta_dir.name}.*"))  # what is counted, locks
+    found = [*_directory("metadata", _existing(meta_dir), config)]
+    beside = [meta_dir.with_name(meta_dir.name + suffix) for suffix in BESIDE]
     if foreign := denied(meta_dir, *beside):
-        yield Finding("metadata", Level.BAD, foreign)
+        found.append(Finding("metadata", Level.BAD, foreign))
+    yield from dict.fromkeys(found)  # both looks may tell of the directory itself
     osds = {osd.id: osd.path for osd in config.osds}
     try:
         osds = _mapped(config) or osds
@@ -47,7 +53,10 @@ def examine_directories(config: Config) -> Iterator[Finding]:
         if not foreign:
             yield Finding("metadata", Level.BAD, str(error))
     for number, path in osds.items():
-        yield from _osd(f"OSD {number}", path, config)
+        try:
+            yield from _osd(f"OSD {number}", path, config)
+        except OSError as error:
+            yield Finding(f"OSD {number}", Level.BAD, f"{path}: {error.strerror}")
     yield from _shared_disks([*osds.values()])
 
 
@@ -95,9 +104,6 @@ def _osd(name: str, path: Path, config: Config) -> Iterator[Finding]:
         if any(path.iterdir()):
             yield Finding(name, Level.BAD, str(error))
             return
-    except OSError as error:
-        yield Finding(name, Level.BAD, f"{path}: {error.strerror}")
-        return
     else:
         if f"OSD {found.osd}" != name:
             yield Finding(name, Level.BAD, f"{path} is OSD {found.osd}")
@@ -176,7 +182,7 @@ def _shared_disks(paths: list[Path]) -> Iterator[Finding]:
     """Several OSDs on one disk are lost together."""
     on: Counter[str] = Counter()
     for path in paths:
-        if path.exists():
+        with suppress(OSError):  # was told of with the OSD
             on.update(_disks_of(path.stat().st_dev))
     shared = {disk: count for disk, count in on.items() if count > 1}
     if shared:

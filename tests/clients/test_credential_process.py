@@ -142,17 +142,22 @@ def test_credentials_are_kept_for_their_user_alone(site: Site, proxy_file: Path)
     assert kept.stat().st_mode & 0o777 == 0o600
 
 
-def test_credentials_that_ended_are_kept_no_longer(site: Site, tmp_path: Path) -> None:
+def test_credentials_that_ended_or_cannot_be_read_are_kept_no_longer(
+    site: Site, tmp_path: Path
+) -> None:
     kept = site.directory / "cache" / "s3server"
     kept.mkdir(mode=0o700, parents=True, exist_ok=True)
-    ended, valid = kept / f"{'0' * 64}.json", kept / f"{'1' * 64}.json"
-    for file, year in ((ended, 2020), (valid, 2099)):
-        file.write_text(json.dumps({"Expiration": f"{year}-01-01T00:00:00+00:00"}))
-        file.chmod(0o600)
+    valid = {"Expiration": "2099-01-01T00:00:00+00:00"}
+    ended = {"Expiration": "2020-01-01T00:00:00+00:00"}
+    files = []
+    for number, text in enumerate((valid, ended, [ended], {"Expiration": "2099-01-01T00:00:00"})):
+        files.append(kept / f"{str(number) * 64}.json")
+        files[-1].write_text(json.dumps(text))
+        files[-1].chmod(0o600)
     environment = site.environment(proxy(CA.user()).write(tmp_path / "x509up"))
     command = [PROGRAM, "--endpoint", site.running.endpoint]
     subprocess.run(command, env=environment, capture_output=True, check=True, timeout=60)
-    assert (ended.exists(), valid.exists()) == (False, True)
+    assert [file.exists() for file in files] == [True, False, False, False]
 
 
 def test_revocation_acts_at_once_on_every_worker(site: Site, proxy_file: Path) -> None:

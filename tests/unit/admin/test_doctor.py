@@ -283,8 +283,72 @@ async def test_files_of_another_user_are_found_wherever_they_are(tmp_path: Path)
     assert "/meta/lock.mdb is user 0's, and this is user 12345; commands for" in ran.stderr
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize(
+    ("name", "owner", "mode", "text"),
+    [
+        ("osd.1", 0, 0o744, "{} belongs to user 0 and cannot be written by user 12345: chown it"),
+        ("osd.1", 12345, 0o600, "{} cannot be read and written by user 12345: chmod u+rwx it"),
+        ("osd.1/dir", 12345, 0o600, "{} cannot be read and written by user 12345: chmod u+rwx it"),
+        ("meta", 12345, 0o600, "{} cannot be read and written by user 12345: chmod u+rwx it"),
+    ],
+)  # fmt: skip
+async def test_directory_that_can_be_listed_alone_is_found_and_holds_nothing_else_up(
+    tmp_path: Path, name: str, owner: int, mode: int, text: str
+) -> None:
+    directory = tmp_path / "store"
+    await initialise(prepare(directory, osds=None, codec=None, server={})())
+    (directory / name).mkdir(exist_ok=True)
+    (directory / name / "file").touch()
+    give_away(directory)
+    os.chown(directory / name, owner, owner)
+    (directory / name).chmod(mode)
+
+    status, found = asked(directory)
+
+    told = [each["finding"] for each in found if str(directory / name) in each["finding"]]
+    assert (status, told) == (1, [text.format(directory / name)])
+    assert {"metadata", "OSD 0", "OSD 2", "disks"} <= {each["what"] for each in found}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+async def test_osd_below_a_directory_that_cannot_be_entered_is_found(tmp_path: Path) -> None:
+    directory = tmp_path / "store"
+    await initialise(prepare(directory, osds=None, codec=None, server={})())
+    (directory / "disk").mkdir()
+    (directory / "osd.1").rename(directory / "disk" / "osd")
+    (directory / "osd.1").symlink_to("disk/osd")
+    give_away(directory)
+    (directory / "disk").chmod(0o600)
+
+    status, found = asked(directory)
+
+    told = [each["finding"] for each in found if each["what"] == "OSD 1"]
+    assert (status, told) == (1, [f"{directory}/osd.1: Permission denied"])
+    assert {"OSD 2", "disks"} <= {each["what"] for each in found}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+async def test_what_is_kept_beside_the_metadata_and_not_used_is_no_fault(tmp_path: Path) -> None:
+    directory = tmp_path / "store"
+    await initialise(prepare(directory, osds=None, codec=None, server={})())
+    kept = [directory / name for name in ("meta.aside-1", "meta.restored", "meta.bak")]
+    for path in kept:
+        path.mkdir()
+    give_away(directory)
+    for path in kept:
+        os.chown(path, 0, 0)
+        path.chmod(0o700)
+
+    _, found = asked(directory)
+
+    assert [] == [each["finding"] for each in found if "belongs to user" in each["finding"]]
+
+
 async def test_server_that_runs_is_told_of(tmp_path: Path) -> None:
     with run_server(tmp_path / "store") as server:
+        beside = {path.name for path in server.directory.glob("meta.*")}
+        assert beside <= {f"meta{suffix}" for suffix in doctor_disks.BESIDE}
         _, found = asked(server.directory)
     (text,) = [each["finding"] for each in found if each["what"] == "server"]
     assert f"runs at {server.endpoint} with process id {server.pid} and 2 workers" == text
