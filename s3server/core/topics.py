@@ -124,8 +124,8 @@ class Topics:
             row = await self._meta.get(key)
             if row is None or decode(TopicRecord, row).id != topic.id:
                 return Plan(None)
-            status = records.topic_status_key(topic.id)
-            return Plan(None, [Delete(key), Delete(status)], [Unchanged(key, row)])
+            standing = [Delete(each) for each in standing_keys(topic.id)]
+            return Plan(None, [Delete(key), *standing], [Unchanged(key, row)])
 
         await self._commit(plan)
 
@@ -181,6 +181,12 @@ class Topics:
         if len(parts) != 6 or parts[:3] != ["arn", "aws", "sns"] or not _is_name(parts[5]):
             raise InvalidParameter("Invalid parameter: TopicArn")
         return parts[4][:64], parts[5]
+
+
+def standing_keys(topic_id: bytes) -> list[bytes]:
+    """Return the keys of what is counted and told of a topic: they go with it."""
+    counters = [records.counter_key(topic_id, name) for name in records.TOPIC_COUNTERS]
+    return [*counters, records.topic_status_key(topic_id)]
 
 
 async def all_topics(topics: Topics) -> list[TopicRecord]:

@@ -8,8 +8,8 @@ message is safe with the broker; where a crash comes between, it is sent again w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -17,6 +17,7 @@ import structlog
 from s3server.core import records
 from s3server.core.clock import Clock
 from s3server.core.records import EventRecord, TopicRecord, decode, encode
+from s3server.core.topics import standing_keys
 from s3server.core.upkeep_records import TopicStatusRecord
 from s3server.events.base import EventSink, Message, PublishError
 from s3server.jobs.set_aside import is_sound, write_aside
@@ -94,15 +95,17 @@ class Outbox:
         self.look_s = POLL_S  # LOOK_S where wake() is called with each commit of events
         self._woken = asyncio.Event()
         self._until = 0.0
+        self._last = b""  # topic that was started; none: what follows it begins at the first one
+        self._some_wait = False  # topics for which there was no place
         self._pump: asyncio.Task[None] | None = None
         self._log = structlog.get_logger("outbox")
 
     async def step(self) -> Stepped:
         """Let deliveries go on for a while; start them where they do not run."""
         self._until = asyncio.get_running_loop().time() + LEASE_S
-        await self._leave_deleted()
         if self._pump is None or self._pump.done():
             self._pump = asyncio.create_task(self._run())
+        await self._leave_deleted()  # last: a fault of one topic's stops no publishing
         return Stepped(topics=len(self._deliveries))
 
     def wake(self) -> None:
@@ -124,9 +127,17 @@ class Outbox:
         loop = asyncio.get_running_loop()
         while loop.time() < self._until:
             self._woken.clear()  # before the look: what comes during it is looked for again
-            rest_s = self.look_s
-            free = MAX_TOPICS - sum(each.is_busy for each in self._deliveries.values())
-            for topic_id in await self._topics_with_events():
+            rest_s = await self._look()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(rest_s):
+                    await self._woken.wait()
+
+    async def _look(self) -> float:
+        """Start what can be delivered; return for how long to rest at most."""
+        loop, rest_s, some_wait = asyncio.get_running_loop(), self.look_s, False
+        free = MAX_TOPICS - sum(each.is_busy for each in self._deliveries.values())
+        async with aclosing(self._topics_with_events()) as topics:
+            async for topic_id in topics:
                 delivery = self._deliveries.setdefault(topic_id, _Delivery())
                 if delivery.is_busy:
                     continue  # its end wakes us
@@ -135,13 +146,14 @@ class Outbox:
                     rest_s = min(rest_s, put_off_s)
                     continue
                 if not free:
-                    break  # until one of those ends
+                    some_wait = True  # until one of those ends
+                    break
                 free -= 1
+                self._last = topic_id
                 delivery.task = asyncio.create_task(self._deliver(topic_id, delivery))
                 delivery.task.add_done_callback(lambda _: self.wake())
-            with suppress(TimeoutError):
-                async with asyncio.timeout(rest_s):
-                    await self._woken.wait()
+        self._some_wait = some_wait
+        return rest_s
 
     async def _leave_deleted(self) -> None:
         """Forget topics that have been deleted, and close what published to them."""
@@ -149,28 +161,39 @@ class Outbox:
         for topic_id, delivery in list(self._deliveries.items()):
             if delivery.is_busy or delivery.not_before > now:
                 continue
-            topic = delivery.topic
-            is_there = topic is not None and await self._topic(topic_id, topic.account, topic.name)
+            is_there = await self._is_there(delivery.topic)
             if not is_there and not delivery.is_busy:
                 del self._deliveries[topic_id]
                 if delivery.sink is not None:
                     await delivery.sink.close()
+                if delivery.topic is not None:  # what was on its way then was counted since
+                    await self._meta.commit([Delete(key) for key in standing_keys(topic_id)])
 
-    async def _topics_with_events(self) -> list[bytes]:
-        """Seek from topic to topic: one read for each that has events."""
-        found: list[bytes] = []
-        position, stop = records.EVENT, after_prefix(records.EVENT)
-        while rows := await self._meta.scan(position, stop, limit=1):
-            found.append(rows[0][0][_ID])
-            position = after_prefix(records.event_prefix(found[-1]))
-        return found
+    async def _is_there(self, topic: TopicRecord | None) -> bool:
+        if topic is None:
+            return False
+        try:
+            return await self._topic(topic.id, topic.account, topic.name) is not None
+        except CorruptRecordError:
+            return True  # for all that is known
+
+    async def _topics_with_events(self) -> AsyncGenerator[bytes, None]:
+        """Seek from topic to topic, once around from the one that was started last."""
+        start, stop = after_prefix(records.event_prefix(self._last)), after_prefix(records.EVENT)
+        for first, end in ((start, stop), (records.EVENT, start)):
+            position = first
+            while rows := await self._meta.scan(position, end, limit=1):
+                topic_id = rows[0][0][_ID]
+                position = after_prefix(records.event_prefix(topic_id))
+                yield topic_id
 
     async def _deliver(self, topic_id: bytes, delivery: _Delivery) -> None:
-        """Publish batches until nothing is left or something fails."""
+        """Publish batches until nothing is left, something fails, or others wait for a turn."""
         loop = asyncio.get_running_loop()
         try:
             while loop.time() < self._until and await self._deliver_batch(topic_id, delivery):
-                pass
+                if self._some_wait:
+                    break  # it is their turn
         except Exception:  # a fault of ours in one topic is none of the others'
             self._log.exception("delivery failed", topic=topic_id.hex())
             delivery.not_before = loop.time() + _LONGEST_PAUSE_S
@@ -249,21 +272,22 @@ class Outbox:
             writes.append(Add(records.counter_key(topic_id, "backlog"), -len(rows)))
             writes.append(Add(records.counter_key(topic_id, counter), len(rows)))
         else:  # the topic is gone, and with it its counts
-            counters = records.TOPIC_COUNTERS
-            writes += [Delete(records.counter_key(topic_id, name)) for name in counters]
-            writes.append(Delete(records.topic_status_key(topic_id)))
+            writes += [Delete(key) for key in standing_keys(topic_id)]
         with suppress(ConflictError):  # a second publisher was faster: it has counted them
             await self._meta.commit(writes, [Unchanged(*rows[0]), Unchanged(*rows[-1])])
 
     async def _set_aside(self, topic_id: bytes, rows: list[Row]) -> None:
         """Keep rows that cannot be read where they hold nobody up."""
+        # They do not tell their topic's name. Its backlog counts them, and is deleted with it.
+        backlog = await self._meta.get(records.counter_key(topic_id, "backlog"))
+        counter = "" if backlog is None else "dropped"
         for row in rows:
             if is_sound(EventRecord, row[1]):
                 continue
             self._log.error(
                 "event row is damaged and set aside", key=row[0].hex(), row=row[1].hex()
             )
-            await self._settle(topic_id, [row], counter="dropped", also=[write_aside(*row)])
+            await self._settle(topic_id, [row], counter=counter, also=[write_aside(*row)])
 
     async def _put_off(
         self,

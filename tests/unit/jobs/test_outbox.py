@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 import pytest
 from structlog.testing import capture_logs
 
 from s3server.core.event_payload import make_message
-from s3server.core.records import EVENT, TopicRecord
-from s3server.events.base import EventSink
+from s3server.core.records import COUNTER, EVENT, TOPIC, TOPIC_COUNTERS, TopicRecord
+from s3server.events.base import EventSink, Message
 from s3server.jobs import outbox as module
 from s3server.jobs.outbox import Outbox
 from s3server.jobs.set_aside import set_aside
@@ -271,3 +271,109 @@ async def test_who_is_woken_looks_at_once_and_again_for_what_was_put_off(
         while (await publishing.counters(arn))["backlog"]:
             await asyncio.sleep(0)
     assert publishing.keys("t") == list("0123")
+
+
+async def test_damaged_topic_holds_up_no_other(
+    publishing: Publishing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = publishing.store
+    monkeypatch.setattr(module, "LEASE_S", 0.05)
+    await topic_of(store, "damaged")
+    await publishing.until_empty()
+    pump = publishing.outbox._pump
+    assert pump is not None
+    async with asyncio.timeout(WAIT_S):
+        await pump
+    ((key, row),) = [each for each in await store.rows() if each[0].startswith(TOPIC)]
+    await store.meta.commit([Put(key, row[:-1] + bytes([row[-1] ^ 1]))])
+    monkeypatch.setattr(module, "LEASE_S", 15.0)
+    await topic_of(store, "t")
+    await put(store, 1)
+    await publishing.until_empty()
+    assert publishing.keys("t") == ["0"]
+    assert not publishing.sinks["damaged"].is_closed
+
+
+async def test_topics_take_turns_where_more_have_events_than_are_delivered_at_once(
+    publishing: Publishing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_TOPICS", 1)
+    monkeypatch.setattr(module, "BATCH", 1)
+    store, names = publishing.store, ["a", "b", "c"]
+    arns = [await make_topic(store.alice, name) for name in names]
+    await configure(store.alice, *(rule(arn, "s3:ObjectCreated:*", name=arn[-1]) for arn in arns))
+    await put(store, 5)
+    order: list[str] = []
+    for name in names:
+        publishing.sinks[name] = _Noting(name, order)
+    await publishing.until_empty()
+    assert [sorted(order[at : at + 3]) for at in range(0, len(order), 3)] == [names] * 6
+
+
+class _Noting(MemorySink):
+    """Notes whose turn it was."""
+
+    def __init__(self, name: str, order: list[str]) -> None:
+        super().__init__()
+        self._name, self._order = name, order
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        self._order.append(self._name)
+        await super().publish(messages)
+
+
+async def test_damaged_events_of_a_deleted_topic_leave_no_counts(publishing: Publishing) -> None:
+    store = publishing.store
+    arn = await topic_of(store, "t")
+    for key, row in await store.rows():
+        if key.startswith(EVENT):
+            await store.meta.commit([Put(key, row[:-1] + bytes([row[-1] ^ 1]))])
+    await sns(store.alice, "DeleteTopic", {"TopicArn": arn})
+    await publishing.until_empty()
+    assert await counts_left(store) == []
+
+
+async def test_topic_that_is_deleted_leaves_no_counts(publishing: Publishing) -> None:
+    arn = await topic_of(publishing.store, "t")
+    await publishing.until_empty()
+    await sns(publishing.store.alice, "DeleteTopic", {"TopicArn": arn})
+    assert await counts_left(publishing.store) == []
+
+
+async def test_topic_that_is_deleted_while_it_is_published_to_leaves_no_counts(
+    publishing: Publishing,
+) -> None:
+    sink = publishing.sinks["t"] = _Slow()
+    arn = await topic_of(publishing.store, "t")
+    await publishing.outbox.step()
+    async with asyncio.timeout(WAIT_S):
+        await sink.is_asked.wait()
+    await sns(publishing.store.alice, "DeleteTopic", {"TopicArn": arn})
+    sink.may_end.set()
+    await publishing.until_empty()
+
+    async def is_forgotten() -> bool:
+        return not (await publishing.outbox.step()).topics
+
+    await publishing.until(is_forgotten)
+    assert len(sink.messages) == 1
+    assert await counts_left(publishing.store) == []
+
+
+class _Slow(MemorySink):
+    """Takes messages once it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_asked, self.may_end = asyncio.Event(), asyncio.Event()
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        self.is_asked.set()
+        await self.may_end.wait()
+        await super().publish(messages)
+
+
+async def counts_left(store: Store) -> list[bytes]:
+    names = tuple(name.encode() for name in TOPIC_COUNTERS)
+    rows = await store.rows()
+    return [key for key, _ in rows if key.startswith(COUNTER) and key[9:] in names]
