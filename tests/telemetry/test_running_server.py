@@ -213,30 +213,37 @@ def test_trace_shows_requests_of_all_workers_and_only_those_asked_for(
 ) -> None:
     s3.put_object(Bucket="seen", Key="traced", Body=b"x" * 100)
     asked = ("--bucket", "seen", "--operation", "GetObject", "--status", "200")
-    with command(server, "trace", *asked, "--json", "--count", "200") as tracing:
+    found: list[dict[str, Any]] = []
+    sent: set[str] = set()
+    with command(server, "trace", *asked, "--json") as tracing, ExitStack() as held:
         assert tracing.stdout is not None
         assert tracing.stderr is not None
         assert tracing.stderr.readline().startswith("listening")
-        found: list[dict[str, Any]] = []
         threading.Thread(
             target=lambda: found.extend(json.loads(each) for each in tracing.stdout or ()),
             daemon=True,
         ).start()
-        sent: set[str] = set()
-        with ExitStack() as held:  # connections stay: workers share out those that are open
-            while tracing.poll() is None:
-                with pytest.raises(ClientError):
-                    s3.get_object(Bucket="seen", Key="missing")
-                connection = http.client.HTTPConnection(*address(server), timeout=30)
-                held.callback(connection.close)
+        # Workers share out connections that are open, and begin to tell within a second each.
+        connections = [http.client.HTTPConnection(*address(server), timeout=30) for _ in range(16)]
+        for connection in connections:
+            held.callback(connection.close)
+        while {each["process"] for each in found} != {"worker-0", "worker-1"}:
+            with pytest.raises(ClientError):
+                s3.get_object(Bucket="seen", Key="missing")
+            for connection in connections:
                 connection.request("GET", signed(s3, "traced"))
                 answer = connection.getresponse()
                 assert len(answer.read()) == 100
                 sent.add(answer.headers["x-amz-request-id"])
-        assert tracing.wait() == 0
     assert {each["request_id"] for each in found} <= sent
     assert {(each["key"], each["sent"], each["status"]) for each in found} == {("traced", 100, 200)}
-    assert {each["process"] for each in found} == {"worker-0", "worker-1"}
+
+
+def test_trace_ends_after_as_many_as_were_asked_for(server: RunningServer, s3: Any) -> None:
+    with command(server, "trace", "--json", "--count", "3") as tracing:
+        while tracing.poll() is None:
+            s3.head_bucket(Bucket="seen")
+        assert (tracing.wait(), len((tracing.stdout or io.StringIO()).readlines())) == (0, 3)
 
 
 def signed(s3: Any, key: str) -> str:
