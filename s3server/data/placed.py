@@ -43,8 +43,8 @@ STRIPE = MIB
 PIECE = MIB  # what stream() yields
 AT_ONCE = MIB // 4  # what is read from the page cache without handing it to a thread (0.1 ms)
 LARGE_BUFFER = 4 * MIB
-READERS = 16  # threads for all that is not such a piece
-FEW_UPLOADS = 8  # up to which each has large buffers
+FEW_UPLOADS = 8  # up to which each has large buffers, and a thread for the piece that waits
+THREADS = 16  # for everything else
 
 
 class PlacedPool:
@@ -83,8 +83,7 @@ class PlacedPool:
         self._on_damage, self._catch_up = on_damage, catch_up
         self._least = min(codec.needed + 1, codec.total)
         self._copies = codec.total - codec.needed + 1
-        # A piece of each of few uploads may wait in a thread for the one before it.
-        self._workers = Workers(READERS + FEW_UPLOADS)
+        self._workers = Workers(THREADS + FEW_UPLOADS)
         # Two, as what an OSD takes for a sync says nothing of what it takes for 4 MiB.
         self._appends, self._fanout = Fanout(osds=osds), Fanout(osds=osds, in_turn=False)
         self._buffers = BufferPool()
@@ -381,7 +380,7 @@ class PlacedPool:
             _expect(await source.readinto(data[:count]), count)
             if turn == 0:  # space is taken once bytes have come, not for a promise
                 await self._workers.run(upload.open)
-            while steps and len(steps) >= len(buffers) - 1:
+            if len(steps) == most - 1:
                 await steps.popleft()
             upload.offer(data, count)
             steps.append(self._workers.start(upload.append))

@@ -23,7 +23,7 @@ HANDOVER_WORTH_S = 0.0005
 class Workers:
     """Threads for blocking jobs of several system calls each."""
 
-    def __init__(self, count: int = 16) -> None:
+    def __init__(self, count: int) -> None:
         self._executor = Threads(count, name="data")
 
     def start(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:

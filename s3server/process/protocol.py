@@ -255,10 +255,10 @@ class S3Protocol(HttpToolsProtocol):
             self._close(BYE_S)
         elif self._waits_for_us() or self._due >= STALL_S * MIN_RATE:
             self._deadline, self._due = now + STALL_S, 0
-        elif self._in_headers or not self.cycle.response_complete:
-            self._refuse(errors.RequestTimeout())
-        else:
+        elif self._is_unread():
             self._close(BYE_S)
+        else:
+            self._refuse(errors.RequestTimeout())
 
     def _waits_for_us(self) -> bool:
         """Whether it is we who do not read, or have not asked for the body yet."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from structlog.testing import capture_logs
@@ -12,6 +9,7 @@ from structlog.testing import capture_logs
 from s3server.core.log_spool import Spool, chunks
 from s3server.core.records import BucketRecord
 from tests.support.core_store import ManualClock
+from tests.support.file_limit import no_file_longer_than
 
 
 def spool_in(directory: Path) -> Spool:
@@ -29,17 +27,6 @@ def lines(directory: Path) -> dict[str, list[bytes]]:
     return {name: found for chunk in chunks(file) for (_, name), found in chunk.items()}
 
 
-@contextmanager
-def files_of_at_most(count: int) -> Iterator[None]:
-    """Let writes to files end at this many bytes, as on a disk that is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (count, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_lines_are_kept_while_delivered_files_are_removed(tmp_path: Path) -> None:
     (tmp_path / "0000000000000001-other.log").symlink_to(tmp_path / "just removed")
     spool_in(tmp_path).add(bucket("one"), "line\n")
@@ -48,7 +35,7 @@ def test_lines_are_kept_while_delivered_files_are_removed(tmp_path: Path) -> Non
 
 def test_line_that_is_cut_off_takes_no_line_of_another_bucket_along(tmp_path: Path) -> None:
     spool = spool_in(tmp_path)
-    with capture_logs(), files_of_at_most(100):
+    with capture_logs(), no_file_longer_than(100):
         spool.add(bucket("one"), "whole\n")
         spool.add(bucket("two"), "x" * 100 + "\n")
     spool.add(bucket("one"), "later\n")

@@ -33,7 +33,7 @@ class Gated(Vfs):
         self.gate.set()
 
     def pwrite(self, fd: int, data: Buffer, offset: int) -> int:
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         return super().pwrite(fd, data, offset)
 
 
@@ -52,7 +52,7 @@ async def test_upload_reads_as_far_ahead_as_it_has_buffers(
     vfs.gate.clear()
     data = pattern(SIZE)
     writing = asyncio.create_task(pool.write(BytesSource(data, before_each=count)))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while asked < ahead:
             await asyncio.sleep(0.001)
     await asyncio.sleep(READS)
@@ -65,15 +65,14 @@ async def test_upload_reads_as_far_ahead_as_it_has_buffers(
 async def test_few_uploads_that_wait_for_the_disks_hold_up_no_reader(tmp_path: Path) -> None:
     vfs = Gated()
     pool = make_pool(make_osds(tmp_path, 3, vfs), "replica:3")
-    there = await pool.write(BytesSource(pattern(SIZE)))
+    data = pattern(2 * LARGE_BUFFER)  # one piece is written, and one waits
+    there = await pool.write(BytesSource(data))
     vfs.gate.clear()
-    uploads = [
-        asyncio.create_task(pool.write(BytesSource(pattern(SIZE)))) for _ in range(FEW_UPLOADS)
-    ]
-    async with asyncio.timeout(10):
+    uploads = [asyncio.create_task(pool.write(BytesSource(data))) for _ in range(FEW_UPLOADS)]
+    async with asyncio.timeout(60):
         while len(pool._workers._executor._running) < 2 * FEW_UPLOADS:
             await asyncio.sleep(0.001)
-        assert pattern(SIZE) == await collect(pool, there)
+        assert data == await collect(pool, there)
     vfs.gate.set()
     await asyncio.gather(*uploads)
     await pool.close()

@@ -5,30 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import random
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from s3server.data.vfs import FIRST_AHEAD, MOST_AHEAD, Handle, Vfs
+from tests.support.file_limit import no_file_longer_than
 
 
 def made(path: Path) -> Handle:
     vfs = Vfs()
     return Handle(vfs, vfs.create(str(path / "file")))
-
-
-@contextmanager
-def no_file_longer_than(size: int) -> Iterator[None]:
-    """Let the kernel cut writes short there, as it does where a disk is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_appends_overwrite_zeros_but_for_the_first_into_each_stretch(tmp_path: Path) -> None:
