@@ -131,8 +131,13 @@ def unmounted(osd: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def read_only(osd: Path) -> Iterator[None]:
-    mount(str(osd), osd, "--bind")
-    subprocess.run(["mount", "-o", "remount,bind,ro", str(osd)], check=True)
+    """Read-only before it takes its place: a mount that a server writes to is busy by then."""
+    aside = osd.parent / "aside"
+    aside.mkdir()
+    mount(str(osd), aside, "--bind")
+    subprocess.run(["mount", "-o", "remount,bind,ro", str(aside)], check=True)
+    mount(str(aside), osd, "--bind")
+    subprocess.run(["umount", "-l", str(aside)], check=True)
     yield
     subprocess.run(["umount", "-l", str(osd)], check=True)
 
