@@ -21,6 +21,7 @@ from s3server.core.annotations import Annotations
 from s3server.core.blobs import Blobs
 from s3server.core.clock import Ids, SystemClock
 from s3server.core.copying import Copying
+from s3server.core.keys import KeyRingError
 from s3server.core.last_used import FLUSH_INTERVAL_S
 from s3server.core.lifecycle import Lifecycle
 from s3server.core.listing import Listing
@@ -230,7 +231,12 @@ class Application:
             return {}
         osds = self._watch.cluster.osd_set
         down = {str(osd): reason for osd, reason in sorted(osds.down.items())}
-        return {"osds": {"down": down, "full": sorted(osds.full)}}
+        told: dict[str, Any] = {"osds": {"down": down, "full": sorted(osds.full)}}
+        try:
+            self._services.key_ring.count()
+        except KeyRingError:  # whose words are not for everybody: `doctor` has them
+            told["key_ring"] = "cannot be used"
+        return told
 
 
 def build(config: Config, *, slot: int) -> Application:

@@ -415,6 +415,11 @@ class InternalError(S3Error):
     message = "We encountered an internal error. Please try again."
 
 
+class ServiceUnavailable(S3Error):  # what only an operator can mend
+    status = 503
+    message = "Service is unable to handle request."
+
+
 class SlowDown(S3Error):
     status = 503
     message = "Please reduce your request rate."

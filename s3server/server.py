@@ -28,6 +28,7 @@ from s3server.browser.post import open_post
 from s3server.browser.website import Websites
 from s3server.core.buckets import check_name
 from s3server.core.clock import Clock, Ids
+from s3server.core.keys import KeyRingError
 from s3server.core.records import BucketRecord
 from s3server.core.services import Services
 from s3server.data import base as data
@@ -146,9 +147,10 @@ class Server:
             response = self._refuse(error, exchange)
         except (meta.FullError, data.FullError):
             response = self._refuse(errors.InsufficientStorage(), exchange)
-        except (meta.UnavailableError, data.UnavailableError, TimeoutError) as error:
-            retry = errors.SlowDown(headers={"retry-after": "1"})
-            response = self._refuse(retry, exchange, cause=str(error) or type(error).__name__)
+        except (meta.UnavailableError, data.UnavailableError, TimeoutError, KeyRingError) as error:
+            retry: S3Error = errors.SlowDown(headers={"retry-after": "1"})
+            unable = errors.ServiceUnavailable() if isinstance(error, KeyRingError) else retry
+            response = self._refuse(unable, exchange, cause=str(error) or type(error).__name__)
         except Exception as error:
             self._log.exception("internal error", request_id=exchange.request_id)
             response = self._refuse(errors.InternalError(), exchange, cause=repr(error))

@@ -16,8 +16,10 @@ from s3server.admin.doctor_certificate import examine_certificate
 from s3server.admin.doctor_disks import examine_directories
 from s3server.admin.finding import Finding, Level
 from s3server.config import Config
+from s3server.core.keys import KeyRingError
 from s3server.meta.owner import act_as_owner
 from s3server.metadata import was_made
+from s3server.parts import key_ring
 from s3server.process import listen, state
 
 _FILES = 65_536  # open files that a busy gateway with many OSDs comes near to
@@ -35,6 +37,7 @@ def examine(config: Config, *, now: datetime | None = None) -> list[Finding]:
         _clock(),
         _open_files(running),
         *_master_key(config),
+        _key_ring(config),
         *examine_certificate(config, now or datetime.now(UTC)),
         *examine_directories(config),
     ]
@@ -106,3 +109,12 @@ def _master_key(config: Config) -> Iterator[Finding]:
         yield Finding("master key", Level.BAD, f"{file} cannot be read by user {os.geteuid()}")
     else:
         yield Finding("master key", Level.OK, f"{file}, mode {mode:04o}")
+
+
+def _key_ring(config: Config) -> Finding:
+    try:
+        keys = key_ring(config).count()
+    except KeyRingError as error:
+        return Finding("key ring", Level.BAD, str(error))
+    text = f"{keys} keys of SSE-S3" if keys else "will be made for the first object with SSE-S3"
+    return Finding("key ring", Level.OK, text)

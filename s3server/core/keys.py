@@ -30,7 +30,7 @@ _PURPOSE = b"s3server data key"
 
 
 class KeyRingError(Exception):
-    """The key ring cannot be used: it is readable by others, damaged, or lacks a key."""
+    """The key ring cannot be used: it is missing, readable by others, damaged, or lacks a key."""
 
 
 class LostKeyError(KeyRingError):
@@ -89,16 +89,18 @@ class KeyRing:
         return Envelope("AES256", key_id, _wrap(keys[key_id], data_key))
 
     def unwrap(self, envelope: Envelope) -> bytes:
-        """Return a data key. Raises LostKeyError."""
-        key = self._load().get(envelope.key_id) if self._path.exists() else None
+        """Return a data key. Raises LostKeyError, KeyRingError."""
+        has_ring = self._path.exists()
+        key = self._load().get(envelope.key_id) if has_ring else None
         if key is None:
-            raise LostKeyError(f"{self._path} lacks the key {envelope.key_id}")
+            what = "lacks the key" if has_ring else "is missing, which has the key"
+            raise LostKeyError(f"{self._path} {what} {envelope.key_id}")
         return _unwrap(key, envelope.wrapped)
 
     def rewrap(self, envelope: Envelope) -> Envelope | None:
         """Wrap a data key by the last key of the ring; None where that or a client's did.
 
-        Raises LostKeyError.
+        Raises LostKeyError, KeyRingError.
         """
         if envelope.is_customers:
             return None
@@ -112,11 +114,31 @@ class KeyRing:
             if not self._path.exists():
                 self._add_key(lock)
 
+    def count(self) -> int:
+        """Return how many keys there are, 0 before the first one; changes nothing.
+
+        Raises KeyRingError where they cannot be used, or are lost.
+        """
+        lock = self._lock_path
+        if not self._path.exists() and lock.is_file() and lock.read_text():
+            raise KeyRingError(self._tell_of_loss())
+        return len(self._load()) if self._path.exists() else 0
+
     def rotate(self) -> str:
         """Add a key, which wraps from now on; return its id. Durable on return."""
         with self._locked() as lock:
             self._add_key(lock)
         return next(reversed(self._load()))
+
+    @property
+    def _lock_path(self) -> Path:
+        return self._path.with_name(f".{self._path.name}.lock")
+
+    def _tell_of_loss(self) -> str:
+        return (
+            f"{self._path} is missing, which opens what is encrypted: put it back. Where it is "
+            f"lost, so is that, and one begins with a new one by removing {self._lock_path}"
+        )
 
     @contextmanager
     def _locked(self) -> Iterator[TextIO]:
@@ -125,7 +147,7 @@ class KeyRing:
         Raises KeyRingError where nothing can be written: credentials of systemd are read only.
         """
         try:
-            with self._path.with_name(f".{self._path.name}.lock").open("a+") as lock:
+            with self._lock_path.open("a+") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield lock
         except OSError as error:
@@ -146,19 +168,23 @@ class KeyRing:
             self._load()  # nothing is added to what cannot be used
             lines = self._path.read_text("ascii")
         elif lock.read():
-            raise KeyRingError(
-                f"{self._path} is missing, which opens what is encrypted: put it back. Where it is "
-                f"lost, so is that, and one begins with a new one by removing {lock.name}"
-            )
+            raise KeyRingError(self._tell_of_loss())
         key = secrets.token_bytes(KEY_BYTES)
         replace_durably(self._path, f"{lines}{key.hex()}\n")
         lock.write("made\n")
 
     def _load(self) -> dict[str, bytes]:
-        found = self._path.stat()
-        state = found.st_mtime_ns, found.st_ino, found.st_size
-        if state == self._state:
-            return self._keys
+        """Return the keys by their ids, oldest first. Raises KeyRingError."""
+        try:
+            found = self._path.stat()
+            state = found.st_mtime_ns, found.st_ino, found.st_size
+            if state != self._state:
+                self._keys, self._state = self._read(found), state
+        except OSError as error:
+            raise KeyRingError(f"{self._path} cannot be read: {error.strerror}") from error
+        return self._keys
+
+    def _read(self, found: os.stat_result) -> dict[str, bytes]:
         # A group may read it: so shows systemd's access list for the user of a service.
         if stat.S_IMODE(found.st_mode) & 0o037:
             raise KeyRingError(f"{self._path} must be its owner's only: chmod 600")
@@ -172,9 +198,7 @@ class KeyRing:
             )
         if os.access(self._path.parent, os.W_OK):  # else nobody has just written it
             sync_path(self._path.parent)  # a key is used only once it cannot be lost
-        self._keys = {sha256(key).hexdigest()[:16]: key for key in keys}
-        self._state = state
-        return self._keys
+        return {sha256(key).hexdigest()[:16]: key for key in keys}
 
 
 def _wrap(key: bytes, data_key: bytes) -> bytes:

@@ -20,6 +20,7 @@ from s3server.admin.doctor import examine
 from s3server.admin.finding import Level
 from s3server.admin.quickstart import prepare
 from s3server.config import Config
+from s3server.core.keys import KeyRing, KeyRingError
 from s3server.maintenance import initialise
 from s3server.settings import load, quickstart_config
 from tests.support.commands import command
@@ -93,6 +94,22 @@ def spoil_the_metadata(config: Config) -> str:
     return f"metadata: {file} is no file of LMDB 1.0; those of 0.9 cannot be used"
 
 
+def lose_the_ring(config: Config) -> str:
+    ring = config.storage.master_key_file.with_name("encryption.keys")
+    KeyRing(ring).rotate()
+    ring.unlink()
+    with pytest.raises(KeyRingError) as told:
+        KeyRing(ring).rotate()
+    return f"key ring: {told.value}"
+
+
+def open_the_ring(config: Config) -> str:
+    ring = config.storage.master_key_file.with_name("encryption.keys")
+    KeyRing(ring).rotate()
+    ring.chmod(0o644)
+    return f"key ring: {ring} must be its owner's only: chmod 600"
+
+
 FAULTS = [
     spoil_the_metadata,
     swap_two,
@@ -100,6 +117,8 @@ FAULTS = [
     put_something_else_there,
     open_the_key,
     lose_the_key,
+    lose_the_ring,
+    open_the_ring,
 ]
 
 
