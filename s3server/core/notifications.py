@@ -17,6 +17,7 @@ import re2
 
 from s3server.core import records
 from s3server.core.clock import Clock
+from s3server.core.damaged import Damaged
 from s3server.core.record_parts import NotificationRule
 from s3server.core.records import (
     BucketRecord,
@@ -92,6 +93,7 @@ class Notifications:
     ) -> None:
         self._meta, self._clock, self.may_publish = meta, clock, may_publish
         self._limit, self._blocks = backlog_limit, blocks_when_full
+        self._damaged = Damaged("events")
 
     async def of(
         self, bucket: BucketRecord, cause: Cause | None, key: str, record: ObjectRecord
@@ -99,8 +101,8 @@ class Notifications:
         """Return what a change of a version adds to its commit.
 
         A topic's policy is asked with every event: what its owner has taken back is counted, and
-        not published. Raises SlowDown where a topic's backlog is full and the operator has chosen
-        to block.
+        not published; nor is what goes to a topic that cannot be read. Raises SlowDown where a
+        topic's backlog is full and the operator has chosen to block.
         """
         caused = Caused()
         if cause is None or not bucket.notifications:
@@ -108,7 +110,7 @@ class Notifications:
         for rule in bucket.notifications:
             if not matches(rule, cause.event, key, record):
                 continue
-            topic = await self._topic(rule)
+            topic = await self._topic(rule, caused)
             if topic is None:
                 continue
             if not self.may_publish(bucket, rule, topic):
@@ -125,7 +127,7 @@ class Notifications:
         caused = Caused()
         empty = ObjectRecord(sequence=0, size=0, etag="", modified_ms=0, owner="")
         for rule in {rule.topic: rule for rule in rules}.values():
-            topic = await self._topic(rule)
+            topic = await self._topic(rule, caused)
             if topic is not None:
                 self._add(caused, topic, self._event(bucket, rule, cause, "", empty))
         return caused.writes
@@ -163,17 +165,22 @@ class Notifications:
         prefix = records.event_prefix(topic.id)
         rows = await self._meta.scan(prefix, after_prefix(prefix), limit=1)
         oldest_s = 0.0
-        if rows:
-            oldest_s = (self._clock.now_ms() - decode(EventRecord, rows[0][1]).at_ms) / 1000
+        for event in self._damaged.readable(EventRecord, rows):  # the outbox sets others aside
+            oldest_s = (self._clock.now_ms() - event.at_ms) / 1000
         row = await self._meta.get(records.topic_status_key(topic.id))
         status = TopicStatusRecord() if row is None else decode(TopicStatusRecord, row)
         return Standing(status, max(oldest_s, 0.0))
 
-    async def _topic(self, rule: NotificationRule) -> TopicRecord | None:
-        """Return the topic of a rule; None where it was deleted since."""
-        account, name = rule.topic.split(":")[4:]
-        row = await self._meta.get(records.topic_key(account, name))
-        topic = None if row is None else decode(TopicRecord, row)
+    async def _topic(self, rule: NotificationRule, caused: Caused) -> TopicRecord | None:
+        """Return the topic of a rule; None where it was deleted since.
+
+        None, too, where it cannot be read: the event counts as dropped, and the change goes on.
+        """
+        key = records.topic_key(*rule.topic.split(":")[4:])
+        row = await self._meta.get(key)
+        topic = None if row is None else self._damaged.read(TopicRecord, key, row)
+        if row is not None and topic is None:
+            caused.writes.append(Add(records.counter_key(rule.topic_id, "dropped"), 1))
         return topic if topic is not None and topic.id == rule.topic_id else None
 
     async def _check_room(self, topic: TopicRecord) -> None:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from s3server.core import records
 from s3server.core.clock import Clock, Ids
 from s3server.core.commit import Commits, Plan
+from s3server.core.damaged import Damaged
 from s3server.core.projects import check_project
 from s3server.core.records import TopicRecord, decode, encode
 from s3server.core.topic_attributes import ENDPOINT, SECRET, check_attributes
@@ -48,6 +49,7 @@ class Topics:
         self._meta, self._clock, self._ids, self._sealer = meta, clock, ids, sealer
         self._region, self._allowed, self._ca_directory = region, allowed, ca_directory
         self._commit = Commits(meta)
+        self._damaged = Damaged("events")
 
     def arn(self, topic: TopicRecord) -> str:
         """Return a topic's ARN, as Ceph's gateway forms it: the account is the tenant."""
@@ -140,14 +142,17 @@ class Topics:
     async def list_all(self, account: str | None, after: str = "") -> list[TopicRecord]:
         """Return a page of topics and one more, in the order of names; None: of all accounts.
 
-        `after` is the ARN that the page before ended with.
+        `after` is the ARN that the page before ended with. Those that cannot be read are left out.
         """
         table = records.TOPIC if account is None else records.topic_key(account, "")
         start = table
         if after:
             start = records.topic_key(*self._parse(after)) + b"\0"
-        rows = await self._meta.scan(max(start, table), after_prefix(table), limit=PAGE + 1)
-        return [decode(TopicRecord, row) for _, row in rows]
+        start, stop, found = max(start, table), after_prefix(table), list[TopicRecord]()
+        while len(found) <= PAGE and (rows := await self._meta.scan(start, stop, limit=PAGE + 1)):
+            found += self._damaged.readable(TopicRecord, rows)
+            start = rows[-1][0] + b"\0"
+        return found[: PAGE + 1]
 
     def destination(self, topic: TopicRecord) -> tuple[Endpoint, dict[str, str]]:
         """Return where a topic publishes, and its attributes with secrets.

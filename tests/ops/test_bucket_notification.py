@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
+from structlog.testing import capture_logs
 
 from s3server.core.lifecycle_rules import DAY_MS
 from s3server.core.log_spool import Spool
-from s3server.core.records import EventRecord
+from s3server.core.records import EventRecord, topic_key
 from s3server.jobs.lifecycle import LifecycleJob
+from s3server.meta.base import Put
 from tests.ops.test_bucket_versioning import set_versioning
+from tests.support.damage import damage_row
 from tests.support.events import AMQP, configure, make_topic, rule, sns, waiting
 from tests.support.forms import encode_form, post, signed_fields
 from tests.support.served import BACKLOG, Store
@@ -411,3 +414,26 @@ async def test_rule_whose_topic_is_gone_does_nothing(data: Store, topic: str) ->
     await make_topic(data.alice, "t", AMQP)  # another one, although of the same name
     await data.alice.made("/data/a", body=b"1")
     assert [] == await names(data)
+
+
+async def test_topic_that_is_damaged_stops_no_write_and_no_other_topic(
+    data: Store, topic: str
+) -> None:
+    other = await make_topic(data.alice, "u")
+    rules = [rule(each, *ALL, name=each[-1]) for each in (topic, other)]
+    assert (await configure(data.alice, *rules)).status == 200
+    found = await data.services.topics.get(topic)
+    row_key = topic_key(found.account, found.name)
+    row = await damage_row(data.meta, row_key)
+    with capture_logs() as logs:
+        for key in ("a", "b"):
+            await data.alice.made(f"/data/{key}", body=b"x")
+    assert (await data.alice("DELETE", "/data/b")).status == 204
+    events = await waiting(data.meta)
+    assert [each.key for each in events if each.topic == other and each.key] == ["a", "b", "b"]
+    assert [line["key"] for line in logs if line["log_level"] == "error"] == [row_key.hex()]
+    await data.meta.commit([Put(row_key, row)])
+    assert (await data.services.notifications.counters(found))["dropped"] == 3
+    await data.alice.made("/data/c", body=b"x")
+    events = await waiting(data.meta)
+    assert [each.key for each in events if each.topic == topic] == ["c"]

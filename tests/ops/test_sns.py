@@ -6,6 +6,10 @@ import json
 
 import pytest
 
+from s3server.core.records import EVENT, topic_key
+from s3server.meta.base import after_prefix
+from s3server.metrics.events import render_events
+from tests.support.damage import damage_row
 from tests.support.events import AMQP, configure, entries, make_topic, rule, sns
 from tests.support.iam import allow, make_user
 from tests.support.served import Store
@@ -187,3 +191,26 @@ async def test_long_lists_come_in_pages(store: Store) -> None:
     second = await sns(store.alice, "ListTopics", {"NextToken": token})
     assert made == first.texts(".//TopicArn") + second.texts(".//TopicArn")
     assert second.text("ListTopicsResult/NextToken") is None
+
+
+async def test_topic_that_is_damaged_hides_no_other(store: Store) -> None:
+    made = [await make_topic(store.alice, f"t{number:03}") for number in range(105)]
+    whole = await store.services.topics.get(made[3])
+    await damage_row(store.meta, topic_key(whole.account, whole.name))
+    first = await sns(store.alice, "ListTopics")
+    token = first.text("ListTopicsResult/NextToken")
+    assert token is not None
+    second = await sns(store.alice, "ListTopics", {"NextToken": token})
+    assert first.texts(".//TopicArn") + second.texts(".//TopicArn") == made[:3] + made[4:]
+
+
+async def test_metrics_tell_of_all_topics_that_can_be_read(data: Store) -> None:
+    made = [await make_topic(data.alice, name) for name in ("damaged", "whole")]
+    assert (await configure(data.alice, rule(made[1], "s3:ObjectCreated:*"))).status == 200
+    whole = await data.services.topics.get(made[0])
+    await damage_row(data.meta, topic_key(whole.account, whole.name))
+    ((event, _),) = await data.meta.scan(EVENT, after_prefix(EVENT), limit=9)
+    await damage_row(data.meta, event)
+    told = (await render_events(data.services.topics, data.services.notifications)).decode()
+    assert f's3server_events_backlog{{topic="{made[1]}"}} 1.0' in told
+    assert made[0] not in told
