@@ -122,7 +122,7 @@ class Application:
         services, credentials = await _services(
             self._config, self._meta, self._watch.cluster, blobs, ids
         )
-        self._services = services
+        self._services, self._accounts = services, Accounts(self._meta)
         edge = _edge(self._config, await cluster_id(self._meta))
         sessions = Sessions(open_tokens(self._config), credentials.lookup, services)
         self._server = Server(
@@ -180,7 +180,7 @@ class Application:
         await asyncio.to_thread(self._observer.close)
 
     async def _metrics(self) -> bytes:
-        clock, accounts = SystemClock(), Accounts(self._meta)
+        clock, accounts = SystemClock(), self._accounts
         projects = Projects(self._meta, clock=clock, ids=Ids(clock))
         told = await asyncio.to_thread(
             render_requests, run_directory(self._config.storage.meta_dir)

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Literal, TypeVar
 
 from s3server.core import records
+from s3server.core.damaged import Damaged
 from s3server.core.project_records import (
     BUCKETS,
     COUNTED_BYTES,
@@ -84,7 +85,7 @@ class Accounts:
     """The accounts of one store."""
 
     def __init__(self, meta: MetadataStore) -> None:
-        self._meta = meta
+        self._meta, self._damaged = meta, Damaged("accounts")
 
     async def held(self, scope: bytes) -> Held:
         """Return what a scope (see `project_records`) holds now."""
@@ -117,7 +118,7 @@ class Accounts:
         found: list[tuple[int, R]] = []
         each = len(COUNTED_BYTES)
         async for page in pages_of(self._meta, table, after_prefix(table)):
-            held = [decode(kind, row) for _, row in page]
+            held = list(self._damaged.readable(kind, page))
             counters = await self._meta.get_many(
                 [scope(one) + name.encode() for one in held for name in COUNTED_BYTES]
             )
@@ -150,8 +151,8 @@ class Accounts:
             if first <= day <= last:
                 by_name.setdefault(name.partition(" ")[2], []).append((key, row))
         scopes: dict[str, bytes] = {}
-        for _, row in await self._all(records.BUCKET, after_prefix(records.BUCKET)):
-            bucket = decode(BucketRecord, row)
+        rows = await self._all(records.BUCKET, after_prefix(records.BUCKET))
+        for bucket in self._damaged.readable(BucketRecord, rows):
             if bucket.account == project.id:
                 scopes[bucket.name] = bucket_scope(bucket.id)
         return [

@@ -2,8 +2,8 @@
 
 A garbage row that cannot be read is kept as it is: which blobs it gave up is unknown, so they take
 space until the operator has compared (`s3server verify`). References to blobs whose rows cannot
-be read go back among the garbage once these rows are whole again, or gone. Rows of lifecycle and of
-the outbox that cannot be read lie here, too.
+be read go back among the garbage once these rows are whole again, or gone. Rows of lifecycle, of
+the outbox and of accounts that cannot be read lie here, too.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Counts what was used: folds the workers' counts of traffic into rows, and what is held each hour.
 
 Both are done in commits that also say how far they went, so that a step that dies is neither lost
-nor done twice. At each full hour (UTC) what is held then counts for the hour before it; hours in
-which nobody counted, as the server was down, count what was held after them.
+nor done twice. Rows and files that are damaged hold up no others. At each full hour (UTC) what is
+held then counts for the hour before it; hours in which nobody counted, as the server was down,
+count what was held after them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from msgspec.structs import replace
 from s3server import metering
 from s3server.core import records
 from s3server.core.clock import Clock
+from s3server.core.damaged import Damaged
 from s3server.core.project_records import (
     COUNTED_BYTES,
     PASSED,
@@ -41,9 +43,11 @@ from s3server.core.usage_records import (
     folded_key,
     usage_key,
 )
+from s3server.jobs.set_aside import write_aside
 from s3server.meta.base import (
     Add,
     Check,
+    CorruptRecordError,
     Delete,
     MetadataStore,
     Put,
@@ -81,6 +85,7 @@ class Usage:
     def __init__(self, meta: MetadataStore, directory: Path, *, clock: Clock) -> None:
         self._meta, self._directory, self._clock = meta, directory, clock
         self._unread: set[Path] = set()  # files that were told of
+        self._damaged = Damaged("jobs")
 
     async def step(self) -> Used:
         """Fold every file of traffic, and count what is held if an hour is over."""
@@ -89,7 +94,11 @@ class Usage:
         for file in files:
             try:
                 folded += await self._fold(file)
-            except OSError as error:  # somebody else's: those of others are not held up
+            except (
+                OSError,
+                ValueError,
+                CorruptRecordError,
+            ) as error:  # that file alone
                 if file not in self._unread:
                     _log.warning("traffic is not accounted", file=str(file), error=str(error))
                 self._unread.add(file)
@@ -134,7 +143,7 @@ class Usage:
         writes, checks = list[Write](), list[Check]()
         rows = await self._meta.get_many(keys)
         for key, row, added in zip(keys, rows, used.values(), strict=True):
-            now = UsageRecord() if row is None else decode(UsageRecord, row)
+            now = self._used(key, row, writes)
             changed = replace(
                 now,
                 requests=now.requests + added[0],
@@ -144,6 +153,13 @@ class Usage:
             writes.append(Put(key, encode(changed)))
             checks.append(Unchanged(key, row))
         return writes, checks
+
+    def _used(self, key: bytes, row: bytes | None, writes: list[Write]) -> UsageRecord:
+        """Return what a day's row says; one that is damaged is set aside, and begun anew."""
+        used = None if row is None else self._damaged.read(UsageRecord, key, row)
+        if row is not None and used is None:
+            writes.append(write_aside(key, row))
+        return used or UsageRecord()
 
     async def _forget(self, files: list[Path]) -> None:
         """Remove what is known of files that are gone."""
@@ -159,7 +175,7 @@ class Usage:
         """Count the next scopes for the hours that are over, up to the end of a day."""
         hour = self._clock.now_ms() // HOUR_MS
         row = await self._meta.get(SAMPLED)
-        state = None if row is None else decode(SampledRecord, row)
+        state = None if row is None else self._damaged.read(SampledRecord, SAMPLED, row)
         if state is None or state.hour - hour > _AHEAD_HOURS:
             begun = SampledRecord(hour=hour)
             await self._meta.commit([Put(SAMPLED, encode(begun))], [Unchanged(SAMPLED, row)])
@@ -185,8 +201,7 @@ class Usage:
         start = after or records.BUCKET
         if start < after_prefix(records.BUCKET):
             rows = await self._meta.scan(start, after_prefix(records.BUCKET), limit=SCOPES_PER_STEP)
-            for _, row in rows:
-                bucket = decode(BucketRecord, row)
+            for bucket in self._damaged.readable(BucketRecord, rows):
                 found["B", bucket_name_of(bucket.account, bucket.name)] = bucket_scope(bucket.id)
             return found, rows[-1][0] + b"\0" if len(rows) == SCOPES_PER_STEP else TALLY
         while len(found) < SCOPES_PER_STEP:  # its counters follow each other: seek past them
@@ -208,7 +223,7 @@ class Usage:
         for key, row, scope in zip(keys, rows, scopes.values(), strict=True):
             counters = await self._meta.get_many([scope + name.encode() for name in _HELD])
             live, old, parts, objects, older = map(decode_counter, counters)
-            now = UsageRecord() if row is None else decode(UsageRecord, row)
+            now = self._used(key, row, writes)
             changed = replace(
                 now,
                 hours=now.hours + hours,

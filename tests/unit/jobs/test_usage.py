@@ -6,23 +6,34 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from s3server import metering
+from s3server.core import records
 from s3server.core.accounts import Accounts
 from s3server.core.objects import Attributes
 from s3server.core.project_records import project_key, project_scope, user_scope
 from s3server.core.projects import Projects
 from s3server.core.records import BucketRecord, decode
-from s3server.core.usage_records import HOUR_MS, UsageRecord, usage_key
+from s3server.core.usage_records import (
+    HOUR_MS,
+    SAMPLED,
+    UsageRecord,
+    bucket_name_of,
+    folded_key,
+    usage_key,
+)
 from s3server.data.memory import MemoryPool
 from s3server.jobs import usage as usage_job
+from s3server.jobs.set_aside import set_aside
 from s3server.jobs.usage import Usage
-from s3server.meta.base import Check, Delete, UnavailableError, Write, after_prefix
+from s3server.meta.base import Check, Delete, Put, UnavailableError, Write, after_prefix
 from s3server.meta.memory import MemoryStore
 from s3server.metering import Meter, files_of
 from s3server.model import Principal
 from tests.support.blobs import numbered_ids
 from tests.support.core_store import Bytes, NumberedIds, TestStore
+from tests.support.damage import damage_row
 
 MIDNIGHT_MS = 20_000 * 24 * HOUR_MS  # a day in 2024
 
@@ -120,6 +131,74 @@ async def test_file_that_cannot_be_read_holds_up_no_other(site: Site) -> None:
     site.meter.count((bucket.account, site.user.id, bucket.name), 10, 3)
     await site.work()
     assert [(1, 10, 3)] == await site.traffic()
+
+
+async def test_file_that_is_damaged_holds_up_no_other(site: Site) -> None:
+    bucket = await site.bucket()
+    for name, content in (("0", b"no entry"), ("1", b"\xff")):
+        padded = content.ljust(metering.ENTRY_BYTES, b"\0")
+        (site.directory / f"10000101-{name}{metering.SUFFIX}").write_bytes(padded)
+    site.meter.count((bucket.account, site.user.id, bucket.name), 10, 3)
+    await site.work()
+    assert [(1, 10, 3)] == await site.traffic()
+
+
+async def hours(site: Site, name: str, day: str = "20241004") -> int:
+    key = usage_key("B", bucket_name_of(site.project.id, name), day)
+    row = await site.meta.get(key)
+    return 0 if row is None else decode(UsageRecord, row).hours
+
+
+async def test_damaged_bucket_keeps_no_other_from_being_counted(site: Site) -> None:
+    await site.bucket("damaged")
+    await site.store.buckets.create("whole", site.user)
+    row_key = records.bucket_key("damaged")
+    row = await damage_row(site.meta, row_key)
+    with capture_logs() as logs:
+        for _ in range(3):
+            await site.work()
+            site.clock.now += HOUR_MS
+    assert [line["key"] for line in logs if line["log_level"] == "error"] == [row_key.hex()]
+    assert (await hours(site, "whole"), await hours(site, "damaged")) == (2, 0)
+    assert [bucket.name for bucket in await site.accounts.largest_buckets(9)] == ["whole"]
+    by_bucket = await site.accounts.report(
+        site.project, "bucket", first="20240101", last="20241231"
+    )
+    assert [each.name for each in by_bucket] == ["whole"]
+    await site.meta.commit([Put(row_key, row)])
+    await site.work()
+    assert (await hours(site, "whole"), await hours(site, "damaged")) == (3, 1)
+
+
+async def test_damaged_day_of_a_bucket_is_set_aside_and_begun_anew(site: Site) -> None:
+    bucket = await site.bucket()
+    await site.work()
+    site.meter.count((bucket.account, site.user.id, bucket.name), 10, 3)
+    site.clock.now += HOUR_MS
+    await site.work()
+    key = usage_key("B", bucket_name_of(site.project.id, "data"), "20241004")
+    await damage_row(site.meta, key)
+    site.meter.count((bucket.account, site.user.id, bucket.name), 20, 6)
+    site.clock.now += HOUR_MS
+    await site.work()
+    assert (await site.traffic("bucket"), await hours(site, "data")) == ([(1, 20, 6)], 1)
+    assert await site.traffic("project") == [(2, 30, 9)]
+    assert [each.key for each in await set_aside(site.meta)] == [key]
+
+
+@pytest.mark.parametrize("place", ["how far it is sampled", "how far it is folded"])
+async def test_place_that_is_damaged_is_told_and_others_go_on(site: Site, place: str) -> None:
+    bucket = await site.bucket()
+    site.meter.count((bucket.account, site.user.id, bucket.name), 10, 3)
+    await site.work()
+    folded = folded_key(files_of(site.directory)[0].name)
+    await damage_row(site.meta, SAMPLED if "sampled" in place else folded)
+    with capture_logs() as logs:
+        for _ in range(3):
+            await site.work()
+            site.clock.now += HOUR_MS
+    assert len([line for line in logs if line["log_level"] in ("error", "warning")]) == 1
+    assert await hours(site, "data") == 2
 
 
 async def test_what_is_held_at_a_full_hour_counts_for_the_hour_before(site: Site) -> None:
