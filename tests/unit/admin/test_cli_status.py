@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from s3server.admin import cli, quickstart
+from s3server.core import records
 from s3server.core.records import encode, store_key
 from s3server.core.upkeep_records import DownRecord, osd_down_key
 from s3server.jobs.scan import ScanRecord
@@ -251,3 +252,16 @@ def test_garbage_that_is_set_aside_is_shown_and_can_be_forgotten(
         assert 0 == cli.run(["meta", "set-aside", "--dir", str(store), *options])
         assert b"garbage".hex() in capfd.readouterr().out
     assert "OK" == status(store, capfd)[0]
+
+
+def test_who_waits_for_repairs_is_told_which_osds_are_full(
+    served: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_row(served, store_key("scan"), encode(ScanRecord(epoch=1, is_over=True)))
+    put_row(served, records.REPAIR + bytes((1,)) + b"b" * 16, b"")
+    monkeypatch.setenv("S3SERVER_STORAGE__FULL_RATIO", "0.000001")
+    monkeypatch.setattr("s3server.admin.cli_status._EVERY_S", 0.01)
+    capfd.readouterr()
+    assert 1 == cli.run(["status", "--wait", "--timeout", "0.01", "--dir", str(served)])
+    what = "blobs lack shards; osd.0: full; osd.1: full; osd.2: full"
+    assert capfd.readouterr().err.splitlines()[0] == f"waiting: {what}"
