@@ -122,11 +122,11 @@ class Connection(asyncio.Protocol):
         response = self._response
         self._request = None
         if response.status != request.status:
-            self._tally.fail(response.error(), response.start.decode("latin-1"), now)
+            self._tally.fail(response.error(), response.sample(), now)
         elif request.kind == "get" and response.size != request.size:
-            self._tally.fail("wrong length", response.start.decode("latin-1"), now)
+            self._tally.fail("wrong length", response.sample(), now)
         elif self._digest is not None and self._digest.digest() != request.md5:
-            self._tally.fail("wrong bytes", response.start.decode("latin-1"), now)
+            self._tally.fail("wrong bytes", response.sample(), now)
         else:
             self._tally.verified += self._digest is not None
             self._tally.add(request, self._due, self._sent, now)

@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 from lxml import etree
 
 from bench.errors import BenchError
+from bench.response import explained
 from bench.signing import EMPTY_SHA256, Account, Signer
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -116,7 +117,7 @@ class Api:
         """Return the body of a good answer; BenchError for any other."""
         status, content = self.call(method, path, query, body)
         if status >= 300:
-            raise BenchError(f"{method} {path} answered {status}: {content[:400]!r}")
+            raise BenchError(f"{method} {path} answered {status}: {explained(content)}")
         return content
 
     def buckets(self, prefix: str) -> list[str]:
@@ -148,7 +149,7 @@ class Api:
                 etree.SubElement(etree.SubElement(root, "Object"), "Key").text = key
             answer = self.request("POST", f"/{bucket}", "delete=", etree.tostring(root))
             if b"<Error>" in answer:
-                raise BenchError(f"objects of {bucket} cannot be deleted: {answer[:400]!r}")
+                raise BenchError(f"objects of {bucket} cannot be deleted: {explained(answer)}")
 
 
 @contextmanager

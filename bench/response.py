@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from xml.sax.saxutils import unescape
 
 _SAMPLE = 400
 _ERROR = 2000  # of an error's body are kept, to find its code
-_CODE = re.compile(rb"<Code>(\w{1,64})</Code>")
+_CODE = re.compile(rb"<Code>([\w.]{1,64})</Code>")
+_MESSAGE = re.compile(rb"<Message>([^<]{1,400})</Message>")
+
+
+def explained(body: bytes) -> str:
+    """Return code and message of the first S3 error in a body; else how the body begins."""
+    code, message = _CODE.search(body), _MESSAGE.search(body)
+    if code is None:
+        return repr(body[:_SAMPLE])
+    texts = [found[1].decode("utf-8", "replace") for found in (code, message) if found]
+    return ": ".join(" ".join(unescape(text).split()) for text in texts)
 
 
 class ResponseError(Exception):
@@ -19,7 +30,7 @@ class Response:
 
     After feed() returned True: `status`, `size` (bytes of the body), `closes` (the server ends the
     connection), `start` (the first bytes, for error messages). `digest` (hashlib style) sees the
-    body if one was given to begin(). error() names an unexpected answer.
+    body if one was given to begin(). error() names an unexpected answer, sample() quotes it.
     """
 
     def __init__(self) -> None:
@@ -51,6 +62,12 @@ class Response:
         """Return the status and, where the body is an S3 error document, its code."""
         found = _CODE.search(self._error)
         return f"{self.status} {found[1].decode()}" if found else str(self.status)
+
+    def sample(self) -> str:
+        """Return what an unexpected answer says: its error, or how it begins."""
+        if _CODE.search(self._error):
+            return f"{self.status} {explained(self._error)}"
+        return self.start.decode("latin-1")
 
     def _head(self, data: bytes) -> bool:
         if self._pending:

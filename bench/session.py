@@ -16,6 +16,7 @@ from bench import stop
 from bench.client import drive
 from bench.endpoint import Api, Endpoint
 from bench.errors import BenchError
+from bench.response import explained
 from bench.settings import Settings
 from bench.signing import Account
 from bench.tally import Tally
@@ -96,7 +97,7 @@ class Session:
             raise BenchError(f"HEAD of bucket {bucket} answered 403: are the keys of this server?")
         if status != 404:  # what is there already is not ours to fill and empty
             raise BenchError(
-                f"HEAD of bucket {bucket} answered {status}, not 404: {answer[:400]!r}"
+                f"HEAD of bucket {bucket} answered {status}, not 404: {explained(answer)}"
             )
         body = ""
         if self._location:
@@ -164,7 +165,7 @@ def remove(api: Api, bucket: str) -> None:
         if status < 300:
             return
         if status != 409:
-            raise BenchError(f"DELETE of bucket {bucket} answered {status}: {answer[:400]!r}")
+            raise BenchError(f"DELETE of bucket {bucket} answered {status}: {explained(answer)}")
         time.sleep(_LOOK_S)
     raise BenchError(f"bucket {bucket} fills again whenever it was emptied")
 

@@ -111,7 +111,7 @@ async def test_errors_are_counted_by_status_and_code_with_a_sample() -> None:
     render = renderer("get", 10)
     tally = await play(Refusing, [render.get(0), render.head(0), render.get(0)])
     assert {"503 SlowDown": 2, "503": 1} == dict(tally.errors)
-    assert tally.sample.startswith("HTTP/1.1 503 Slow Down")
+    assert tally.sample == "503 SlowDown: Reduce your rate"
     assert {} == dict(tally.completed)
 
 
@@ -241,7 +241,8 @@ class Silent(asyncio.Protocol):
 
 class Refusing(Silent):
     def data_received(self, data: bytes) -> None:
-        body = b"" if data.startswith(b"HEAD") else b"<Error><Code>SlowDown</Code></Error>"
+        document = b"<Error><Code>SlowDown</Code><Message>Reduce your rate</Message></Error>"
+        body = b"" if data.startswith(b"HEAD") else document
         head = b"HTTP/1.1 503 Slow Down\r\nContent-Length: %d\r\n\r\n" % len(body)
         self.transport.write(head + body)  # type: ignore[attr-defined]
 

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from bench.response import Response, ResponseError
+from bench.response import Response, ResponseError, explained
 
 SIZED = b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nETag: x\r\n\r\nhello world"
 CHUNKED = (
@@ -63,3 +63,31 @@ def test_a_closing_server_is_noticed() -> None:
 def test_what_cannot_be_followed_is_an_error(raw: bytes, complaint: str) -> None:
     with pytest.raises(ResponseError, match=complaint):
         Response().feed(raw)
+
+
+DOCUMENT = b"<?xml version='1.0'?><Error xmlns='http://s3/'><Code>%s</Code>%s<Key>k</Key></Error>"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (DOCUMENT % (b"SlowDown", b"<Message>A &lt; B</Message>"), "SlowDown: A < B"),
+        (DOCUMENT % (b"KMS.NotFoundException", b"<Message>No\nkey</Message>"),
+         "KMS.NotFoundException: No key"),
+        (DOCUMENT % (b"NoSuchKey", b"<Message/>"), "NoSuchKey"),
+        (DOCUMENT % (b"NoSuchKey", b""), "NoSuchKey"),
+        (b"<html>Bad gateway</html>", "b'<html>Bad gateway</html>'"),
+        (DOCUMENT[:60], repr(DOCUMENT[:60])),
+        (b"", "b''"),
+        (b"x" * 1000, repr(b"x" * 400)),
+    ],
+)  # fmt: skip
+def test_error_is_told_by_code_and_message(body: bytes, expected: str) -> None:
+    assert explained(body) == expected
+
+
+def test_delete_that_fails_in_part_is_told_by_its_first_error() -> None:
+    body = b"<DeleteResult><Deleted><Key>a</Key></Deleted>%s</DeleteResult>" % (
+        b"<Error><Key>b</Key><Code>AccessDenied</Code><Message>Access Denied</Message></Error>" * 2
+    )
+    assert explained(body) == "AccessDenied: Access Denied"
