@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import uvloop
@@ -95,7 +96,10 @@ class Running:
         self.listener = listen.bind("127.0.0.1", 0)
         self.address = self.listener.getsockname()
         config = quickstart_config(
-            directory, access_key="AKIATEST", secret_key="x" * 20, server={"drain_s": 2} | server
+            directory,
+            access_key="AKIATEST",
+            secret_key="x" * 20,
+            server={"drain_s": WAIT_S} | server,
         )
         self.shares = Shares.create()
         self.server = WorkerServer(self.app, config, shares=self.shares)
@@ -187,13 +191,21 @@ def put(path: bytes, body: bytes, extra: bytes = b"") -> bytes:
     return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
-def expire(server: Running, seconds: float) -> None:
-    """Let the server believe that so much time has passed."""
+def expire(server: Running, seconds: float, *, since: float | None = None) -> None:
+    """Let the server believe that so much time has passed since a moment; None: since now.
+
+    What is to be too early is reckoned from before it began: a busy machine takes its time.
+    """
+    look(server, lambda connection, now: connection.expire((since or now) + seconds))
+
+
+def look(server: Running, at: Callable[[protocol.S3Protocol, float], None]) -> None:
+    """Look at every connection, with the loop's time."""
     done = threading.Event()
 
     def sweep() -> None:
         for connection in server.connections():
-            connection.expire(server.loop.time() + seconds)
+            at(connection, server.loop.time())
         done.set()
 
     server.loop.call_soon_threadsafe(sweep)
@@ -203,6 +215,11 @@ def expire(server: Running, seconds: float) -> None:
 def until_connected(server: Running, check=lambda connection: True) -> None:
     """Return once the server's only connection is as wanted."""
     until(lambda: bool(found := server.connections()) and check(found[0]))
+
+
+def until_draining(server: Running) -> None:
+    """Return once a server that stops has told its connections, or they are gone already."""
+    until(lambda: all(connection._draining for connection in server.connections()))
 
 
 def until(holds) -> None:

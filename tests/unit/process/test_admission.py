@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from s3server.process.protocol import PATIENCE_S
-from tests.support.protocol_server import HOST, Client, Running, code, get, put, until
+from tests.support.protocol_server import HOST, Client, Running, code, get, look, put, until
 
 LIMIT = 3
 SLOW_DOWN = (503, b"SlowDown", b"1")
@@ -106,13 +105,14 @@ def test_request_whose_client_is_gone_counts_no_longer(server: Running) -> None:
 
 
 def test_idle_connections_make_room_for_others(server: Running) -> None:
+    began = server.loop.time()
     fresh = server.connect()
     idle = [server.connect() for _ in range(7)]
     for number, client in enumerate(idle):
         client.send(get(b"/at/once" if number % 2 else b"/1"))
         assert client.answer()[0] == 200
     assert outcome(server.ask(get(b"/2"))) == SLOW_DOWN
-    make_room(server, PATIENCE_S - 1)
+    make_room(server, PATIENCE_S - 1, since=began)
     assert outcome(server.ask(get(b"/2"))) == SLOW_DOWN
     make_room(server, PATIENCE_S)
     assert all(client.is_closed() for client in idle)
@@ -123,17 +123,9 @@ def test_idle_connections_make_room_for_others(server: Running) -> None:
         client.socket.close()
 
 
-def make_room(server: Running, seconds: float) -> None:
-    """Let the server look for room so much later."""
-    done = threading.Event()
-
-    def sweep() -> None:
-        for connection in server.connections():
-            connection.make_room(server.loop.time() + seconds)
-        done.set()
-
-    server.loop.call_soon_threadsafe(sweep)
-    assert done.wait(5)
+def make_room(server: Running, seconds: float, since: float | None = None) -> None:
+    """Let the server look for room so much later than then; None: than now."""
+    look(server, lambda connection, now: connection.make_room((since or now) + seconds))
 
 
 def test_connection_beyond_the_limit_is_answered_and_closed(server: Running) -> None:

@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 
 from s3server.process import protocol
-from tests.support.protocol_server import HOST, Running, code, expire, get, put, until_connected
+from tests.support.protocol_server import (
+    HOST,
+    Running,
+    code,
+    expire,
+    get,
+    put,
+    until_connected,
+    until_draining,
+)
 
 
 @pytest.fixture
@@ -160,9 +169,10 @@ def test_body_that_was_held_back_is_dropped_once_its_request_is_answered(
 
 
 def test_connection_that_sends_nothing_is_closed(server: Running) -> None:
+    began = server.loop.time()
     with server.connect() as client:
         until_connected(server)
-        expire(server, protocol.HEADER_S - 1)
+        expire(server, protocol.HEADER_S - 1, since=began)
         assert len(server.connections()) == 1
         expire(server, protocol.HEADER_S)
         assert client.is_closed()
@@ -179,10 +189,11 @@ def test_half_sent_header_is_answered_with_request_timeout(server: Running) -> N
 
 
 def test_stalled_body_is_answered_with_request_timeout(server: Running) -> None:
+    began = server.loop.time()
     with server.connect() as client:
         client.send(put(b"/read", b"abcdef")[:-3])
         until_connected(server, lambda connection: connection._served is not None)
-        expire(server, protocol.STALL_S - 1)
+        expire(server, protocol.STALL_S - 1, since=began)
         assert len(server.connections()) == 1
         expire(server, protocol.STALL_S)
         status, _, body = client.answer()
@@ -199,10 +210,11 @@ def test_body_that_stalls_after_the_answer_has_no_second_one(server: Running) ->
 
 
 def test_idle_connection_is_kept_for_75_seconds(server: Running) -> None:
+    began = server.loop.time()
     with server.connect() as client:
         client.send(get(b"/1"))
         client.answer()
-        expire(server, protocol.KEEP_ALIVE_S - 1)
+        expire(server, protocol.KEEP_ALIVE_S - 1, since=began)
         client.send(get(b"/2"))
         assert client.answer()[2] == b"/2"
         expire(server, protocol.KEEP_ALIVE_S)
@@ -262,7 +274,7 @@ def test_stop_does_not_wait_for_the_rest_of_a_body_that_was_answered(server: Run
         client.send(put(b"/denied", b"x" * 500_000)[:1000])
         assert client.answer()[0] == 403
         server.server.should_exit = True
-        until_connected(server, lambda connection: connection._draining)
+        until_draining(server)
         expire(server, protocol.LINGER_S)
         assert client.is_closed()
         server.thread.join()
@@ -278,7 +290,7 @@ def test_stop_does_not_wait_for_the_rest_of_a_header_section(
             client.answer()
         until_connected(server, lambda connection: connection._in_headers)
         server.server.should_exit = True
-        until_connected(server, lambda connection: connection._draining)
+        until_draining(server)
         expire(server, protocol.DRAIN_S)
         assert client.is_closed()
         server.thread.join()

@@ -21,6 +21,7 @@ from tests.support.protocol_server import (
     put,
     until,
     until_connected,
+    until_draining,
 )
 
 LAST = b"Connection: close\r\n"
@@ -67,12 +68,13 @@ def is_stuck(connection: protocol.S3Protocol) -> bool:
 def test_client_that_does_not_take_the_rest_of_an_answer_is_cut_off(
     server: Running, last: bytes
 ) -> None:
+    began = server.loop.time()
     with reluctant(server) as client:
         client.send(get(b"/half", last))
         until_connected(server, is_stuck)
         if not last:
             expire(server, protocol.KEEP_ALIVE_S)
-        expire(server, protocol.STALL_S - 1)
+        expire(server, protocol.STALL_S - 1, since=began)
         assert len(server.connections()) == 1
         expire(server, protocol.STALL_S)
         until(lambda: not server.connections())
@@ -123,11 +125,13 @@ def test_client_that_was_not_asked_for_its_body_yet_is_not_slow(server: Running)
 
 
 def test_answer_reaches_a_client_that_sends_for_long_before_it_reads(server: Running) -> None:
+    began = server.loop.time()
     with server.connect() as client:
         client.send(put(b"/denied", b"").replace(b": 0", b": 1000000000"))
         until_connected(server, lambda connection: connection._lingers)
         for _ in range(3):
-            expire(server, protocol.LINGER_S - 1)
+            expire(server, protocol.LINGER_S - 1, since=began)
+            began = server.loop.time()
             client.send(b"x" * (4 << 20))
         assert client.answer()[0] == 403
         expire(server, protocol.LINGER_MOST_S)
@@ -162,7 +166,7 @@ def test_handshake_that_is_not_over_at_a_stop_is_given_up(secure: Running) -> No
         )
         until(lambda: len(secure.server._opening) == 1)
         secure.server.should_exit = True
-        until_connected(secure, lambda connection: connection._draining)
+        until_draining(secure)
         with pytest.raises((ssl.SSLError, ConnectionError)):
             begun.do_handshake()
         begun.close()
