@@ -19,6 +19,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from bench.servers import free_port
 from tests.support.rabbitmq import Broker, run_broker
 from tests.support.server_process import ROOT
 
@@ -47,10 +48,11 @@ class Killed:
         assert self._process.stdout.readline(), "the server does not start"
 
     def kill(self) -> None:
-        """End every process at once."""
+        """End every process at once, and wait for the last one: they share store and port."""
         assert self._process is not None
         assert self._process.stdout is not None
         os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.stdout.read()  # to its end: the pipe closes with the last process
         self._process.wait()
         self._process.stdout.close()
 
@@ -61,7 +63,7 @@ class Killed:
             aws_access_key_id=ENVIRONMENT["S3SERVER_ROOT_ACCESS_KEY"],
             aws_secret_access_key=ENVIRONMENT["S3SERVER_ROOT_SECRET_KEY"],
             region_name="us-east-1",
-            config=Config(retries={"total_max_attempts": 1}, read_timeout=20, connect_timeout=5),
+            config=Config(retries={"total_max_attempts": 1}, read_timeout=60),
         )
 
 
@@ -117,14 +119,6 @@ def drain(broker: Broker, server: Killed, expected: set[tuple[str, str]]) -> lis
             missing.discard((stored["key"], stored["eTag"]))
     connection.close()
     return found
-
-
-def free_port() -> int:
-    import socket  # noqa: PLC0415
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize(

@@ -6,27 +6,18 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.servers import free_port
 from s3server.process import state
 from tests.support.signing import Key
 
 ROOT = Path(__file__).parents[2]
 KEY = Key("AKIACRASHTESTS", "secret-of-crash-tests")
 START_S = 60
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with contextlib.closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class CrashServer:

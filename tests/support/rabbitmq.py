@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +12,8 @@ from pathlib import Path
 
 import pika
 import pytest
+
+from bench.servers import free_port
 
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 START_S, STOP_S = 120, 60
@@ -24,7 +24,10 @@ class Broker:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self.port, self._dist, self._epmd = (_free_port() for _ in range(3))
+        ports: set[int] = set()
+        while len(ports) < 3:
+            ports.add(free_port())
+        self.port, self._dist, self._epmd = ports
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -92,15 +95,6 @@ def run_broker(directory: Path) -> Iterator[Broker]:
         yield broker
     finally:
         broker.stop()
-
-
-def _free_port() -> int:
-    """Return a port below those that connections are given: nobody has it when we come back."""
-    while True:
-        port = 20_000 + secrets.randbelow(12_000)
-        with closing(socket.socket()) as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def _processes_with(variable: str) -> list[int]:
