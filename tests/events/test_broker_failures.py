@@ -80,6 +80,9 @@ def test_events_of_a_broker_that_is_away_arrive_when_it_is_back(
     s3, arn = configure(client, "away", broker.url)
     s3.put_object(Bucket="away", Key="0", Body=b"x")
     consume(broker, "away", 1)
+    deadline = time.monotonic() + WAIT_S
+    while status(server, arn)["backlog"]:  # the server may hear later than the consumer
+        assert time.monotonic() < deadline, "what has come is not forgotten"
     broker.stop()
     for number in range(1, 31):
         s3.put_object(Bucket="away", Key=str(number % 3), Body=b"x")
@@ -88,11 +91,12 @@ def test_events_of_a_broker_that_is_away_arrive_when_it_is_back(
     assert f's3server_events_backlog{{topic="{arn}"}} 30.0' in metrics(server)
     broker.start()
     found = consume(broker, "away", 30)
-    assert len({each for each, _ in found}) == 30
+    first: dict[str, dict[str, Any]] = {}  # what a broker that starts has taken may come again
+    for identity, record in found:
+        first.setdefault(identity, record["s3"]["object"])
+    assert len(first) == 30
     for key in "012":
-        order = [
-            r["s3"]["object"]["sequencer"] for _, r in found if r["s3"]["object"]["key"] == key
-        ]
+        order = [each["sequencer"] for each in first.values() if each["key"] == key]
         assert order == sorted(order)
 
 

@@ -12,7 +12,7 @@ from botocore.config import Config
 
 from tests.support.rabbitmq import Broker
 
-WAIT_S = 30
+WAIT_S = 60
 
 
 class Consumer:
