@@ -9,13 +9,13 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from bench.endpoint import Api, Endpoint, parse_endpoint
 from bench.misbehaving import Crowd, misbehaving
 from bench.signing import Account
+from tests.support.raw_http import open_connections
 from tests.support.server_process import RunningServer, run_server
 
 BAD = 2_000
@@ -41,15 +41,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         yield running
 
 
-def open_connections(server: RunningServer) -> int:
-    """Return how many connections the server's processes have."""
-    port = server.endpoint.rpartition(":")[2]
-    local = f":{int(port):04X}"
-    rows = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    states = [row.split()[3] for row in rows if row.split()[1].endswith(local)]
-    return states.count("01") + states.count("08")  # ESTABLISHED, CLOSE_WAIT
-
-
 def test_good_clients_are_served_beside_bad_ones(server: RunningServer) -> None:
     endpoint = parse_endpoint(server.endpoint, server.region)
     account = Account(server.access_key, server.secret_key)
@@ -64,8 +55,8 @@ def test_good_clients_are_served_beside_bad_ones(server: RunningServer) -> None:
         good = [pool.submit(behave, endpoint, account, str(number)) for number in range(GOOD)]
         for one in good:
             one.result()
-        held = open_connections(server)
+        held = open_connections(server.endpoint)
     assert held > BAD // 4, "those that are not cut off within a minute are not there"
-    while open_connections(server) > 1:  # they are gone, and so is what they held
+    while open_connections(server.endpoint) > 1:  # they are gone, and so is what they held
         api.request("GET", "/good")
     api.close()

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,7 +29,8 @@ def listening_ports(pids: Iterable[int]) -> set[int]:
     sockets = set()
     for pid in pids:
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            sockets.add(os.readlink(descriptor))
+            with suppress(FileNotFoundError):  # it was closed meanwhile
+                sockets.add(os.readlink(descriptor))
     ports = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:

@@ -128,7 +128,7 @@ def test_every_way_of_answering_has_a_line(server: RunningServer, s3: Any) -> No
 def test_what_is_no_request_has_a_line_too(
     server: RunningServer, s3: Any, sent: bytes, status: int, code: str
 ) -> None:
-    with socket.create_connection(address(server), timeout=30) as connection:
+    with socket.create_connection(address(server), timeout=60) as connection:
         connection.sendall(sent)
         answer = http.client.HTTPResponse(connection)
         answer.begin()
@@ -144,7 +144,7 @@ def test_what_is_no_request_has_a_line_too(
 def test_no_secret_and_no_signature_is_in_the_log(server: RunningServer, s3: Any) -> None:
     for name, key in (("get_object", "small"), ("get_object", "missing")):
         url = urlsplit(s3.generate_presigned_url(name, Params={"Bucket": "seen", "Key": key}))
-        connection = http.client.HTTPConnection(*address(server), timeout=30)
+        connection = http.client.HTTPConnection(*address(server), timeout=60)
         connection.request("GET", f"{url.path}?{url.query}")
         answer = connection.getresponse()
         answer.read()
@@ -166,7 +166,9 @@ def test_metrics_are_the_same_at_every_worker_and_count_every_request(
     gets = ("s3server_requests_total", {"operation": "GetObject", "status": "200"})
     bytes_ = ("s3server_sent_bytes_total", {"operation": "GetObject"})
     s3.put_object(Bucket="seen", Key="counted", Body=b"x" * 1000)
-    s3.get_object(Bucket="seen", Key="counted")["Body"].read()  # from now on there is a count
+    first = s3.get_object(Bucket="seen", Key="counted")  # from now on there is a count
+    first["Body"].read()
+    line(server, first["ResponseMetadata"]["RequestId"])
     before = metrics(server)
     for _ in range(20):
         s3.get_object(Bucket="seen", Key="counted")["Body"].read()
@@ -219,12 +221,11 @@ def test_trace_shows_requests_of_all_workers_and_only_those_asked_for(
         assert tracing.stdout is not None
         assert tracing.stderr is not None
         assert tracing.stderr.readline().startswith("listening")
-        threading.Thread(
-            target=lambda: found.extend(json.loads(each) for each in tracing.stdout or ()),
-            daemon=True,
-        ).start()
+        lines = (each for each in tracing.stdout if each.endswith("\n"))
+        reader = threading.Thread(target=lambda: found.extend(map(json.loads, lines)))
+        reader.start()
         # Workers share out connections that are open, and begin to tell within a second each.
-        connections = [http.client.HTTPConnection(*address(server), timeout=30) for _ in range(16)]
+        connections = [http.client.HTTPConnection(*address(server), timeout=60) for _ in range(16)]
         for connection in connections:
             held.callback(connection.close)
         while {each["process"] for each in found} != {"worker-0", "worker-1"}:
@@ -235,6 +236,8 @@ def test_trace_shows_requests_of_all_workers_and_only_those_asked_for(
                 answer = connection.getresponse()
                 assert len(answer.read()) == 100
                 sent.add(answer.headers["x-amz-request-id"])
+        tracing.kill()
+        reader.join()
     assert {each["request_id"] for each in found} <= sent
     assert {(each["key"], each["sent"], each["status"]) for each in found} == {("traced", 100, 200)}
 
@@ -264,7 +267,8 @@ def test_trace_for_people_escapes_what_could_drive_their_terminal(
 
 def test_top_shows_what_happens_now(server: RunningServer, s3: Any) -> None:
     s3.put_object(Bucket="seen", Key="top", Body=b"x" * 1000)
-    with command(server, "top", "--once", "--json", "--every", "1") as looking:
+    # Long enough for some of each, however busy the machine is.
+    with command(server, "top", "--once", "--json", "--every", "4") as looking:
         while looking.poll() is None:
             s3.get_object(Bucket="seen", Key="top")["Body"].read()
             with pytest.raises(ClientError):
@@ -312,7 +316,7 @@ def metrics(server: RunningServer) -> Samples:
 
 
 def exposition(server: RunningServer) -> str:
-    connection = http.client.HTTPConnection(*address(server), timeout=30)
+    connection = http.client.HTTPConnection(*address(server), timeout=60)
     connection.request("GET", "/-/metrics")
     text = connection.getresponse().read().decode()
     connection.close()

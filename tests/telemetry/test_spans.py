@@ -73,7 +73,7 @@ def collector() -> Iterator[Collector]:
 
 def get(url: str, traceparent: str) -> tuple[int, str]:
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 0, timeout=30)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 0, timeout=60)
     headers = {"traceparent": traceparent} if traceparent else {}
     connection.request("GET", f"{parts.path}?{parts.query}", headers=headers)
     answer = connection.getresponse()
