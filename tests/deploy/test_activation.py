@@ -6,7 +6,6 @@ import http.client
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench.servers import free_port
+from tests.support.notified import Notified
 from tests.support.server_process import ROOT
 
 ACTIVATE = shutil.which("systemd-socket-activate")
@@ -22,11 +22,8 @@ WAIT_S = 60
 
 @pytest.mark.skipif(ACTIVATE is None, reason="systemd-socket-activate is not installed")
 def test_a_client_that_came_before_the_server_is_served_and_reloads_are_told(
-    tmp_path: Path,
+    tmp_path: Path, channel: Notified
 ) -> None:
-    channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    channel.bind(str(tmp_path / "notify"))
-    channel.settimeout(WAIT_S)
     environment = {
         "NOTIFY_SOCKET": str(tmp_path / "notify"),
         "S3SERVER_STORAGE__FULL_RATIO": "1",
@@ -47,20 +44,13 @@ def test_a_client_that_came_before_the_server_is_served_and_reloads_are_told(
         client.request("GET", "/-/health/ready")
         assert client.getresponse().read().startswith(b'{"status":"ok"')
         client.close()
-        assert f"READY=1\nSTATUS=http://127.0.0.1:{port} with 1 workers" == told(channel)
+        ready = f"READY=1\nSTATUS=http://127.0.0.1:{port} with 1 workers"
+        assert ready == channel.next_but_alive()
         os.kill(process.pid, signal.SIGHUP)  # the tool has become the server
-        assert told(channel).startswith("RELOADING=1\nMONOTONIC_USEC=")
-        assert told(channel) == "READY=1"
+        assert channel.next_but_alive().startswith("RELOADING=1\nMONOTONIC_USEC=")
+        assert channel.next_but_alive() == "READY=1"
     finally:
         process.terminate()
         assert process.wait(WAIT_S) == 0
         process.stderr.close()
-    assert told(channel) == "STOPPING=1"
-    channel.close()
-
-
-def told(channel: socket.socket) -> str:
-    """Return the next that systemd is told, but signs of life."""
-    while (state := channel.recv(4096)) == b"WATCHDOG=1":
-        pass
-    return state.decode()
+    assert channel.next_but_alive() == "STOPPING=1"

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,8 @@ from pathlib import Path
 import boto3
 import pytest
 from botocore.config import Config
+
+from tests.support.notified import ALIVE, Notified
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "deploy" / "systemd"
@@ -76,10 +77,9 @@ os.execv(sys.executable, [sys.executable, "-m", "s3server", *sys.argv[1:]])
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-def test_server_works_and_tells_systemd_within_what_the_unit_allows(tmp_path: Path) -> None:
-    channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    channel.bind(str(tmp_path / "notify"))
-    channel.settimeout(30)
+def test_server_works_and_tells_systemd_within_what_the_unit_allows(
+    tmp_path: Path, channel: Notified
+) -> None:
     trace = tmp_path / "trace"
     listen = ["--listen", "127.0.0.1:0", "--workers", "2", "--pool", "ec:2+1", "--json"]
     process = subprocess.Popen(
@@ -97,7 +97,7 @@ def test_server_works_and_tells_systemd_within_what_the_unit_allows(tmp_path: Pa
         access = json.loads(process.stdout.readline())
         assert re.fullmatch(
             rf"READY=1\nSTATUS={re.escape(access['endpoint'])} with 2 workers",
-            channel.recv(4096).decode(),
+            channel.next(),
         )
         s3 = boto3.client(
             "s3",
@@ -112,16 +112,13 @@ def test_server_works_and_tells_systemd_within_what_the_unit_allows(tmp_path: Pa
             s3.put_object(Bucket="confined", Key=str(size), Body=b"x" * size)
             assert size == len(s3.get_object(Bucket="confined", Key=str(size))["Body"].read())
             s3.delete_object(Bucket="confined", Key=str(size))
-        assert b"WATCHDOG=1" == channel.recv(4096)
+        assert ALIVE == channel.next()
     finally:
         (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(int(child), signal.SIGTERM)
         assert 0 == process.wait(60)
         process.stdout.close()
-    states = []
-    while b"STOPPING=1" not in states:
-        states.append(channel.recv(4096))
-    channel.close()
+    assert "STOPPING=1" == channel.next_but_alive()
 
     calls = re.findall(r"^\d+ +(\w+)\(", trace.read_text(errors="replace"), re.MULTILINE)
     assert "sched_setscheduler" in calls  # threads that give way
