@@ -55,6 +55,8 @@ async def killed_under_load(server: CrashServer, seed: int, rounds: int) -> Load
         if number:
             await server.start()
         async with working(load):
+            if not number:
+                await until(lambda: CLIENTS < load.journal.acknowledged)
             await asyncio.sleep(chance.uniform(0.3, 1.0))
             if number % 2 == 0:
                 await done("meta", "snapshot", on=server)
