@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,6 +58,13 @@ class StuckVfs(Vfs):
         super().fdatasync(fd)
 
 
+class OneWatched(OsdSet):
+    """Notes calls of the OSD that may stick: the disks of this machine may be slow."""
+
+    def calling(self, osd: int) -> AbstractContextManager[None]:
+        return super().calling(osd) if osd == 1 else nullcontext()
+
+
 class Site:
     """OSDs of which the second may stick, and the pool on them."""
 
@@ -65,7 +73,7 @@ class Site:
         directories = make_osds(root, count)
         path = directories[1].path
         directories[1] = DirectoryOsd.open(path, cluster=CLUSTER, osd=1, vfs=self.vfs)
-        self.osds = OsdSet(directories, deadline_s=1.5)
+        self.osds = OneWatched(directories, deadline_s=1.5)
         self.pool: PlacedPool = make_pool(self.osds, codec, on=range(count))
 
     async def end_of(self, work: Awaitable[T]) -> T:
@@ -142,10 +150,10 @@ def test_threads_that_are_stuck_are_replaced() -> None:
     while len(idents) < 2:
         assert not queued.done()
     threads.give_up(set(idents))
-    assert 7 == queued.result(30)
+    assert 7 == queued.result(60)
     for future in hung:
         with pytest.raises(HungError):
-            future.result(30)
+            future.result(60)
     answers.set()
     threads.shutdown()
 
