@@ -23,7 +23,7 @@ from bench.signing import UNSIGNED, Account, Signer
 
 TRICKLE_S = 1.0  # from one byte to the next
 LOOK_S = 0.05
-STARTS_S = 30.0  # until all are there
+STARTS_S = 120.0  # until all are there
 FOR_EVER_S = 86_400.0
 SMALL_BUFFER = 4_096  # bytes
 UPLOAD = 1 << 20  # bytes that are announced, and never sent

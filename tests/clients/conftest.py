@@ -119,7 +119,7 @@ def connect(environment: dict[str, str]) -> Iterator[Callable[..., Any]]:
     opened = []
 
     def make(service: str = "s3", config: Config | None = None, **options: Any) -> Any:
-        base = Config(retries={"total_max_attempts": 1}, read_timeout=20)
+        base = Config(retries={"total_max_attempts": 1}, read_timeout=60)
         client = boto3.client(service, config=base.merge(config or Config()), **options)
         opened.append(client)
         return client

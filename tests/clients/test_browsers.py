@@ -43,14 +43,14 @@ def test_presigned_post_uploads_a_file(connect: Any, bucket: str, signature: str
     )
     content = bytes(range(256)) * 10_000
     answer = requests.post(
-        form["url"], data=form["fields"], files={"file": ("a.jpg", content)}, timeout=20
+        form["url"], data=form["fields"], files={"file": ("a.jpg", content)}, timeout=60
     )
     assert (answer.status_code, answer.text) == (204, "")
-    got = requests.get(f"{form['url']}/photos/a.jpg", timeout=20)
+    got = requests.get(f"{form['url']}/photos/a.jpg", timeout=60)
     assert (got.content, got.headers["content-type"]) == (content, "image/jpeg")
 
     large = requests.post(
-        form["url"], data=form["fields"], files={"file": ("b.jpg", content * 2)}, timeout=20
+        form["url"], data=form["fields"], files={"file": ("b.jpg", content * 2)}, timeout=60
     )
     assert large.status_code == 400
     assert "<Code>EntityTooLarge</Code>" in large.text
@@ -66,10 +66,10 @@ def test_cors_rules_are_kept_and_browsers_are_answered(
 
     asked = {"Origin": SITE, "Access-Control-Request-Method": "PUT"}
     url = f"{server.endpoint}/{bucket}/key"
-    answer = requests.options(url, headers=asked, timeout=20)
+    answer = requests.options(url, headers=asked, timeout=60)
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == SITE
-    evil = requests.options(url, headers=asked | {"Origin": "https://evil.example"}, timeout=20)
+    evil = requests.options(url, headers=asked | {"Origin": "https://evil.example"}, timeout=60)
     assert evil.status_code == 403
 
     aws("s3api", "delete-bucket-cors", "--bucket", bucket)

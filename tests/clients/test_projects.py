@@ -28,7 +28,7 @@ from tests.support.signing import Key, sign
 pytestmark = pytest.mark.clients
 
 Cli = Callable[..., Any]
-WAIT_S = 30
+WAIT_S = 60
 
 
 @pytest.fixture(scope="module")

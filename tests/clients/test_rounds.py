@@ -103,7 +103,7 @@ def test_round(client: Client, s3, bucket: str, tmp_path: Path) -> None:
             bucket, large, 5_000_000, 6_000_001
         )
     if isinstance(client, Signs):
-        with urllib.request.urlopen(client.url(bucket, copied), timeout=20) as answer:
+        with urllib.request.urlopen(client.url(bucket, copied), timeout=60) as answer:
             assert contents[copied] == answer.read()
 
     if isinstance(client, Copies):

@@ -144,4 +144,4 @@ class Crt:
         """Do one request, or all that it takes; raise where it fails."""
         message = HttpRequest(method, path, HttpHeaders([("Host", self._host), *headers]))
         done = self._client.make_request(type=kind, request=message, **options)
-        done.finished_future.result(30)
+        done.finished_future.result(60)

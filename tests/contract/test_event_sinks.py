@@ -24,7 +24,7 @@ from tests.support.memory_sink import MemorySink
 from tests.support.rabbitmq import Broker, run_broker
 
 SECRET = "a secret of the topic"
-WAIT_S = 30
+WAIT_S = 60
 
 
 class MemoryReceiver(Receiver):

@@ -26,7 +26,7 @@ root = pytest.fixture(memory_directory)
 
 CODES = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.EINTR)
 WRITES = ("pwrite", "append_durably")
-HANG_S = 20  # nothing may wait for ever; machines may be slow
+HANG_S = 60  # nothing may wait for ever; machines may be slow
 FEW, MANY = 1, 60  # of the calls of a method, how many fail in turn
 
 # Not "repair": with OSDs down already, one more that fails is one too many.

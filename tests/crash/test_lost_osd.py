@@ -21,7 +21,7 @@ from s3server.settings import load
 from s3server.standing import awaited
 from tests.support.server_process import RunningServer, run_server
 
-HEALED_WITHIN_S = 80
+HEALED_WITHIN_S = 240
 SIZES = (1_000, 70_000, 300_000, 1_100_000)
 FEW = 16  # objects before the loss, and after it
 

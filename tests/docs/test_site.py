@@ -10,7 +10,7 @@ import pytest
 from tests.support.server_process import ROOT
 
 SPHINX = ROOT / ".venv-docs" / "bin" / "sphinx-build"
-SITE_S = 120
+SITE_S = 300
 
 
 def build(source: Path, target: Path) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,7 @@ from tests.support.commands import command, run_command
 from tests.support.server_process import RunningServer
 
 FIELDS = ["Size", "LastModifiedDate", "ETag", "StorageClass", "IsMultipartUploaded"]
-WAIT_S = 30
+WAIT_S = 60
 KEYS = ["a b/é,\"'\n.tif", "plain", "x+y%20", "100%"]
 Row = tuple[str, str, bool, bool, int | None, str | None, float]
 

@@ -21,7 +21,7 @@ WEBSITE_DOMAIN = "web.localhost"
 CLIENTS_PYTHON = ROOT / ".venv-clients" / "bin" / "python"
 NODE_MODULES = ROOT / ".node-clients" / "node_modules"
 NODE_AT_LEAST = 20  # what the AWS SDK for JavaScript needs
-TOOL_S = 90
+TOOL_S = 240
 # botocore; OpenSSL, Go and Rust; curl; GDAL of pyogrio; requests; Node.js
 TRUST = (
     "AWS_CA_BUNDLE",
@@ -127,7 +127,7 @@ def run_python(source: str, environment: Mapping[str, str], *arguments: str) -> 
 def status_of(url: str) -> int:
     """Return the status that anybody gets for a URL."""
     try:
-        with urllib.request.urlopen(url, timeout=20) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-STOP_S = 40  # more than requests may take to drain
+STOP_S = 90  # more than requests may take to drain
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def tls_proxy(port: int, directory: Path) -> Iterator[tuple[str, Path]]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=[serve()])
     thread.start()
-    found = asyncio.run_coroutine_threadsafe(started.get(), loop).result(10)
+    found = asyncio.run_coroutine_threadsafe(started.get(), loop).result(60)
     try:
         yield f"https://{ADDRESS}:{found}", trusted
     finally:

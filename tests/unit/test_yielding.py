@@ -36,7 +36,7 @@ needs_policies = pytest.mark.skipif(not knows_policies(), reason="the sandbox ha
 def test_threads_that_call_osds_give_way() -> None:
     threads = Threads(1, name="osd")
     try:
-        assert os.SCHED_BATCH == threads.submit(policy).result(10)
+        assert os.SCHED_BATCH == threads.submit(policy).result(60)
     finally:
         threads.shutdown()
     assert os.SCHED_OTHER == policy()
@@ -61,7 +61,7 @@ def test_policy_that_somebody_chose_stays() -> None:
 
     threads = Threads(1, name="osd")
     try:
-        assert os.SCHED_IDLE == threads.submit(chosen).result(10)
+        assert os.SCHED_IDLE == threads.submit(chosen).result(60)
     finally:
         threads.shutdown()
 
@@ -76,7 +76,7 @@ def test_thread_goes_on_where_a_sandbox_has_no_such_policy(
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
     threads = Threads(1, name="osd")
     try:
-        assert os.SCHED_OTHER == threads.submit(policy).result(10)
+        assert os.SCHED_OTHER == threads.submit(policy).result(60)
     finally:
         threads.shutdown()
 

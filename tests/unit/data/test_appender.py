@@ -18,7 +18,7 @@ from s3server.data.workers import Fanout
 from s3server.model import ShardPlace
 from tests.support.blobs import make_osds, numbered_ids
 
-SOON_S = 30.0
+SOON_S = 60.0
 ONE = VOLUME_HEADER + RECORD_HEADER + 4  # size of a volume with one record
 
 

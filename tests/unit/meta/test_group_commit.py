@@ -22,14 +22,14 @@ class Engine:
     def apply(self, batch: Batch) -> list[Outcome]:
         self.sizes.append(len(batch))
         self.started.set()
-        assert self.go.wait(20)
+        assert self.go.wait(60)
         return list(range(len(batch)))
 
 
 async def started(commits: GroupCommit, engine: Engine) -> asyncio.Future[int]:
     """Submit one commit and return when the thread works on it."""
     first = commits.submit([], [])
-    assert await asyncio.to_thread(engine.started.wait, 20)
+    assert await asyncio.to_thread(engine.started.wait, 60)
     return first
 
 
