@@ -64,7 +64,8 @@ class Compact:
     """The compaction of all volumes on one machine's OSDs.
 
     A volume is looked at once nobody has it open and nothing was appended for `lease_ms`: until
-    then a commit that refers to its last records may be under way. One that is not worth it is
+    then a commit that refers to its last records may be under way. Where the clock was ahead then,
+    that counts from when it was first seen as it is. One that is not worth it is
     looked at again after `rest_ms`; a dead one goes after `grace_ms`. Small ones of an OSD that are
     worth it are emptied nevertheless when there are MERGE_FROM of them.
     """
@@ -89,6 +90,7 @@ class Compact:
         self._lease_ms, self._grace_ms, self._rest_ms = lease_ms, grace_ms, rest_ms
         self._commit = Commits(meta)
         self._queue: deque[_Volume] = deque()
+        self._seen: dict[_Volume, int] = {}  # time since which it is as it is, at the latest
         self._not_before: dict[_Volume, int] = {}  # time of the next look
         self._dead: set[_Volume] = set()  # as the last look found them
         self._worthy: set[_Volume] = set()  # that the last look left as they are
@@ -118,6 +120,7 @@ class Compact:
         for osd in tuple(self._osds.values()):
             files = await asyncio.to_thread(_list_volumes, osd)
             found.update(_Volume(osd.id, file) for file in files if not file.is_open)
+        self._seen = {each: min(self._seen.get(each, now), now) for each in found}
         self._not_before = {
             each: at
             for each, at in self._not_before.items()
@@ -127,7 +130,7 @@ class Compact:
         sealed = [
             volume
             for volume in sorted(found, key=lambda volume: (volume.osd, volume.file.id))
-            if volume.file.modified_s * 1000 + self._lease_ms <= now
+            if min(volume.file.modified_s * 1000, self._seen[volume]) + self._lease_ms <= now
         ]
         due = {volume for volume in sealed if self._not_before.get(volume, now) <= now}
         self._worthy &= found - due

@@ -144,6 +144,22 @@ async def test_dead_volumes_go_after_lease_and_grace(site: Site) -> None:
     assert [] == site.volumes()
 
 
+async def test_volume_written_while_the_clock_was_ahead_waits_for_one_lease_only(
+    site: Site,
+) -> None:
+    await site.fill(10, live=0)
+    ahead_s = site.clock.now / 1000 + 30 * 86_400
+    for path in site.root.glob("osd*/volumes/*"):
+        os.utime(path, (ahead_s, ahead_s))
+    for passed_ms in (86_400_000, -86_400_000, LEASE_MS - 1, 1):  # found dead with the last one
+        site.clock.now += passed_ms
+        assert Compacted() == await site.run()
+    site.clock.now += COMPACT_GRACE_MS - 1
+    assert Compacted() == await site.run()
+    site.clock.now += 1
+    assert 3 == (await site.run()).volumes
+
+
 async def test_clock_that_is_set_back_holds_up_no_volume_and_hurries_none(site: Site) -> None:
     await site.fill(10, live=0)
     for passed_ms in (10 * REST_MS, -10 * REST_MS):
