@@ -86,7 +86,7 @@ def test_every_operation_is_measured_without_errors_and_no_secret_is_told(site: 
     done = site.run(
         *("run", "--op", OPS, "--connections", "4", "--buckets", "5", "--profile", "bench-*"),
         *("--location", f"{site.server.region}:default", "--objects", "60", "--rounds", "1"),
-        *("--duration", "0.5", "--warmup", "0.1", "--out", str(out)),
+        *("--duration", "2", "--warmup", "0.1", "--out", str(out)),
         *("--plots", str(site.home / "plots"), "--html", str(page)),
     )
     assert done.returncode == 0, done.stderr
