@@ -38,6 +38,7 @@ class Child:
         self.last_beat = asyncio.get_running_loop().time()
         self.started = self.last_beat
         self.is_stopping = False
+        self.failures = 0  # of those whose place it took, in a row
         self._process: asyncio.subprocess.Process | None = None
 
     @property

@@ -33,6 +33,11 @@ BACKOFF_S, BACKOFF_MAX_S = 0.1, 30
 HEALTHY_S = 10  # a process that lived so long did not fail at its start
 
 
+def pause_s(failures: int) -> float:
+    """Return for how long to wait before a process is replaced, after so many that failed."""
+    return min(BACKOFF_S * (1 << min(failures, 16)), BACKOFF_MAX_S)
+
+
 class Supervisor:
     """Runs a server until it is told to stop.
 
@@ -60,7 +65,6 @@ class Supervisor:
         self._on_ready = on_ready
         self._shares = Shares.create()
         self._children: list[Child] = []
-        self._failures: dict[Kind, int] = {"worker": 0, "jobs": 0}
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._reloading: asyncio.Task[None] | None = None
@@ -130,21 +134,20 @@ class Supervisor:
         if child.is_stopping:
             return
         log.error("process ended", kind=child.kind, slot=child.slot, status=status)
-        if asyncio.get_running_loop().time() - child.started > HEALTHY_S:
-            self._failures[child.kind] = 0
-        await self._replace(child.kind)
+        lived_s = asyncio.get_running_loop().time() - child.started
+        await self._replace(child.kind, 0 if lived_s > HEALTHY_S else child.failures)
 
-    async def _replace(self, kind: Kind) -> None:
+    async def _replace(self, kind: Kind, failures: int) -> None:
+        """Start a process in place of one that ended after so many that failed at their start."""
         wanted = self._config.server.worker_count if kind == "worker" else 1
         while not self._stop.is_set():
-            delay = min(BACKOFF_S * 2 ** self._failures[kind], BACKOFF_MAX_S)
-            self._failures[kind] += 1
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), delay)
+                await asyncio.wait_for(self._stop.wait(), pause_s(failures))
+            failures += 1
             if self._stop.is_set() or len(self._active(kind)) >= wanted:
                 return
             try:
-                await self._spawn(kind)
+                (await self._spawn(kind)).failures = failures
                 return
             except OSError as error:  # no memory, no process id: try again
                 log.warning("process cannot be started", kind=kind, error=str(error))

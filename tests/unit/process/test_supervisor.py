@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from s3server.process import supervisor
+
 WAIT_S = 60
 FAKE_APP = '''
 """Takes the place of the composition roots in the processes of these tests."""
@@ -219,6 +221,27 @@ def test_worker_that_dies_is_replaced(start) -> None:
 
     assert len(before & running.workers) == 1
     assert running.stop() == 0
+
+
+def test_worker_that_dies_again_and_again_holds_up_no_other(start) -> None:
+    running = start()
+    dying, other = running.workers
+    for _ in range(5):
+        os.kill(dying, signal.SIGKILL)
+        until(lambda: len(running.workers - {dying, other}) == 1)  # noqa: B023 (called at once)
+        (dying,) = running.workers - {dying, other}
+    for pid in (dying, other):
+        os.kill(pid, signal.SIGKILL)
+    killed_s = time.monotonic()
+    until(lambda: bool(running.workers - {dying, other}))
+    assert time.monotonic() - killed_s < 2.5  # that of the first one is 3.2 s by now
+
+
+@pytest.mark.parametrize(("failures", "pause_s"), [(0, 0.1), (3, 0.8), (9, 30), (5_000, 30)])
+def test_pause_before_a_replacement_grows_up_to_half_a_minute(
+    failures: int, pause_s: float
+) -> None:
+    assert pause_s == pytest.approx(supervisor.pause_s(failures))
 
 
 def test_state_file_that_cannot_be_written_stops_nothing(start, tmp_path: Path) -> None:
