@@ -24,7 +24,7 @@ from tests.support.core_store import GRACE_MS, TestStore
 
 MIB = 1 << 20
 SIZES = (1, 4096, 65_537, 200_000, MIB + 70_000)
-DAY_MS = 86_400_000
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 UNLIMITED = Throttle(0)
 
 
@@ -40,7 +40,7 @@ class Site:
         self._open(on)
         self.store = TestStore(self.meta, self.pools)
         self.clock = self.store.clock
-        self.clock.now = round(time.time() * 1000) + 1_000  # the files' times are of this clock
+        self.clock.now = round(time.time() * 1000) + HOUR_MS  # all files are older
         self.repair = self.new_repair()
         self.scan = Scan(self.meta, self.pools, clock=self.clock, epoch=lambda: self.epoch)
         self.light, self.deep = self.scrub(deep=False), self.scrub(deep=True)

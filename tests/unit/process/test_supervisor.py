@@ -397,9 +397,10 @@ def test_settings_that_are_changed_while_others_are_taken_up_are_used(
 ) -> None:
     running = start(1)
     for region in ("first", "second"):
+        before = running.workers
         (tmp_path / "region").write_text(region)
         running.process.send_signal(signal.SIGHUP)
-        until(lambda: len(running.workers) == 2)  # the present one, and its replacement
+        until(lambda old=before: running.workers != old)  # a replacement has begun
     until(lambda: running.get().split()[2] == "second")
 
 
