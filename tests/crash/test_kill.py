@@ -13,9 +13,15 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from s3server.background import LEASE_MS
 from s3server.core.clock import SystemClock
+from s3server.core.records import decode, encode, store_key
+from s3server.core.upkeep_records import LeaseRecord
+from s3server.meta.base import Put
+from s3server.metadata import open_metadata
+from s3server.settings import load as load_settings
 from tests.support.crash_check import check_everything, check_round
 from tests.support.crash_client import CrashClient
 from tests.support.crash_load import Load
@@ -164,8 +170,20 @@ async def test_replacement_of_a_killed_jobs_process_goes_on_at_once(server: Cras
             assert 3 == len(shard_files(server))
             await client.send("DELETE", "bucket", "large")
             if kills:
+                await lengthen_lease(server)
                 os.kill(server.state["jobs"], signal.SIGKILL)
-            await until(lambda: not shard_files(server), LEASE_MS / 2_000)
+            await until(lambda: not shard_files(server), 1.7 * LEASE_MS / 1_000)
+
+
+async def lengthen_lease(server: CrashServer) -> None:
+    """Let who waits for the end of the jobs' lease wait for as long as can be, twice its time."""
+    meta = await open_metadata(load_settings(server.directory / "s3server.toml"))
+    key = store_key("lease/jobs")
+    row = await meta.get(key)
+    assert row is not None
+    until_ms = SystemClock().now_ms() + 2 * LEASE_MS
+    await meta.commit([Put(key, encode(replace(decode(LeaseRecord, row), until_ms=until_ms)))])
+    await meta.close()
 
 
 def shard_files(server: CrashServer) -> list[Path]:
