@@ -261,6 +261,8 @@ def test_several_endpoints_share_the_requests(front: Front, tmp_path: Path) -> N
             answer = connection.getresponse()
             assert (200, b"x" * 10) == (answer.status, answer.read())
         connection.close()
+        with front.s3() as s3:
+            s3.delete_object(Bucket="front", Key="shared")
     assert endpoints == set((tmp_path / "access").read_text().split())
 
 
