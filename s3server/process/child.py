@@ -15,6 +15,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from typing import Literal
 
 import uvloop
@@ -54,8 +55,12 @@ class Child:
         for_certificates: list[int],
         lock: int,
         shares: int,
+        held: Sequence[int],
     ) -> None:
-        """Start the process. `lock` stays open in it: a store is locked while any process lives."""
+        """Start the process. `lock` stays open in it: a store is locked while any process lives.
+
+        Settings may name the files of `held` as /proc/self/fd/N: numbers stay what they are.
+        """
         receiving, sending = os.pipe()
         os.set_blocking(sending, False)
         os.set_blocking(receiving, False)
@@ -70,7 +75,7 @@ class Child:
                 "s3server",
                 *command,
                 stdin=asyncio.subprocess.PIPE,
-                pass_fds=(sending, lock, shares, *listeners, *for_certificates),
+                pass_fds=(sending, lock, shares, *held, *listeners, *for_certificates),
             )
         finally:
             os.close(sending)

@@ -61,7 +61,8 @@ async def _serve(
     on_ready: Callable[[str], None],
 ) -> int:
     listeners, for_certificates = sockets
-    prepare = partial(_prepare, with_certificates=bool(for_certificates))
+    held = tls.Held()
+    prepare = partial(_prepare, held=held, with_certificates=bool(for_certificates))
     await prepare(config)
     url = listen.url(listeners[0], config.scheme)
     supervisor = Supervisor(
@@ -70,12 +71,13 @@ async def _serve(
         lock=lock,
         prepare=prepare,
         on_ready=lambda: on_ready(url),
+        held=held,
         for_certificates=for_certificates,
     )
     return await supervisor.run()
 
 
-async def _prepare(config: Config, *, with_certificates: bool) -> None:
+async def _prepare(config: Config, *, held: tls.Held, with_certificates: bool) -> None:
     """Refuse settings that no worker could start with; make what they ask for."""
     tls.context(config.tls)
     if tls.is_over(config.tls, datetime.now(UTC)):  # refused, nothing would be served at a start
@@ -83,3 +85,4 @@ async def _prepare(config: Config, *, with_certificates: bool) -> None:
     if with_certificates:
         tls.context_for_certificates(config)
     await initialise(config)
+    held.take(config.tls)

@@ -22,6 +22,7 @@ from s3server.config import Config, ConfigError, to_json
 from s3server.process import listen, state, systemd
 from s3server.process.child import Child, Kind
 from s3server.process.shares import Shares
+from s3server.process.tls import Held
 
 log = structlog.get_logger()
 
@@ -44,7 +45,7 @@ class Supervisor:
     `load` returns the settings, at first and at every SIGHUP; the listening addresses and the
     number of workers stay what they were. `prepare` is awaited before new settings are used, and
     may refuse them by raising; so are those of another metadata directory, which is another store.
-    `on_ready` is called once when all workers are.
+    `on_ready` is called once when all workers are. `held` is what they show as their certificate.
     """
 
     def __init__(
@@ -56,12 +57,13 @@ class Supervisor:
         prepare: Callable[[Config], Awaitable[None]],
         on_ready: Callable[[], None] = lambda: None,
         for_certificates: Sequence[socket.socket] = (),
+        held: Held | None = None,
     ) -> None:
         self._load = load
         self._prepare = prepare
         self._config = load()
         self._listeners, self._for_certificates = listeners, for_certificates
-        self._lock = lock
+        self._lock, self._held = lock, held or Held()
         self._on_ready = on_ready
         self._shares = Shares.create()
         self._children: list[Child] = []
@@ -109,11 +111,12 @@ class Supervisor:
         self._children.append(child)
         try:
             await child.start(
-                to_json(self._config),
+                to_json(self._held.settings(self._config)),
                 listeners=[one.fileno() for one in self._listeners],
                 for_certificates=[one.fileno() for one in self._for_certificates],
                 lock=self._lock,
                 shares=self._shares.descriptor,
+                held=self._held.descriptors,
             )
         except OSError:
             self._children.remove(child)

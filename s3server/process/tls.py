@@ -5,8 +5,10 @@ And what it asks of the clients of the listener for certificates.
 
 from __future__ import annotations
 
+import os
 import ssl
 from datetime import datetime
+from pathlib import Path
 
 from cryptography import x509
 
@@ -19,7 +21,7 @@ HANDSHAKE_S = 10  # like the headers of a request on a plain connection
 def context(config: TlsConfig) -> ssl.SSLContext | None:
     """Return what connections are accepted with: TLS 1.2 and 1.3, HTTP/1.1; None for plain HTTP.
 
-    Files are read now, so a worker shows the certificate that was there when it started. Raises
+    Files are read now; those of a worker are what the supervisor holds (`Held`). Raises
     ConfigError where they cannot be read or do not belong together.
     """
     if config.certificate is None:
@@ -34,6 +36,38 @@ def context(config: TlsConfig) -> ssl.SSLContext | None:
         files = f"tls.certificate {config.certificate}, tls.key {config.key or 'in the same file'}"
         raise ConfigError(f"{files}: {error}") from error  # OpenSSL does not say which of them
     return made
+
+
+class Held:
+    """The certificate and its key as they last could be used, in memory, for all workers.
+
+    So one that dies is replaced whatever has become of the files until the next SIGHUP.
+    """
+
+    def __init__(self) -> None:
+        self._certificate, self._key = (os.memfd_create(name) for name in ("certificate", "key"))
+
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """What children inherit."""
+        return self._certificate, self._key
+
+    def take(self, config: TlsConfig) -> None:
+        """Hold what these settings name. Raises OSError."""
+        for descriptor, file in zip(
+            self.descriptors, (config.certificate, config.key), strict=True
+        ):
+            content = b"" if file is None else file.read_bytes()
+            os.pwrite(descriptor, content, 0)
+            os.ftruncate(descriptor, len(content))
+
+    def settings(self, config: Config) -> Config:
+        """Return settings that name what is held."""
+        if config.tls.certificate is None:
+            return config
+        certificate, key = (Path(f"/proc/self/fd/{each}") for each in self.descriptors)
+        named = config.tls.model_copy(update={"certificate": certificate, "key": key})
+        return config.model_copy(update={"tls": named})
 
 
 def is_over(config: TlsConfig, now: datetime) -> bool:

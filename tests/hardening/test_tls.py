@@ -8,6 +8,7 @@ import signal
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,7 @@ from botocore.config import Config
 
 from bench.tls_front import certificate
 from s3server.config import TlsConfig
-from s3server.process import tls
+from s3server.process import state, tls
 from tests.hardening.framing import REFUSED, TOO_LARGE
 from tests.support.raw_http import exchange
 from tests.support.server_process import RunningServer, run_server
@@ -46,7 +47,7 @@ class Served:
 
     def shown(self) -> bytes:
         """Return the certificate that a new connection is shown."""
-        with socket.create_connection(self.address) as plain:
+        with socket.create_connection(self.address, WAIT_S) as plain:
             context = ssl._create_unverified_context()
             with context.wrap_socket(plain) as wrapped:
                 found = wrapped.getpeercert(binary_form=True)
@@ -193,15 +194,35 @@ def test_a_new_certificate_is_shown_after_sighup_and_no_request_fails(served: Se
     assert min(visitor.asked for visitor in visitors) > 0
 
 
-def test_a_certificate_that_cannot_be_used_changes_nothing(served: Served) -> None:
+@pytest.fixture
+def broken(served: Served) -> Iterator[bytes]:
+    """Make the file of the certificate useless; return the certificate that was in it."""
     good = served.trusted.read_text()
     served.trusted.write_text("nonsense")
-    try:
-        os.kill(served.server.pid, signal.SIGHUP)
-        while "the old process goes on" not in served.log():
-            assert pem(served.shown()) == good
-    finally:
-        served.trusted.write_text(good)
+    yield ssl.PEM_cert_to_DER_cert(good)
+    served.trusted.write_text(good)
+
+
+def test_a_certificate_that_cannot_be_used_changes_nothing(served: Served, broken: bytes) -> None:
+    lines = served.log().count('"reloaded"')
+    os.kill(served.server.pid, signal.SIGHUP)
+    while served.log().count('"reloaded"') == lines:
+        assert served.shown() == broken
     assert "settings not changed" in served.log()
     assert f"tls.certificate {served.trusted}, tls.key {served.trusted.parent}/key" in served.log()
-    assert pem(served.shown()) == good
+    assert served.shown() == broken
+
+
+def test_workers_that_die_are_replaced_whatever_became_of_the_files(
+    served: Served, broken: bytes
+) -> None:
+    def workers() -> set[int]:
+        return set(state.read(served.server.directory / "meta")["workers"].values())
+
+    before = workers()
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    ends_s = time.monotonic() + WAIT_S
+    while len(workers() - before) < len(before):
+        assert time.monotonic() < ends_s, served.log()[-2_000:]
+    assert served.shown() == broken
