@@ -180,17 +180,17 @@ class KafkaReceiver(Receiver):
 
 class TestKafkaSink(EventSinkContract):
     @pytest.fixture
-    def receiver(self, monkeypatch: pytest.MonkeyPatch) -> KafkaReceiver:
-        monkeypatch.setattr(kafka, "DELIVERY_S", 5.0)
+    def receiver(self) -> KafkaReceiver:
         return KafkaReceiver()
 
     async def test_what_does_not_answer_raises_and_later_takes_all(
-        self, receiver: Receiver
+        self, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """That cluster cannot be started again where it was: only the first half."""
         sink = receiver.sink()
         await sink.publish(messages(1))
         await receiver.break_off()
+        monkeypatch.setattr(kafka, "DELIVERY_S", 5.0)  # nobody is to come
         with pytest.raises(PublishError):
             await sink.publish(messages(3, 1))
         await sink.close()

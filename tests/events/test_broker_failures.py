@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
+from s3server.core.notifications import WAIT_S as PATIENCE_S
 from tests.support.rabbitmq import Broker
 from tests.support.server_process import RunningServer
 
@@ -118,8 +119,10 @@ def test_topic_that_is_not_persistent_is_waited_for(
     declare(broker, "waited")
     s3, arn = configure(client, "waited", broker.url, persistent="false")
     for number in range(5):
+        began = time.monotonic()
         s3.put_object(Bucket="waited", Key=str(number), Body=b"x")
-        assert status(server, arn)["backlog"] == 0
+        is_given_up = time.monotonic() - began >= PATIENCE_S  # as a very busy broker is
+        assert is_given_up or status(server, arn)["backlog"] == 0
 
 
 def test_topic_that_is_not_persistent_is_not_waited_for_for_ever(

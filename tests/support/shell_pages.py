@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import dedent
 
-PAGE_S = 240
+PAGE_S = 600
 BLOCK = re.compile(
     r"^ *<!-- (?P<kind>run|prints)"
     r"(?: -->\n+ *```(?P<language>\w*)\n(?P<shown>.*?)^ *```|\n(?P<hidden>.*?)^ *-->)$",
