@@ -148,9 +148,8 @@ class Server:
         except (meta.FullError, data.FullError):
             response = self._refuse(errors.InsufficientStorage(), exchange)
         except (meta.UnavailableError, data.UnavailableError, TimeoutError, KeyRingError) as error:
-            retry: S3Error = errors.SlowDown(headers={"retry-after": "1"})
-            unable = errors.ServiceUnavailable() if isinstance(error, KeyRingError) else retry
-            response = self._refuse(unable, exchange, cause=str(error) or type(error).__name__)
+            cause = str(error) or type(error).__name__
+            response = self._refuse(_unable(error), exchange, cause=cause)
         except Exception as error:
             self._log.exception("internal error", request_id=exchange.request_id)
             response = self._refuse(errors.InternalError(), exchange, cause=repr(error))
@@ -485,6 +484,13 @@ class Server:
             method=exchange.method,
             protocol="rest-xml" if operation is None else operation.protocol,
         )
+
+
+def _unable(error: Exception) -> S3Error:
+    """Return what is answered where a retry helps, or, without a usable key ring, an operator."""
+    if isinstance(error, KeyRingError):
+        return errors.ServiceUnavailable()
+    return errors.SlowDown(headers={"retry-after": "1"})
 
 
 def _scope_service(http: HttpRequest) -> str | None:

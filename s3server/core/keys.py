@@ -82,7 +82,7 @@ class KeyRing:
 
     def wrap(self, data_key: bytes) -> Envelope:
         """Wrap a data key by the last key of the ring, which is made where there is none."""
-        if not self._path.exists():
+        if not self._exists():
             self.create()
         keys = self._load()
         key_id = next(reversed(keys))
@@ -90,7 +90,7 @@ class KeyRing:
 
     def unwrap(self, envelope: Envelope) -> bytes:
         """Return a data key. Raises LostKeyError, KeyRingError."""
-        has_ring = self._path.exists()
+        has_ring = self._exists()
         key = self._load().get(envelope.key_id) if has_ring else None
         if key is None:
             what = "lacks the key" if has_ring else "is missing, which has the key"
@@ -119,10 +119,13 @@ class KeyRing:
 
         Raises KeyRingError where they cannot be used, or are lost.
         """
-        lock = self._lock_path
-        if not self._path.exists() and lock.is_file() and lock.read_text():
+        if self._exists():
+            return len(self._load())
+        with self._reading():
+            was_made = self._lock_path.is_file() and self._lock_path.read_text()
+        if was_made:
             raise KeyRingError(self._tell_of_loss())
-        return len(self._load()) if self._path.exists() else 0
+        return 0
 
     def rotate(self) -> str:
         """Add a key, which wraps from now on; return its id. Durable on return."""
@@ -175,14 +178,23 @@ class KeyRing:
 
     def _load(self) -> dict[str, bytes]:
         """Return the keys by their ids, oldest first. Raises KeyRingError."""
-        try:
+        with self._reading():
             found = self._path.stat()
             state = found.st_mtime_ns, found.st_ino, found.st_size
             if state != self._state:
                 self._keys, self._state = self._read(found), state
+        return self._keys
+
+    def _exists(self) -> bool:
+        with self._reading():
+            return self._path.exists()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise KeyRingError(f"{self._path} cannot be read: {error.strerror}") from error
-        return self._keys
 
     def _read(self, found: os.stat_result) -> dict[str, bytes]:
         # A group may read it: so shows systemd's access list for the user of a service.

@@ -94,11 +94,7 @@ class Usage:
         for file in files:
             try:
                 folded += await self._fold(file)
-            except (
-                OSError,
-                ValueError,
-                CorruptRecordError,
-            ) as error:  # that file alone
+            except (OSError, ValueError, CorruptRecordError) as error:  # that file alone
                 if file not in self._unread:
                     _log.warning("traffic is not accounted", file=str(file), error=str(error))
                 self._unread.add(file)

@@ -61,9 +61,8 @@ async def _serve(
     on_ready: Callable[[str], None],
 ) -> int:
     listeners, for_certificates = sockets
-    held = tls.Held()
-    prepare = partial(_prepare, held=held, with_certificates=bool(for_certificates))
-    await prepare(config)
+    prepare = partial(_prepare, with_certificates=bool(for_certificates))
+    held = await prepare(config)
     url = listen.url(listeners[0], config.scheme)
     supervisor = Supervisor(
         load,
@@ -77,12 +76,12 @@ async def _serve(
     return await supervisor.run()
 
 
-async def _prepare(config: Config, *, held: tls.Held, with_certificates: bool) -> None:
+async def _prepare(config: Config, *, with_certificates: bool) -> tls.Held:
     """Refuse settings that no worker could start with; make what they ask for."""
-    tls.context(config.tls)
+    held = tls.Held(config.tls)
     if tls.is_over(config.tls, datetime.now(UTC)):  # refused, nothing would be served at a start
         log.warning("certificate is over: renew it, then SIGHUP", file=str(config.tls.certificate))
     if with_certificates:
         tls.context_for_certificates(config)
     await initialise(config)
-    held.take(config.tls)
+    return held

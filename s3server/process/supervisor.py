@@ -45,7 +45,8 @@ class Supervisor:
     `load` returns the settings, at first and at every SIGHUP; the listening addresses and the
     number of workers stay what they were. `prepare` is awaited before new settings are used, and
     may refuse them by raising; so are those of another metadata directory, which is another store.
-    `on_ready` is called once when all workers are. `held` is what they show as their certificate.
+    It returns the certificate that processes show from then on; `held` is the first one.
+    `on_ready` is called once when all workers are.
     """
 
     def __init__(
@@ -54,16 +55,16 @@ class Supervisor:
         listeners: list[socket.socket],
         *,
         lock: int,
-        prepare: Callable[[Config], Awaitable[None]],
+        prepare: Callable[[Config], Awaitable[Held]],
+        held: Held,
         on_ready: Callable[[], None] = lambda: None,
         for_certificates: Sequence[socket.socket] = (),
-        held: Held | None = None,
     ) -> None:
         self._load = load
         self._prepare = prepare
         self._config = load()
         self._listeners, self._for_certificates = listeners, for_certificates
-        self._lock, self._held = lock, held or Held()
+        self._lock, self._held = lock, held
         self._on_ready = on_ready
         self._shares = Shares.create()
         self._children: list[Child] = []
@@ -109,14 +110,15 @@ class Supervisor:
         used = {child.slot for child in self._children if child.kind == kind}
         child = Child(kind, next(slot for slot in itertools.count() if slot not in used))
         self._children.append(child)
+        held = self._held  # also while another one takes its place
         try:
             await child.start(
-                to_json(self._held.settings(self._config)),
+                to_json(held.settings(self._config)),
                 listeners=[one.fileno() for one in self._listeners],
                 for_certificates=[one.fileno() for one in self._for_certificates],
                 lock=self._lock,
                 shares=self._shares.descriptor,
-                held=self._held.descriptors,
+                held=held.descriptors,
             )
         except OSError:
             self._children.remove(child)
@@ -186,17 +188,16 @@ class Supervisor:
 
     async def _reload(self) -> None:
         systemd.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
-        before = self._config
+        before = self._config, self._held
         try:
             changed = self._loaded()
-            await self._prepare(changed)
-            self._config = changed
+            self._config, self._held = changed, await self._prepare(changed)
         except Exception as error:  # settings, or devices that they name, cannot be used
             log.warning("settings not changed", error=str(error))
         if await self._renew():
             log.info("reloaded")
         else:  # a process that dies later must not be replaced by one that cannot start
-            self._config = before
+            self._config, self._held = before
         systemd.notify("READY=1")
 
     def _loaded(self) -> Config:

@@ -9,6 +9,7 @@ import os
 import ssl
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from cryptography import x509
 
@@ -39,35 +40,43 @@ def context(config: TlsConfig) -> ssl.SSLContext | None:
 
 
 class Held:
-    """The certificate and its key as they last could be used, in memory, for all workers.
+    """The certificate and its key as they could be used, in memory, for all workers.
 
     So one that dies is replaced whatever has become of the files until the next SIGHUP.
     """
 
-    def __init__(self) -> None:
-        self._certificate, self._key = (os.memfd_create(name) for name in ("certificate", "key"))
+    def __init__(self, config: TlsConfig) -> None:
+        """Read the files. Raises ConfigError where they cannot be used, or change meanwhile."""
+        context(config)
+        content = _contents(config)
+        context(config)  # what was read is what can be used if it is the same after this
+        if content != _contents(config):
+            raise ConfigError("tls.certificate, tls.key: they changed while they were read")
+        self._files = {name: _in_memory(name, held) for name, held in content.items()}
 
     @property
-    def descriptors(self) -> tuple[int, int]:
-        """What children inherit."""
-        return self._certificate, self._key
-
-    def take(self, config: TlsConfig) -> None:
-        """Hold what these settings name. Raises OSError."""
-        for descriptor, file in zip(
-            self.descriptors, (config.certificate, config.key), strict=True
-        ):
-            content = b"" if file is None else file.read_bytes()
-            os.pwrite(descriptor, content, 0)
-            os.ftruncate(descriptor, len(content))
+    def descriptors(self) -> list[int]:
+        """What children inherit, for as long as this is referred to."""
+        return [file.fileno() for file in self._files.values()]
 
     def settings(self, config: Config) -> Config:
         """Return settings that name what is held."""
-        if config.tls.certificate is None:
-            return config
-        certificate, key = (Path(f"/proc/self/fd/{each}") for each in self.descriptors)
-        named = config.tls.model_copy(update={"certificate": certificate, "key": key})
-        return config.model_copy(update={"tls": named})
+        names = {name: Path(f"/proc/self/fd/{file.fileno()}") for name, file in self._files.items()}
+        return config.model_copy(update={"tls": config.tls.model_copy(update=names)})
+
+
+def _contents(config: TlsConfig) -> dict[str, bytes]:
+    files = {"certificate": config.certificate, "key": config.key}
+    try:
+        return {name: file.read_bytes() for name, file in files.items() if file is not None}
+    except OSError as error:
+        raise ConfigError(f"tls.certificate, tls.key: {error}") from error
+
+
+def _in_memory(name: str, content: bytes) -> BinaryIO:
+    file = os.fdopen(os.memfd_create(name), "wb", buffering=0)
+    file.write(content)
+    return file
 
 
 def is_over(config: TlsConfig, now: datetime) -> bool:

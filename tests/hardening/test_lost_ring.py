@@ -11,7 +11,7 @@ from urllib.request import urlopen
 import pytest
 from structlog.testing import capture_logs
 
-from s3server.core.keys import KeyRing, read_envelope
+from s3server.core.keys import Envelope, KeyRing, KeyRingError, read_envelope
 from s3server.core.records import OBJECT, ObjectRecord, decode
 from s3server.meta.base import after_prefix
 from tests.ops.test_encryption import SSE
@@ -37,6 +37,7 @@ def put_a_directory_there(ring: Path) -> str:
     return "cannot be read"
 
 
+ENVELOPE = Envelope("AES256", "0" * 16, b"x" * 60)
 UNUSABLE = [lose, damage, put_a_directory_there]
 
 
@@ -105,6 +106,13 @@ def test_ring_counts_its_keys_and_changes_nothing(tmp_path: Path) -> None:
     KeyRing(path).rotate()
     KeyRing(path).rotate()
     assert KeyRing(path).count() == 2
+
+
+def test_ring_whose_directory_cannot_be_searched_is_told(tmp_path: Path) -> None:
+    ring = KeyRing(tmp_path / ("k" * 300))  # too long a name, as root may search any directory
+    for use in (ring.count, lambda: ring.wrap(b"x" * 32), lambda: ring.unwrap(ENVELOPE)):
+        with pytest.raises(KeyRingError, match="cannot be read: File name too long"):
+            use()
 
 
 def test_health_tells_of_a_ring_that_cannot_be_used(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ import pytest
 from botocore.config import Config
 
 from bench.tls_front import certificate
-from s3server.config import TlsConfig
+from s3server.config import ConfigError, TlsConfig
 from s3server.process import state, tls
 from tests.hardening.framing import REFUSED, TOO_LARGE
 from tests.support.raw_http import exchange
@@ -226,3 +226,23 @@ def test_workers_that_die_are_replaced_whatever_became_of_the_files(
     while len(workers() - before) < len(before):
         assert time.monotonic() < ends_s, served.log()[-2_000:]
     assert served.shown() == broken
+
+
+def test_files_that_change_while_they_are_read_are_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by who renews them: what was found good may not be what is held."""
+    key = tmp_path / "key.pem"
+    config = TlsConfig(certificate=certificate(tmp_path), key=key)
+    found_good, seen = tls.context, list[ssl.SSLContext | None]()
+
+    def and_then_changed(config: TlsConfig) -> ssl.SSLContext | None:
+        made = found_good(config)
+        seen.append(made)
+        if len(seen) == 2:
+            key.write_text("another key")
+        return made
+
+    monkeypatch.setattr(tls, "context", and_then_changed)
+    with pytest.raises(ConfigError, match="changed while they were read"):
+        tls.Held(config)

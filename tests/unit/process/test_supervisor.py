@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -15,9 +16,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from bench.tls_front import certificate
 from s3server.process import supervisor
 
 WAIT_S = 60
@@ -75,8 +78,10 @@ MAIN = """
 import asyncio, sys
 from pathlib import Path
 from s3server import logs
+from s3server.config import TlsConfig
 from s3server.settings import quickstart_config
 from s3server.process import listen, state, supervisor
+from s3server.process.tls import Held
 
 supervisor.SILENT_S = 4
 logs.configure()
@@ -84,17 +89,21 @@ directory = Path(sys.argv[1])
 def load():
     name = directory / "region"
     region = name.read_text() if name.exists() else "here"
-    return quickstart_config(directory / ("" if region != "moved" else "elsewhere"),
+    config = quickstart_config(directory / ("" if region != "moved" else "elsewhere"),
         access_key="AKIATEST", secret_key="s" * 20,
         server={"workers": int(sys.argv[2]), "drain_s": 300, "region": region})
+    file = directory / "certificate.pem"
+    tls = TlsConfig(certificate=file, key=directory / "key.pem") if file.exists() else TlsConfig()
+    return config.model_copy(update={"tls": tls})
 async def prepare(config):
     if config.server.region == "unprepared":
         raise OSError("a device is not there")
+    return Held(config.tls)
 async def run():
     listener = listen.bind("127.0.0.1", 0)
     lock = state.lock(directory / "meta")
     return await supervisor.Supervisor(load, [listener], lock=lock, prepare=prepare,
-        on_ready=lambda: print("READY", flush=True)).run()
+        held=Held(load().tls), on_ready=lambda: print("READY", flush=True)).run()
 try:
     sys.exit(asyncio.run(run()))
 except state.StoreBusyError as error:
@@ -131,8 +140,11 @@ class Running:
         return set(self.state["workers"].values())
 
     def connect(self) -> http.client.HTTPConnection:
-        host, port = self.state["url"].removeprefix("http://").split(":")
-        return http.client.HTTPConnection(host, int(port), timeout=WAIT_S)
+        url = urlsplit(self.state["url"])
+        if url.scheme == "https":
+            trusting = ssl._create_unverified_context()
+            return http.client.HTTPSConnection(url.netloc, timeout=WAIT_S, context=trusting)
+        return http.client.HTTPConnection(url.netloc, timeout=WAIT_S)
 
     def get(self, path: str = "/") -> str:
         with contextlib.closing(self.connect()) as connection:
@@ -397,6 +409,26 @@ def test_settings_with_which_no_worker_starts_are_not_used_later(start, tmp_path
         running.get("/die")
     until(lambda: len(running.workers) == 1 and running.workers != before)
 
+    assert running.get().split()[2] == "here"
+
+
+def test_certificate_of_settings_that_are_gone_back_to_is_there_still(
+    start, tmp_path: Path
+) -> None:
+    file = certificate(tmp_path)
+    running = start(1)
+    connection = running.connect()
+    (tmp_path / "region").write_text("no-start")
+    file.unlink()
+    running.process.send_signal(signal.SIGHUP)
+    until(lambda: "replacement did not start" in (tmp_path / "log").read_text())
+    before = running.workers
+    connection.request("GET", "/die")
+    with pytest.raises(http.client.RemoteDisconnected):
+        connection.getresponse()
+    until(lambda: len(running.workers) == 1 and running.workers != before)
+
+    assert running.state["url"].startswith("https:")
     assert running.get().split()[2] == "here"
 
 
